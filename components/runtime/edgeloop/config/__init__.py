@@ -1,0 +1,1 @@
+"""Typed configuration: declared once, validated at the edge, trusted inside."""

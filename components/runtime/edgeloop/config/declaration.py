@@ -1,0 +1,37 @@
+"""What a component says of itself; recipes, policies and README tables are generated from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+
+import msgspec
+
+C = TypeVar("C", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """A line of ComponentDependencies. SOFT does not bind the life of one process to another's."""
+
+    requirement: str
+    type: Literal["SOFT", "HARD"] = "SOFT"
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration(Generic[C]):
+    """One Greengrass component.
+
+    package: the Python package below components/ and the name of its zip application.
+    publishes, subscribes: topics of the local bus, as the resources of accessControl (`*` is a glob there).
+    policy: counts up when publishes or subscribes change, because stale policies survive an upgrade under their id.
+    """
+
+    name: str
+    description: str
+    package: str
+    configuration: type[C]
+    publishes: tuple[str, ...] = ()
+    subscribes: tuple[str, ...] = ()
+    dependencies: dict[str, Dependency] = field(default_factory=dict)
+    policy: int = 1

@@ -1,0 +1,52 @@
+"""The topics of the bus, named once. All carry the bytes of binary messages."""
+
+from __future__ import annotations
+
+SAMPLES = "edgeloop/samples"
+"""CBOR notice per tick: where the journal stands, and the tick's batches while they fit."""
+
+TRUTH = "edgeloop/sim/truth"
+"""JSON: what a simulator really did. No component may subscribe."""
+
+
+def results(component: str) -> str:
+    """JSON: a tick's results of one component."""
+    return f"edgeloop/results/{short(component)}"
+
+
+def alarm(alarm_id: str) -> str:
+    """JSON: each change of state of one alarm."""
+    return f"edgeloop/alarms/{alarm_id}"
+
+
+ALARMS = "edgeloop/alarms/+"
+ALARM_COMMANDS = "edgeloop/commands/alarms"
+"""JSON: acknowledge, shelve, unshelve."""
+
+
+def action(source: str) -> str:
+    """JSON: a command to a source's write-back."""
+    return f"edgeloop/actions/{source}"
+
+
+ACTIONS = "edgeloop/actions/+"
+ACTION_RESULTS = "edgeloop/action-results"
+"""JSON: what became of an action."""
+
+
+def health(component: str) -> str:
+    """JSON: state, problems and counters of a component, on change and every 10 s."""
+    return f"edgeloop/health/{short(component)}"
+
+
+def ping(component: str) -> str:
+    """The self-ping of a component: published and subscribed by itself alone."""
+    return f"edgeloop/ping/{short(component)}"
+
+
+def short(component: str) -> str:
+    """
+    >>> short("io.edgeloop.SensorIngest")
+    'SensorIngest'
+    """
+    return component.rpartition(".")[2]

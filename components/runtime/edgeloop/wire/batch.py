@@ -1,0 +1,131 @@
+"""What a sensor said: batches of samples and of records, as values in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeloop.clock import NS
+
+ClockSource = Literal["ptp", "ntp", "device", "free"]
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One column. `unit` is UCUM; physical value = raw * scale + offset."""
+
+    name: str
+    unit: str = "1"
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How far the time stamps can be trusted; all but `source` in ns."""
+
+    source: ClockSource = "free"
+    offset: int = 0
+    uncertainty: int = 0
+    synced_at: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Samples of one stream. The identity of a sample is (device, stream, epoch, index).
+
+    samples: (n, channels) raw, int16 | int32 | float32 | float64, row-major.
+    rate: samples a second as a rational, or None where `times` (n,) int64 ns UTC says when each was taken.
+    time: ns UTC of the first sample.
+    previous: (epoch, last index) of the writer before, in the first batch of an epoch.
+    """
+
+    stream: str
+    epoch: int
+    index: int
+    time: int
+    channels: tuple[Channel, ...]
+    samples: NDArray[np.generic]
+    rate: Fraction | None = None
+    times: NDArray[np.int64] | None = None
+    clock: Clock = field(default_factory=Clock)
+    calibration: str = ""
+    discontinuity: bool = False
+    previous: tuple[int, int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def time_of(self, row: int) -> int:
+        """ns UTC of a row, exact to the ns at any rate."""
+        if self.times is not None:
+            return int(self.times[row])
+        assert self.rate is not None
+        return self.time + row * NS * self.rate.denominator // self.rate.numerator
+
+    @property
+    def end(self) -> int:
+        """ns UTC at which the sample after the last one is due (the last one's time where there is no rate)."""
+        return self.time_of(len(self.samples) if self.times is None else len(self.samples) - 1)
+
+    def values(self) -> NDArray[np.floating]:
+        """(n, channels) in physical units; a view where nothing has to be scaled."""
+        plain = all(c.scale == 1.0 and c.offset == 0.0 for c in self.channels)
+        if plain and self.samples.dtype.kind == "f":
+            return self.samples  # type: ignore[return-value]
+        scale = np.array([c.scale for c in self.channels], dtype=np.float32)
+        offset = np.array([c.offset for c in self.channels], dtype=np.float32)
+        return self.samples * scale + offset
+
+
+ColumnType = Literal["bool", "enum", "string", "status", "int", "float"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """One column of a record batch, all arrays of length n.
+
+    bool: uint8 0|1; enum: int32 codes into `labels`; string: list of str;
+    status: uint32 codes (OPC-UA); int: int64; float: float64 in `unit` (UCUM).
+    """
+
+    type: ColumnType
+    values: NDArray[np.generic] | tuple[str, ...]
+    labels: tuple[str, ...] = ()
+    unit: str = "1"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordBatch:
+    """Records of one stream, by column: booleans, enumerations, strings, status codes. `times` (n,) int64 ns UTC."""
+
+    stream: str
+    epoch: int
+    index: int
+    times: NDArray[np.int64]
+    columns: Mapping[str, Column]
+    clock: Clock = field(default_factory=Clock)
+    discontinuity: bool = False
+    previous: tuple[int, int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Journal record: the owner deleted samples [first, last] of (stream, epoch) that nobody had uploaded."""
+
+    stream: str
+    epoch: int
+    first: int
+    last: int
+    time: int
+
+
+Item = Batch | RecordBatch | Dropped
