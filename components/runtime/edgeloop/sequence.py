@@ -1,0 +1,124 @@
+"""From what a source says to batches: identity, time and discontinuity of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeloop.clock import NS
+from edgeloop.errors import EdgeloopError
+from edgeloop.wire.batch import Batch, Channel, Clock, Column, RecordBatch
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What a source says of one stream. rate: samples a second, or None: each sample brings its time.
+
+    channels: empty for records. calibration: id of the calibration in force.
+    """
+
+    name: str
+    channels: tuple[Channel, ...] = ()
+    rate: Fraction | None = None
+    calibration: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """Samples (n, channels) of a stream, n > 0. time: ns UTC of the first, or times (n,) where the stream has no rate.
+
+    clock: None means the time stamps are this device's.
+    """
+
+    stream: str
+    samples: NDArray[np.generic]
+    time: int = 0
+    times: NDArray[np.int64] | None = None
+    clock: Clock | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Records:
+    """Records of a stream, by column, n > 0. times (n,) ns UTC."""
+
+    stream: str
+    times: NDArray[np.int64]
+    columns: Mapping[str, Column]
+    clock: Clock | None = None
+
+
+Chunk = Samples | Records
+
+
+@dataclass(slots=True)
+class Sequencer:
+    """Numbers the samples of one stream in one epoch and flags where time and index part.
+
+    A step of the source's time against its rate is a discontinuity beyond two samples or 10 ms; where samples bring
+    their own times, only a step backwards is.
+
+    >>> one = Sequencer(Stream("a", (Channel("v"),), Fraction(1000)), epoch=5)
+    >>> zeros = np.zeros((100, 1), np.float32)
+    >>> [one.next(Samples("a", zeros, time=t), Clock()).discontinuity for t in (0, NS // 10, NS)]
+    [False, False, True]
+    >>> one.index
+    300
+    """
+
+    stream: Stream
+    epoch: int
+    previous: tuple[int, int] | None = None
+    index: int = 0
+    step: int = 0
+    """ns by which the last chunk's time was off."""
+    _due: int | None = field(default=None, repr=False)
+
+    def next(self, chunk: Chunk, clock: Clock) -> Batch | RecordBatch:
+        """The chunk as a batch. clock: this device's, used where the chunk brings none."""
+        clock = chunk.clock or clock
+        if isinstance(chunk, Records):
+            first, n = int(chunk.times[0]), len(chunk.times)
+            self._flag(first, rising=True)
+            records = RecordBatch(
+                self.stream.name, self.epoch, self.index, chunk.times, chunk.columns,
+                clock=clock, discontinuity=self.step != 0, previous=self.previous,
+            )  # fmt: skip
+            self._advance(n, int(chunk.times[-1]))
+            return records
+        if chunk.samples.ndim != 2 or chunk.samples.shape[1] != len(self.stream.channels):
+            raise EdgeloopError(
+                f"stream {self.stream.name} got samples of shape {chunk.samples.shape}",
+                why=f"it has {len(self.stream.channels)} channels",
+                mend="correct the source",
+            )
+        rate = None if chunk.times is not None else self.stream.rate
+        first = chunk.time if chunk.times is None else int(chunk.times[0])
+        self._flag(first, rising=rate is None)
+        batch = Batch(
+            self.stream.name, self.epoch, self.index, first, self.stream.channels, chunk.samples,
+            rate=rate, times=chunk.times, clock=clock, calibration=self.stream.calibration,
+            discontinuity=self.step != 0, previous=self.previous,
+        )  # fmt: skip
+        self._advance(len(chunk.samples), batch.end)
+        return batch
+
+    def _flag(self, time: int, *, rising: bool) -> None:
+        self.step = 0
+        if self._due is None:
+            return
+        step = time - self._due
+        if rising:
+            self.step = min(step, 0)
+            return
+        assert self.stream.rate is not None
+        if abs(step) > max(NS // 100, int(2 * NS / self.stream.rate)):
+            self.step = step
+
+    def _advance(self, n: int, due: int) -> None:
+        self.index += n
+        self.previous = None
+        self._due = due
