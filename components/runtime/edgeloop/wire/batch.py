@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,12 +75,12 @@ class Batch:
 
     def values(self) -> NDArray[np.floating]:
         """(n, channels) in physical units; a view where nothing has to be scaled."""
-        plain = all(c.scale == 1.0 and c.offset == 0.0 for c in self.channels)
-        if plain and self.samples.dtype.kind == "f":
-            return self.samples  # type: ignore[return-value]
+        raw = cast("NDArray[np.floating]", self.samples)
+        if raw.dtype.kind == "f" and all(c.scale == 1.0 and c.offset == 0.0 for c in self.channels):
+            return raw
         scale = np.array([c.scale for c in self.channels], dtype=np.float32)
         offset = np.array([c.offset for c in self.channels], dtype=np.float32)
-        return self.samples * scale + offset
+        return raw * scale + offset
 
 
 ColumnType = Literal["bool", "enum", "string", "status", "int", "float"]

@@ -1,0 +1,79 @@
+"""Which segments go when the journal outgrows its budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeloop.clock import now
+from edgeloop.journal.cursor import Cursor, CursorFile
+from edgeloop.journal.segment import JournalError, read_footer
+from edgeloop.wire.batch import Dropped
+
+Problem = Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    victims: tuple[str, ...]
+    dropped: tuple[Dropped, ...]
+
+
+class Retention:
+    """Keeps the sealed segments within `budget` bytes less what is reserved for the live one.
+
+    What every durable reader has passed goes first, which is always the oldest; then the oldest, each range of it
+    recorded as dropped. Nothing is passed while there is no durable reader. A segment under an unexpired lease is
+    spared, so that the budget can be exceeded by a segment a lease.
+    """
+
+    def __init__(self, directory: Path, budget: int, durable_readers: Mapping[str, Path], on_problem: Problem) -> None:
+        self._directory, self._budget, self._on_problem = directory, budget, on_problem
+        self._cursors = {name: CursorFile(path) for name, path in durable_readers.items()}
+
+    def plan(self, sizes: Mapping[str, int], reserve: int) -> Plan:
+        """sizes: bytes of the sealed segments, oldest first."""
+        excess = sum(sizes.values()) + reserve - self._budget
+        if excess <= 0:
+            return Plan((), ())
+        cursors = self._load()
+        passed = min((c.segment if c else "" for c in cursors), default="")
+        time = now()
+        leased = {c.segment for c in cursors if c and c.lease > time}
+        victims: list[str] = []
+        dropped: list[Dropped] = []
+        for segment, size in sizes.items():
+            if excess <= 0:
+                break
+            if segment in leased:
+                continue
+            if segment >= passed:
+                dropped += self._lost(segment, time)
+            victims.append(segment)
+            excess -= size
+        return Plan(tuple(victims), tuple(dropped))
+
+    def _load(self) -> list[Cursor | None]:
+        cursors: list[Cursor | None] = []
+        for name, file in self._cursors.items():
+            try:
+                cursors.append(file.load())
+            except JournalError as error:
+                cursors.append(None)
+                self._on_problem(f"journal.reader.{name}", str(error))
+        return cursors
+
+    def _lost(self, segment: str, time: int) -> list[Dropped]:
+        try:
+            footer = read_footer(self._directory / segment)
+        except FileNotFoundError:
+            return []
+        if footer is None:
+            self._on_problem("journal.dropped", f"cannot say what {segment} held: it has no footer")
+            return []
+        contents = footer.contents
+        return [
+            *contents.dropped,
+            *(Dropped(stream, e, first, last, time) for stream, rs in contents.ranges.items() for e, first, last in rs),
+        ]

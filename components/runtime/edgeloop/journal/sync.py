@@ -1,0 +1,98 @@
+"""Getting the journal onto the disk, off the appending thread."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeloop.journal.retention import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class _Dirty:
+    fd: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    fd: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Began:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class _Remove:
+    segment: str
+
+
+_Task = _Dirty | _Sealed | _Began | _Remove | None
+
+
+class Syncer:
+    """fdatasync at most every `interval` seconds while there is something new, and at sealing; closes and deletes.
+
+    Idle, it sleeps without a timer.
+    """
+
+    def __init__(self, directory: Path, interval: float, on_problem: Problem) -> None:
+        self._directory, self._interval, self._on_problem = directory, interval, on_problem
+        self._tasks: queue.SimpleQueue[_Task] = queue.SimpleQueue()
+        self._pending = -1
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="journal-sync", daemon=True)
+        self._thread.start()
+
+    def dirty(self, fd: int) -> None:
+        if self._interval <= 0:
+            os.fdatasync(fd)
+        elif self._pending != fd:
+            self._pending = fd
+            self._tasks.put(_Dirty(fd))
+
+    def began(self) -> None:
+        self._tasks.put(_Began())
+
+    def sealed(self, fd: int) -> None:
+        self._tasks.put(_Sealed(fd))
+
+    def remove(self, segment: str) -> None:
+        self._tasks.put(_Remove(segment))
+
+    def close(self) -> None:
+        self._stop.set()
+        self._tasks.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            try:
+                self._do(task)
+            except OSError as error:
+                self._on_problem("journal.sync", f"cannot bring the journal to the disk: {error.strerror or error}")
+
+    def _do(self, task: _Task) -> None:
+        match task:
+            case _Dirty(fd):
+                self._stop.wait(self._interval)
+                if self._pending == fd:
+                    self._pending = -1
+                os.fdatasync(fd)
+            case _Sealed(fd):
+                try:
+                    os.fdatasync(fd)
+                finally:
+                    os.close(fd)
+            case _Began():
+                folder = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                try:
+                    os.fsync(folder)
+                finally:
+                    os.close(folder)
+            case _Remove(segment):
+                (self._directory / segment).unlink(missing_ok=True)
