@@ -1,7 +1,8 @@
 """From what a nucleus hands over to typed values, leniently: lite makes a string of every number and boolean.
 
 Accepted beside the plain JSON type: "5" and "5.0" for 5, "true"/"yes"/"on"/"1" for True, "a b" or "a, b" for a list
-of words, a number for a text, and "" or null for "not configured" (the default). Unknown keys are errors with a suggestion.
+of words, a number for a text, and "" or null for "not configured" (the default). Unknown keys are errors
+with a suggestion.
 """
 
 from __future__ import annotations

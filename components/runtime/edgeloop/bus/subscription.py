@@ -1,0 +1,113 @@
+"""A subscription that outlives the connections it is held over."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from edgeloop.bus.dispatcher import Inbox
+from edgeloop.bus.link import Link, answer
+from edgeloop.errors import BusError
+
+_FIRST: Final = 0.1
+_LONGEST: Final = 60.0
+_SETTLED: Final = 10.0
+
+
+class Subscription:
+    """`active` is set while the nucleus holds the subscription; `close` ends it."""
+
+    def __init__(
+        self,
+        filter: str,
+        inbox: Inbox,
+        start: Callable[..., Any],
+        arrived: Callable[[Subscription, Any], None],
+        closed: Callable[[Subscription], None],
+        on_active: Callable[[Subscription], None] | None = None,
+    ) -> None:
+        self.filter, self.inbox = filter, inbox
+        self._start, self._arrived, self._closed, self._on_active = start, arrived, closed, on_active
+        self.active = threading.Event()
+        self.answered = threading.Event()
+        self.due = 0.0
+        self.delay = _FIRST
+        self._since = 0.0
+        self._stream: object = None
+        self._operation: Any = None
+        self._removed: Callable[[Subscription], None] | None = None
+
+    def bind(self, wake: Callable[[], None], removed: Callable[[Subscription], None]) -> None:
+        self._wake, self._removed = wake, removed
+
+    def open(self, link: Link, number: int, timeout: float) -> None:
+        """Raises BusError; the next attempt is then due after `delay`."""
+        stream = object()
+        self._stream = stream
+        self._back_off()
+        try:
+            operation = None
+
+            def call() -> Any:
+                nonlocal operation
+                future, operation = self._start(
+                    link.client,
+                    on_stream_event=lambda event: self._event(stream, event),
+                    on_stream_error=lambda error: self._error(stream, error),
+                    on_stream_closed=lambda: self._ended(stream),
+                )
+                return future
+
+            answer(call, f"subscribing to {self.filter}", timeout)
+        except BusError:
+            self._stream = None
+            if operation is not None:
+                operation.close()
+            self.answered.set()
+            raise
+        self._operation, self._since = operation, time.monotonic()
+        self.active.set()
+        if self._stream is not stream:
+            self.active.clear()
+        self.answered.set()
+        if self._on_active is not None:
+            self._on_active(self)
+
+    def close(self) -> None:
+        """Ends the subscription; the handler is not called again."""
+        self._stream = None
+        operation, self._operation = self._operation, None
+        if self._removed is not None:
+            self._removed(self)
+        if operation is not None:
+            operation.close()
+
+    def down(self) -> None:
+        """The connection is gone: due again at once on the next."""
+        self._stream = None
+        self._operation = None
+        self.due = 0.0
+        self.active.clear()
+
+    def _back_off(self) -> None:
+        if self._since and time.monotonic() - self._since > _SETTLED:
+            self.delay = _FIRST
+        self.due = time.monotonic() + self.delay
+        self.delay = min(self.delay * 2, _LONGEST)
+
+    def _event(self, stream: object, event: Any) -> None:
+        if self._stream is stream:
+            self._arrived(self, event)
+
+    def _error(self, stream: object, error: Exception) -> bool:
+        """Whether the SDK shall close the stream: not for one message that cannot be read."""
+        return not type(error).__name__.startswith(("Deserialize", "UnmappedData"))
+
+    def _ended(self, stream: object) -> None:
+        if self._stream is stream:
+            self._stream = None
+            self._operation = None
+            self.active.clear()
+            self._closed(self)

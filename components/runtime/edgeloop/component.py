@@ -1,0 +1,228 @@
+"""The skeleton of a component:
+
+    def main() -> int:
+        with App.start(DECLARATION) as app:
+            app.stop.wait()
+        return 0
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pwd
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Final, Generic, Self, TypeVar
+
+import msgspec
+
+from edgeloop import topics
+from edgeloop.bus import Bus
+from edgeloop.config.declaration import Declaration
+from edgeloop.config.live import LiveConfiguration
+from edgeloop.errors import EdgeloopError
+from edgeloop.files import replace
+from edgeloop.health import Health, MetricFiles
+from edgeloop.log import Log, forward_standard_logging
+
+C = TypeVar("C", bound=msgspec.Struct)
+
+EXIT_INTERVAL: Final = 20 * 60.0
+"""Seconds between two exits for a dead connection: both nuclei give a component up at its third failure in an hour."""
+_PATIENCE: Final = 10.0
+_MARKER: Final = "last-exit"
+
+
+class App(Generic[C]):
+    """A running component. Made by `start`; leaving the `with` block ends it, and turns an exception into one logged
+    line and exit code 1 (the traceback only with --debug)."""
+
+    def __init__(self, declaration: Declaration[C], root: Path, debug: bool) -> None:
+        self.declaration = declaration
+        self.name = declaration.name
+        self.root = root
+        self.work = self.work_of(declaration.name)
+        self.debug = debug
+        self.stop = threading.Event()
+        self.log = Log(topics.short(self.name), "debug" if debug else "info")
+        self._code = 0
+        self._previous: dict[int, Any] = {}
+
+    @classmethod
+    def start(cls, declaration: Declaration[C], argv: list[str] | None = None) -> Self:
+        """Parses the arguments (`--root`, `--debug`), checks the work folder, connects, reads the configuration.
+
+        A nucleus that is absent, or a configuration that is invalid, is a problem in `health`, not an error. Where the
+        process cannot run at all (wrong arguments, no access to its folder, not started by a nucleus) it exits.
+        """
+        arguments = _parser(declaration).parse_args(argv)
+        app = cls(declaration, arguments.root.resolve(), arguments.debug)
+        try:
+            app._begin()
+        except EdgeloopError as error:
+            app.log.exception(error)
+            app._end()
+            raise SystemExit(1) from None
+        return app
+
+    def _begin(self) -> None:
+        forward_standard_logging(self.log)
+        self._catch_signals()
+        threading.excepthook = self._thread_failed
+        self._check_work()
+        short = topics.short(self.name)
+        dimensions = {"Component": short, "Thing": os.environ.get("AWS_IOT_THING_NAME", "unknown")}
+        metrics = MetricFiles(self.work / "metrics", short, dimensions, on_problem=self._problem)
+        self.health = Health(
+            self.name,
+            lambda document: self.bus.publish_document(topics.health(self.name), document),
+            metrics=metrics,
+            report=self._report,
+        )
+        self.bus = Bus(name=self.name, on_problem=self._problem, on_refused=self._token_refused)
+        self._live = LiveConfiguration(
+            self.declaration.configuration,
+            self.bus,
+            self.work / "configuration.json",
+            self._problem,
+            lambda message, fields: self.log.info(message, **fields),
+        )
+        self.log.info("starting", pid=os.getpid(), python=sys.version.split()[0], root=str(self.root))
+        self.bus.__enter__()
+        self.health.start()
+        self._live.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception):
+            self.log.exception(error)
+            self._code = 1
+        self._end()
+        if self._code and not isinstance(error, SystemExit):
+            raise SystemExit(self._code) from None
+
+    @property
+    def config(self) -> C:
+        """The configuration in force, always valid."""
+        return self._live.current
+
+    def on_configuration(self, apply: Callable[[C], None]) -> None:
+        """Calls `apply` with each configuration after the one that `config` had at the start, on a thread of its own.
+
+        An EdgeloopError that it raises is a problem in `health`.
+        """
+        self._live.listen(apply)
+
+    def work_of(self, component: str) -> Path:
+        """The work folder of a component."""
+        return self.root / "work" / component
+
+    def require(self, path: Path, access: str = "r") -> None:
+        """Raises EdgeloopError naming user and path where it may not read ("r"), write ("w") or enter ("x")."""
+        flags = {"r": os.R_OK, "w": os.W_OK, "x": os.X_OK}
+        words = {"r": "read", "w": "write", "x": "enter"}
+        if not path.exists():
+            raise EdgeloopError("a path is missing", where=str(path), mend=f"create it for user {user()}")
+        for letter in access:
+            if not os.access(path, flags[letter]):
+                why = f"user {user()} may not {words[letter]} it"
+                raise EdgeloopError("no access", where=str(path), why=why, mend="change its owner, mode or group")
+
+    def fail(self, error: BaseException) -> None:
+        """Ends the process with exit code 1 after one line: for the unexpected, from any thread."""
+        self.log.exception(error)
+        self._quit()
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _check_work(self) -> None:
+        if not self.work.is_dir():
+            try:
+                self.work.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                why = f"user {user()}: {error.strerror}"
+                raise EdgeloopError("cannot make the work folder", where=str(self.work), why=why) from None
+        self.require(self.work, "rwx")
+
+    def _problem(self, key: str, line: str | None) -> None:
+        self.health.set(key, line)
+
+    def _report(self, key: str, line: str | None) -> None:
+        if line is None:
+            self.log.info("over: %s", key, problem=key)
+        else:
+            self.log.warning("%s", line, problem=key)
+
+    def _token_refused(self) -> None:
+        """A new token comes with a restart only; the nucleus must not take this for a component that keeps failing."""
+        marker = self.work / _MARKER
+        try:
+            age = time.time() - marker.stat().st_mtime
+        except FileNotFoundError:
+            age = EXIT_INTERVAL
+        if 0 <= age < EXIT_INTERVAL:
+            return
+        try:
+            replace(marker, b"the nucleus refused the token\n")
+        except OSError as error:
+            self._problem("exit", f"not restarted, because {marker} cannot be written: {error.strerror}")
+            return
+        self.log.error("the nucleus refuses this process's token: exiting to be started with a new one")
+        self._quit()
+
+    def _quit(self) -> None:
+        self._code = 1
+        self.stop.set()
+        timer = threading.Timer(_PATIENCE, os._exit, (1,))
+        timer.daemon = True
+        timer.start()
+
+    def _thread_failed(self, arguments: threading.ExceptHookArgs) -> None:
+        if arguments.exc_value is not None and not isinstance(arguments.exc_value, SystemExit):
+            self.fail(arguments.exc_value)
+
+    def _catch_signals(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._previous[number] = signal.signal(number, self._signalled)
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        self.stop.set()
+
+    def _end(self) -> None:
+        self.stop.set()
+        if hasattr(self, "_live"):
+            self._live.close()
+            self.health.close()
+            self.bus.publish_document(topics.health(self.name), self.health.document())
+            self.bus.close()
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        threading.excepthook = threading.__excepthook__
+        self.log.info("stopped", code=self._code)
+
+
+def user() -> str:
+    """The name of the user this process runs as."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def _parser(declaration: Declaration[Any]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=declaration.package, description=declaration.description)
+    parser.add_argument("--root", type=Path, required=True, help="root folder of the nucleus")
+    parser.add_argument("--debug", action="store_true", help="log tracebacks and debug lines")
+    return parser

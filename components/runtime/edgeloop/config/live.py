@@ -1,0 +1,158 @@
+"""The configuration of a running component: read from the nucleus, watched, kept when the new one is no good."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import msgspec
+
+from edgeloop.config.load import tolerant
+from edgeloop.config.schema import difference
+from edgeloop.documents import decode, encode
+from edgeloop.errors import BusError, ConfigurationError, EdgeloopError
+from edgeloop.files import replace
+
+C = TypeVar("C", bound=msgspec.Struct)
+
+RECONCILE: Final = 60.0
+"""Seconds between two readings of the whole configuration where no change is told."""
+QUIET: Final = 0.2
+LONGEST_WAIT: Final = 2.0
+
+
+class Source(Protocol):
+    """The part of the bus that configuration needs."""
+
+    def get_configuration(self, path: tuple[str, ...] = ()) -> Any: ...
+
+    def on_configuration_change(self, callback: Callable[[tuple[str, ...]], None]) -> object: ...
+
+
+class LiveConfiguration(Generic[C]):
+    """`current` is always valid: what the nucleus has, else the last good one (kept in `memory`), else the defaults.
+
+    on_problem: key "configuration" for the whole, "configuration.<path>" for an entry that was left out.
+    """
+
+    def __init__(
+        self,
+        type: type[C],
+        source: Source,
+        memory: Path,
+        on_problem: Callable[[str, str | None], None],
+        say: Callable[[str, dict[str, Any]], None] = lambda message, fields: None,
+        *,
+        reconcile: float = RECONCILE,
+    ) -> None:
+        self._type, self._source, self._memory = type, source, memory
+        self._on_problem, self._say, self._reconcile = on_problem, say, reconcile
+        self._lock = threading.Lock()
+        self._raw: Any = None
+        self._generation = 0
+        self._listeners: list[Callable[[C], None]] = []
+        self._entries: set[str] = set()
+        self._changed, self._stopped = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="configuration", daemon=True)
+        self.current: C = self._remembered()
+
+    def start(self) -> None:
+        """Reads once (waiting as long as the bus's timeout), then watches."""
+        self._source.on_configuration_change(lambda path: self._changed.set())
+        self.refresh()
+        self._say("configuration", {"changed_from_defaults": difference(self.current)})
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stopped.set()
+        self._changed.set()
+        if self._thread.is_alive():
+            self._thread.join(1.0)
+
+    def listen(self, apply: Callable[[C], None]) -> None:
+        """Calls `apply` with each later configuration that differs; at once where it changed since `start`."""
+        with self._lock:
+            self._listeners.append(apply)
+            late = self._generation > 1
+        if late:
+            self._apply([apply])
+
+    def refresh(self) -> bool:
+        """Reads the whole configuration; whether it was applied."""
+        try:
+            raw = self._source.get_configuration()
+        except BusError as error:
+            self._on_problem("configuration.read", str(error))
+            return False
+        self._on_problem("configuration.read", None)
+        if raw == self._raw:
+            return False
+        self._raw = raw
+        own = {k: v for k, v in raw.items() if k != "accessControl"} if isinstance(raw, dict) else raw
+        try:
+            new, dropped = tolerant(own, self._type)
+        except ConfigurationError as error:
+            self._on_problem("configuration", f"{error}; the last good configuration stays")
+            return False
+        self._on_problem("configuration", None)
+        self._tell_dropped(dropped)
+        if new == self.current and self._generation:
+            return False
+        changed = new != self.current
+        self.current = new
+        self._generation += 1
+        self._remember(own)
+        if changed and self._generation > 1:
+            self._say("configuration changed", {"changed_from_defaults": difference(new)})
+        self._apply(list(self._listeners))
+        return True
+
+    def _tell_dropped(self, dropped: list[ConfigurationError]) -> None:
+        lines = {f"configuration.{error.where}": str(error) for error in dropped}
+        for key in self._entries - set(lines):
+            self._on_problem(key, None)
+        for key, line in lines.items():
+            self._on_problem(key, line)
+        self._entries = set(lines)
+
+    def _apply(self, listeners: list[Callable[[C], None]]) -> None:
+        for apply in listeners:
+            try:
+                apply(self.current)
+            except EdgeloopError as error:
+                self._on_problem("configuration.apply", str(error))
+            else:
+                self._on_problem("configuration.apply", None)
+
+    def _remembered(self) -> C:
+        try:
+            return tolerant(decode(self._memory.read_bytes()), self._type)[0]
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, ConfigurationError) as error:
+            self._on_problem("configuration.memory", f"the last good configuration cannot be used: {error}")
+        return tolerant({}, self._type)[0]
+
+    def _remember(self, raw: Any) -> None:
+        try:
+            replace(self._memory, encode(raw), mode=0o600)
+        except OSError as error:
+            line = f"the configuration cannot be kept for the next start ({self._memory}): {error.strerror}"
+            self._on_problem("configuration.memory", line)
+        else:
+            self._on_problem("configuration.memory", None)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            if self._changed.wait(self._reconcile):
+                waited = 0.0
+                while not self._stopped.is_set() and waited < LONGEST_WAIT:
+                    self._changed.clear()
+                    if not self._changed.wait(QUIET):
+                        break
+                    waited += QUIET
+                self._changed.clear()
+            if not self._stopped.is_set():
+                self.refresh()

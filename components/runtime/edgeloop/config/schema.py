@@ -1,0 +1,185 @@
+"""What a configuration type says of itself: rows for tables, readable defaults, JSON Schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from edgeloop.config.load import describe, plain
+from edgeloop.config.quantities import QUANTITIES
+from edgeloop.log import redact
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One setting. Entries of a collection have `<id>` in their path, members of a tagged union the tag in brackets.
+
+    default: in readable form; None where the field is required, or its default is null. minimum, maximum: text or None.
+    """
+
+    path: str
+    type: str
+    required: bool
+    default: Any
+    minimum: str | None
+    maximum: str | None
+    title: str
+    description: str
+    choices: tuple[str, ...] = ()
+
+
+def fields(type: type[msgspec.Struct]) -> list[Field]:
+    """Every setting, collections before what their entries have."""
+    kind, _ = plain(describe(type))
+    assert isinstance(kind, inspect.StructType)
+    return list(_rows(kind, "", ()))
+
+
+def defaults(type: type[msgspec.Struct]) -> dict[str, Any]:
+    """What a recipe's DefaultConfiguration says: plain JSON values, quantities as text; required fields are left out.
+
+    >>> from edgeloop.config.quantities import Duration
+    >>> fields = [("path", str), ("tick", Duration, Duration("50 ms")), ("sources", dict, {})]
+    >>> defaults(msgspec.defstruct("C", fields))
+    {'tick': '50 ms', 'sources': {}}
+    """
+    kind, _ = plain(describe(type))
+    assert isinstance(kind, inspect.StructType)
+    result = {}
+    for field in kind.fields:
+        if not field.required and (value := readable(_default(field))) is not None:
+            result[field.encode_name] = value
+    return result
+
+
+def readable(value: Any) -> Any:
+    """A typed value as plain JSON, quantities as their text, null settings left out."""
+    if isinstance(value, QUANTITIES):
+        return str(value)
+    if isinstance(value, msgspec.Struct):
+        named = ((field.encode_name, readable(getattr(value, field.name))) for field in msgspec.structs.fields(value))
+        result = {name: item for name, item in named if item is not None}
+        config = value.__struct_config__
+        return {config.tag_field: config.tag, **result} if config.tag_field else result
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, dict):
+        return {str(key): readable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [readable(item) for item in (sorted(value) if isinstance(value, (set, frozenset)) else value)]
+    return value
+
+
+def difference(value: msgspec.Struct) -> dict[str, Any]:
+    """What differs from the defaults, readable and without secrets."""
+    have = readable(value)
+    return dict(redact({key: item for key, item in have.items() if defaults(type(value)).get(key) != item}))
+
+
+def json_schema(type: type[msgspec.Struct]) -> dict[str, Any]:
+    """JSON Schema (2020-12) of what `load.convert` takes in its plain form."""
+    return msgspec.json.schema(type, schema_hook=_quantity_schema)
+
+
+def _quantity_schema(cls: type) -> dict[str, Any]:
+    if cls in QUANTITIES:
+        return {"type": ["string", "number"], "description": cls.EXPECTED}  # type: ignore[attr-defined]
+    raise NotImplementedError
+
+
+def _default(field: inspect.Field) -> Any:
+    return field.default_factory() if field.default_factory is not msgspec.NODEFAULT else field.default
+
+
+def _rows(kind: inspect.StructType, prefix: str, above: tuple[type, ...]) -> Iterator[Field]:
+    for field in kind.fields:
+        path = f"{prefix}.{field.encode_name}" if prefix else field.encode_name
+        bare, extra = plain(field.type)
+        words = _words(field.type)
+        default = None if field.required else readable(_default(field))
+        low, high = _bounds(bare, extra)
+        title, description = words.get("title", ""), words.get("description", "")
+        yield Field(path, _name(bare), field.required, default, low, high, title, description, _choices(bare))
+        for struct, below in _structs(bare, path):
+            if struct.cls not in above:
+                yield from _rows(struct, below, (*above, kind.cls))
+
+
+def _structs(kind: inspect.Type, path: str) -> Iterator[tuple[inspect.StructType, str]]:
+    bare, _ = plain(kind)
+    if isinstance(bare, inspect.StructType):
+        yield bare, path
+    elif isinstance(bare, inspect.DictType):
+        yield from _structs(bare.value_type, f"{path}.<id>")
+    elif isinstance(bare, inspect.CollectionType):
+        yield from _structs(bare.item_type, f"{path}[]")
+    elif isinstance(bare, inspect.UnionType):
+        for member in bare.types:
+            struct, _ = plain(member)
+            if isinstance(struct, inspect.StructType):
+                yield struct, f"{path}[{struct.tag}]" if struct.tag_field else path
+
+
+def _words(kind: inspect.Type) -> dict[str, str]:
+    words: dict[str, str] = {}
+    while isinstance(kind, inspect.Metadata):
+        words = {**(kind.extra_json_schema or {}), **words}
+        kind = kind.type
+    return words
+
+
+def _bounds(kind: inspect.Type, extra: Any) -> tuple[str | None, str | None]:
+    if isinstance(kind, inspect.UnionType):
+        for member in kind.types:
+            bare, inner = plain(member)
+            if not isinstance(bare, inspect.NoneType):
+                return _bounds(bare, {**inner, **extra})
+    if isinstance(kind, (inspect.IntType, inspect.FloatType)):
+        low = kind.ge if kind.ge is not None else None if kind.gt is None else f"> {kind.gt}"
+        high = kind.le if kind.le is not None else None if kind.lt is None else f"< {kind.lt}"
+        return None if low is None else str(low), None if high is None else str(high)
+    if isinstance(kind, inspect.CustomType) and kind.cls in QUANTITIES:
+        return extra.get("ge"), extra.get("le")
+    return None, None
+
+
+def _choices(kind: inspect.Type) -> tuple[str, ...]:
+    if isinstance(kind, inspect.LiteralType):
+        return tuple(str(value) for value in kind.values)
+    if isinstance(kind, inspect.EnumType):
+        return tuple(str(member.value) for member in kind.cls)
+    return ()
+
+
+_NAMES: dict[type[inspect.Type], str] = {
+    inspect.BoolType: "true or false",
+    inspect.IntType: "integer",
+    inspect.FloatType: "number",
+    inspect.StrType: "text",
+    inspect.AnyType: "any",
+    inspect.LiteralType: "choice",
+    inspect.EnumType: "choice",
+    inspect.StructType: "settings",
+}
+
+
+def _name(kind: inspect.Type) -> str:
+    bare, _ = plain(kind)
+    if isinstance(bare, inspect.CustomType):
+        return bare.cls.__name__.lower()
+    if isinstance(bare, inspect.DictType):
+        return f"map of id to {_name(bare.value_type)}"
+    if isinstance(bare, inspect.CollectionType):
+        return f"list of {_name(bare.item_type)}"
+    if isinstance(bare, inspect.UnionType):
+        names = [_name(member) for member in bare.types if not isinstance(plain(member)[0], inspect.NoneType)]
+        return " or ".join(dict.fromkeys(names))
+    return next((name for family, name in _NAMES.items() if isinstance(bare, family)), "value")
+
+
+__all__ = ["Field", "defaults", "difference", "fields", "json_schema", "readable"]

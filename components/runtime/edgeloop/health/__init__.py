@@ -1,0 +1,6 @@
+"""What is wrong with a component and what it counts: on the bus, and as metrics on disk."""
+
+from edgeloop.health.health import Health
+from edgeloop.health.metrics import MetricFiles
+
+__all__ = ["Health", "MetricFiles"]

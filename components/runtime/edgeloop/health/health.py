@@ -1,0 +1,167 @@
+"""The health of one component."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from edgeloop import clock
+from edgeloop.health.metrics import MetricFiles
+
+State = Literal["ok", "degraded"]
+
+PERIOD: Final = 10.0
+"""Seconds between two publications where nothing changes."""
+METRICS_PERIOD: Final = 60.0
+_SHORTEST: Final = 0.25
+_SHOWN: Final = 12
+_LINE: Final = 240
+_VALUES: Final = 64
+
+
+@dataclass(slots=True)
+class _Problem:
+    line: str
+    since: int
+    count: int = 1
+
+
+class Health:
+    """Problems by key, counters and gauges. Every method is safe on any thread and blocks nobody.
+
+    `publish(document)` is called on change (at most 4 times a second) and every 10 s; `report(key, line)` once per
+    problem that is new or says something new, and with line None when it is over.
+    """
+
+    def __init__(
+        self,
+        component: str,
+        publish: Callable[[dict[str, Any]], object],
+        *,
+        metrics: MetricFiles | None = None,
+        report: Callable[[str, str | None], None] = lambda key, line: None,
+        period: float = PERIOD,
+        metrics_period: float = METRICS_PERIOD,
+    ) -> None:
+        self._component, self._publish, self._metrics, self._report = component, publish, metrics, report
+        self._period, self._metrics_period = period, metrics_period
+        self._lock = threading.Lock()
+        self._problems: dict[str, _Problem] = {}
+        self._counters: dict[str, int] = {}
+        self._gauges: dict[str, float] = {}
+        self._written: dict[str, int] = {}
+        self._started = clock.now()
+        self._changed = threading.Event()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="health", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Writes the last metrics and ends the thread."""
+        self._stopped.set()
+        self._changed.set()
+        if self._thread.is_alive():
+            self._thread.join(1.0)
+        self._write_metrics()
+
+    def problem(self, key: str, line: str) -> None:
+        """Something is wrong. The same key again replaces the line and is counted, not reported twice."""
+        line = " ".join(line.split())
+        with self._lock:
+            known = self._problems.get(key)
+            if known is not None:
+                known.count += 1
+                if known.line == line:
+                    return
+                known.line = line
+            else:
+                self._problems[key] = _Problem(line, clock.now())
+        self._changed.set()
+        self._report(key, line)
+
+    def clear(self, key: str) -> None:
+        """It is over. Harmless where nothing was wrong."""
+        with self._lock:
+            if self._problems.pop(key, None) is None:
+                return
+        self._changed.set()
+        self._report(key, None)
+
+    def clear_below(self, prefix: str) -> None:
+        """Clears every problem whose key starts so."""
+        with self._lock:
+            keys = [key for key in self._problems if key.startswith(prefix)]
+        for key in keys:
+            self.clear(key)
+
+    def set(self, key: str, line: str | None) -> None:
+        """A problem, or with None its end."""
+        if line is None:
+            self.clear(key)
+        else:
+            self.problem(key, line)
+
+    def count(self, name: str, n: int = 1) -> None:
+        with self._lock:
+            self._counters[name] = self._counters.get(name, 0) + n
+
+    def gauge(self, name: str, value: float) -> None:
+        with self._lock:
+            self._gauges[name] = float(value)
+
+    @property
+    def state(self) -> State:
+        return "degraded" if self._problems else "ok"
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """Line by key."""
+        with self._lock:
+            return {key: problem.line for key, problem in self._problems.items()}
+
+    def document(self) -> dict[str, Any]:
+        """What goes to the bus: bounded in size, newest problems first."""
+        moment = clock.now()
+        with self._lock:
+            newest = sorted(self._problems.items(), key=lambda item: -item[1].since)
+            return {
+                "schema": 1,
+                "component": self._component,
+                "time": moment,
+                "time_rfc3339": clock.rfc3339(moment),
+                "state": "degraded" if self._problems else "ok",
+                "uptime_s": (moment - self._started) // clock.NS,
+                "problem_count": len(self._problems),
+                "problems": [
+                    {"key": key[:64], "line": p.line[:_LINE], "since": p.since, "count": p.count}
+                    for key, p in newest[:_SHOWN]
+                ],
+                "counters": dict(sorted(self._counters.items())[:_VALUES]),
+                "gauges": dict(sorted(self._gauges.items())[:_VALUES]),
+            }
+
+    def _run(self) -> None:
+        written = time.monotonic()
+        while not self._stopped.is_set():
+            self._changed.wait(self._period)
+            if self._stopped.wait(_SHORTEST):
+                break
+            self._changed.clear()
+            self._publish(self.document())
+            if time.monotonic() - written >= self._metrics_period:
+                written = time.monotonic()
+                self._write_metrics()
+
+    def _write_metrics(self) -> None:
+        if self._metrics is None:
+            return
+        with self._lock:
+            counts = {name: value - self._written.get(name, 0) for name, value in self._counters.items()}
+            self._written = dict(self._counters)
+            gauges = {**self._gauges, "problems": float(len(self._problems))}
+        self._metrics.write(clock.now(), counts, gauges)

@@ -1,0 +1,145 @@
+"""Logs: one JSON object a line on standard output, never a secret."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import threading
+import traceback
+from types import TracebackType
+from typing import Any, Final, Literal, TextIO
+
+from edgeloop.clock import now, rfc3339
+from edgeloop.documents import encode
+from edgeloop.errors import EdgeloopError
+
+Level = Literal["debug", "info", "warning", "error"]
+_LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warning", "error")
+HIDDEN: Final = "***"
+
+_SECRET_NAME = re.compile(r"(?i)password|passwd|secret|token|(?:^|[_-])key(?:$|[_-])|apikey|credential|svcuid")
+_SECRET_IN_TEXT = re.compile(
+    r"(?i)((?:password|passwd|secret|token|api_?key|access_?key|credentials?)[\w-]*[\"']?\s*[=:]\s*[\"']?)([^\s\"',;&}]+)"
+)
+_SECRET_IN_URL = re.compile(r"(\w+://[^\s/:@]*:)([^\s/@]+)(@)")
+_SECRET_VARIABLES = ("SVCUID", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+
+def redact(value: Any, name: str = "") -> Any:
+    """A copy without what is, by its name or its form, a secret.
+
+    >>> redact({"url": "mqtt://me:pass@host", "token": "abc", "deep": [{"api_key": 1}], "text": "password=x y"})
+    {'url': 'mqtt://me:***@host', 'token': '***', 'deep': [{'api_key': '***'}], 'text': 'password=*** y'}
+    """
+    if name and secret(name) and value not in (None, "", {}, []):
+        return HIDDEN
+    if isinstance(value, dict):
+        return {key: redact(item, str(key)) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [redact(item) for item in value]
+    if isinstance(value, str):
+        return _redact_text(value)
+    return value
+
+
+def secret(name: str) -> bool:
+    """
+    >>> [secret(name) for name in ("mqtt_password", "key", "aws_access_key_id", "keyboard", "monkey")]
+    [True, True, True, False, False]
+    """
+    return _SECRET_NAME.search(name) is not None
+
+
+def _redact_text(text: str) -> str:
+    for variable in _SECRET_VARIABLES:
+        known = os.environ.get(variable, "")
+        if len(known) >= 6:
+            text = text.replace(known, HIDDEN)
+    return _SECRET_IN_URL.sub(rf"\1{HIDDEN}\3", _SECRET_IN_TEXT.sub(rf"\1{HIDDEN}", text))
+
+
+class Log:
+    """`log.info("connected to %s", host, attempt=3)`: a message, and fields beside it. Safe on any thread."""
+
+    def __init__(self, component: str, level: Level = "info", stream: TextIO | None = None) -> None:
+        self.component = component
+        self.debugging = level == "debug"
+        self._threshold = _LEVELS.index(level)
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def debug(self, message: str, *arguments: object, **fields: Any) -> None:
+        self.write("debug", message, *arguments, **fields)
+
+    def info(self, message: str, *arguments: object, **fields: Any) -> None:
+        self.write("info", message, *arguments, **fields)
+
+    def warning(self, message: str, *arguments: object, **fields: Any) -> None:
+        self.write("warning", message, *arguments, **fields)
+
+    def error(self, message: str, *arguments: object, **fields: Any) -> None:
+        self.write("error", message, *arguments, **fields)
+
+    def exception(self, error: BaseException, **fields: Any) -> None:
+        """One line for an error; its traceback only while debugging."""
+        if self.debugging:
+            fields["traceback"] = "".join(traceback.format_exception(error))
+        self.write("error", "%s", summary(error), **fields)
+
+    def write(self, level: Level, message: str, *arguments: object, **fields: Any) -> None:
+        if _LEVELS.index(level) < self._threshold:
+            return
+        text = message % arguments if arguments else message
+        record = {"time": rfc3339(now()), "level": level, "component": self.component, "message": redact(text)}
+        record |= {key: item for key, item in redact(fields).items() if key not in record}
+        try:
+            line = encode(record).decode()
+        except (TypeError, ValueError):
+            line = encode({k: v if isinstance(v, str) else repr(v) for k, v in record.items()}).decode()
+        stream = self._stream or sys.stdout
+        with self._lock:
+            try:
+                stream.write(line + "\n")
+                stream.flush()
+            except (BrokenPipeError, ValueError):
+                self._threshold = len(_LEVELS)
+
+
+def summary(error: BaseException) -> str:
+    """One line for any exception.
+
+    >>> summary(KeyError("x")), summary(EdgeloopError("no disk", mend="make room"))
+    ("KeyError: 'x'", 'no disk; make room')
+    """
+    if isinstance(error, EdgeloopError):
+        return str(error)
+    place = _innermost(error.__traceback__)
+    return " ".join(f"{type(error).__name__}: {error}{place}".split())
+
+
+def _innermost(trace: TracebackType | None) -> str:
+    if trace is None:
+        return ""
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    return f" (in {os.path.basename(code.co_filename)} line {trace.tb_lineno}, {code.co_name})"
+
+
+class _Forward(logging.Handler):
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level: Level = "error" if record.levelno >= logging.ERROR else "warning"
+        self._log.write(level, "%s", record.getMessage(), logger=record.name)
+
+
+def forward_standard_logging(log: Log) -> None:
+    """Warnings and errors of libraries that use `logging` become lines of `log`."""
+    root = logging.getLogger()
+    root.handlers = [_Forward(log)]
+    root.setLevel(logging.WARNING)
