@@ -1,0 +1,1 @@
+"""The whole loop on one machine, shown live and measured from outside."""

@@ -1,0 +1,67 @@
+"""`demo`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgeloop_tools.cli import Subparsers
+
+
+def register(subparsers: Subparsers) -> None:
+    demo = subparsers.add_parser(
+        "demo",
+        help="run the whole loop on this machine and report",
+        description="Builds, starts the local core, deploys everything from recipes/ and artifacts/, shows it live, "
+        "kills SensorIngest in the middle, and reports what an observer measured. "
+        "Ctrl-C ends it early; the report is written.",
+    )
+    demo.add_argument("--duration", type=_positive, default=60.0, metavar="S", help="seconds after the install (60)")
+    demo.add_argument("--seed", type=int, default=7, metavar="N", help="of the simulated faults (7)")
+    demo.add_argument("--report", type=Path, metavar="FILE", help="the JSON report; report.html is written beside it")
+    demo.add_argument("--replay", type=Path, nargs="+", action="extend", default=[], metavar="FILE",
+                      help="CSV files, or .npy recordings in order (healthy first), instead of machines")  # fmt: skip
+    demo.add_argument("--rate", type=_positive, default=48000.0, metavar="HZ", help="of the .npy recordings (48000)")
+    demo.add_argument("--nucleus", choices=("classic", "lite"), default="classic", help="whose rules and limits hold")
+    demo.add_argument("--machines", type=_count, metavar="N", help="simulated machines (2; 0 with --replay)")
+    demo.add_argument("--arm", action="store_true", help="let the rule really stop the simulated machine")
+    demo.add_argument("--root", type=Path, metavar="DIR", help="the core's folder, kept for the next demo")
+    demo.add_argument("--json", action="store_true", help="one JSON object per line, the report last")
+    demo.set_defaults(run=_demo)
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text} is no positive number")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 64:
+        raise argparse.ArgumentTypeError("0 to 64 machines")
+    return value
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from edgeloop_tools.demo.run import Options, run
+
+    machines = arguments.machines
+    if machines is None:
+        machines = 0 if arguments.replay else 2
+    options = Options(
+        duration=arguments.duration,
+        seed=arguments.seed,
+        nucleus=arguments.nucleus,
+        machines=machines,
+        replay=tuple(arguments.replay),
+        rate=arguments.rate,
+        arm=arguments.arm,
+        report=arguments.report,
+        root=arguments.root,
+        as_json=arguments.json,
+    )
+    return run(options)

@@ -1,0 +1,184 @@
+"""Other people's recordings: CSV files and .npy arrays as sources with fitting monitors."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import re
+import shlex
+import shutil
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edgeloop.clock import NS
+from edgeloop.errors import EdgeloopError
+from edgeloop_tools.demo import player
+from edgeloop_tools.demo.plan import BEARING, RUNTIME, SHAFT, Plan
+from edgeloop_tools.harness.judge import Fault
+
+LABELS = ("anomaly", "changepoint")
+TIMES = ("datetime", "timestamp", "time", "date")
+LEARN_SHARE = 0.15
+"""Of a CSV file, as NAB's probationary period."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A CSV file looked over. step: median seconds between rows; labelled: spans of rows [a, b) marked in it."""
+
+    path: Path
+    rows: int
+    step: float
+    time: str
+    labels: tuple[str, ...]
+    labelled: tuple[tuple[int, int], ...]
+
+
+def stage(files: Sequence[Path], folder: Path, duration: float, rate: float, root: Path) -> Plan:
+    """Copies the files where the components' user can read them (below `folder`) and plans their replay.
+
+    rate: Hz of the .npy recordings. root: the core's. Raises EdgeloopError naming the file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)
+    plan = Plan(learning=0)
+    arrays = [f for f in files if f.suffix == ".npy"]
+    for path in files:
+        if path not in arrays:
+            _csv(plan, look(path), _copy(path, folder), duration)
+    if arrays:
+        _recordings(plan, [(f, _copy(f, folder)) for f in arrays], folder, rate, root)
+    return plan
+
+
+def look(path: Path) -> Table:
+    """Sniffs separator, time column, labels and step. Raises EdgeloopError."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            head = file.readline()
+            separator = max(";,\t", key=head.count)
+            names = [n.strip() for n in head.rstrip("\r\n").split(separator)]
+            rows = list(csv.reader(file, delimiter=separator))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise EdgeloopError("cannot read the recording", where=str(path), why=str(error)) from error
+    if len(names) < 2 or not rows:
+        raise EdgeloopError("no table to replay", where=str(path), why="a header and rows are needed",
+                            mend="give a CSV file with a time column")  # fmt: skip
+    time = next((n for n in names if n.lower() in TIMES), names[0])
+    column = names.index(time)
+    stamps = [s for row in rows[:2000] if len(row) > column and (s := _seconds(row[column])) is not None]
+    steps = [b - a for a, b in itertools.pairwise(stamps) if b > a]
+    if not steps:
+        raise EdgeloopError("no time can be read", where=f"{path}, column {time}",
+                            mend="put the time into the first column, as ISO 8601 or seconds")  # fmt: skip
+    labels = tuple(n for n in names if n.lower() in LABELS)
+    return Table(path, len(rows), statistics.median(steps), time, labels, _spans(rows, names))
+
+
+def _spans(rows: Sequence[Sequence[str]], names: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    if "anomaly" not in names:
+        return ()
+    column = names.index("anomaly")
+    marked = [len(row) > column and row[column].strip() not in ("", "0", "0.0") for row in rows]
+    spans: list[tuple[int, int]] = []
+    for number, on in enumerate(marked):
+        if on and spans and spans[-1][1] == number:
+            spans[-1] = spans[-1][0], number + 1
+        elif on:
+            spans.append((number, number + 1))
+    return tuple(spans)
+
+
+def _seconds(text: str) -> float | None:
+    text = text.strip()
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        stamp = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).timestamp()
+
+
+def _csv(plan: Plan, table: Table, copy: Path, duration: float) -> None:
+    name = _identifier(f"{table.path.parent.name}_{table.path.stem}", plan)
+    span = table.rows * table.step
+    speed = max(1, -(-span // max(5.0, duration - 10)))
+    plan.sources[name] = {"type": "replay", "path": str(copy), "speed": int(speed), "time": table.time}
+    if table.labels:
+        plan.sources[name]["ignore"] = " ".join(table.labels)
+    plan.monitors[name] = {
+        "asset": name,
+        "input": name,
+        "learn": f"{max(30 * table.step, LEARN_SHARE * span):.0f} s",
+        "budget": "1 alarm/week",
+    }
+    for number, (first, end) in enumerate(table.labelled):
+        late = max(10, (end - first) // 10)
+        plan.truth.append(Fault(f"{name}-{number}", "recorded", name, first, end + late, name, "row"))
+
+
+def _recordings(plan: Plan, files: Sequence[tuple[Path, Path]], folder: Path, rate: float, root: Path) -> None:
+    try:
+        recordings = [player.read(str(copy)) for _, copy in files]
+    except (OSError, ValueError, KeyError, SyntaxError) as error:
+        raise EdgeloopError("cannot play the recording", why=str(error)) from error
+    widths = {(r.channels, r.dtype) for r in recordings}
+    if len(widths) > 1:
+        raise EdgeloopError("the recordings do not fit together", where=", ".join(f.name for f, _ in files),
+                            why="they differ in type or number of channels", mend="replay them one by one")  # fmt: skip
+    channels = recordings[0].channels
+    names = ["drive", "fan"] if channels == 2 else [f"c{n + 1}" for n in range(channels)]
+    program = _copy(Path(player.__file__), folder)
+    name = _identifier("spindle", plan)
+    python = root / "work" / RUNTIME / "venv" / "bin" / "python"
+    words = [
+        python,
+        program,
+        "--rate",
+        f"{rate:g}",
+        "--channels",
+        ",".join(names),
+        "--unit",
+        "[g]",
+        *(c for _, c in files),
+    ]
+    plan.sources[name] = {"type": "process", "command": " ".join(shlex.quote(str(w)) for w in words)}
+    healthy = recordings[0].rows / rate
+    plan.monitors[name] = {
+        "asset": name,
+        "input": name,
+        "settle": "0 s",
+        "learn": f"{min(30.0, 0.7 * healthy):.1f} s",
+        "block": "100 ms",
+        "budget": "1 alarm/week",
+        "severity": "high",
+        "shaft": f"{SHAFT} Hz",
+        "bearing": dict(BEARING),
+    }
+    plan.learning = round(0.7 * healthy * NS)
+    if len(recordings) > 1:
+        plan.truth.append(Fault(f"{name}-change", "recorded", name, recordings[0].rows, 1 << 62, name, "row"))
+
+
+def _identifier(text: str, plan: Plan) -> str:
+    plain = re.sub(r"[^a-z0-9_-]+", "_", text.lower()).strip("_-")[:28] or "recording"
+    name, number = plain, 2
+    while name in plan.sources:
+        name, number = f"{plain}_{number}", number + 1
+    return name
+
+
+def _copy(path: Path, folder: Path) -> Path:
+    target = folder / f"{path.parent.name}-{path.name}"
+    try:
+        shutil.copyfile(path, target)
+    except OSError as error:
+        raise EdgeloopError("cannot copy the recording", where=str(path), why=error.strerror or str(error)) from error
+    target.chmod(0o644)
+    return target

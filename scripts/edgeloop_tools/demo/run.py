@@ -1,0 +1,230 @@
+"""A demo from the build to the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from edgeloop import __version__
+from edgeloop.clock import now
+from edgeloop.errors import EdgeloopError
+from edgeloop_tools.core.daemon import default_root
+from edgeloop_tools.demo.plan import BEARING, INGEST, RUNTIME, SHAFT, UMBRELLA, Plan, machines
+from edgeloop_tools.demo.replay import stage
+from edgeloop_tools.demo.view import Progress, View, choose
+from edgeloop_tools.harness.evaluate import Expectation, evaluate, page_path, write
+from edgeloop_tools.harness.line import Line
+from edgeloop_tools.harness.recording import Intervention
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+LOOK = 0.25
+"""Seconds between two looks at the components."""
+SHORTEST_WITH_KILL = 20.0
+INSTALL_TIMEOUT = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """duration: s after the installation; rate: Hz of .npy recordings."""
+
+    duration: float = 60.0
+    seed: int = 7
+    nucleus: Literal["classic", "lite"] = "classic"
+    machines: int = 2
+    replay: tuple[Path, ...] = ()
+    rate: float = 48000.0
+    arm: bool = False
+    report: Path | None = None
+    root: Path | None = None
+    as_json: bool = False
+
+
+def run(options: Options) -> int:
+    """Exit code 0; raises EdgeloopError with one line where something of the promise failed."""
+    root = (options.root or demo_root(options.nucleus)).absolute()
+    report_path = _writable(options.report or root / "report.json", given=options.report is not None)
+    for path in options.replay:
+        if not path.is_file():
+            raise EdgeloopError("no such recording", where=str(path), mend="name a CSV or .npy file")
+    _build()
+    announced = announce_install(root)
+    with _stoppable() as stop, Line(root, options.nucleus) as line:
+        plan = _plan(options, root)
+        expected = Expectation(
+            machines=plan.machines,
+            watched=plan.watched,
+            truth=plan.truth,
+            orders={"BPFO": SHAFT * BEARING["outer_race"], "2×": 2 * SHAFT * BEARING["outer_race"],
+                    "3×": 3 * SHAFT * BEARING["outer_race"], "shaft": SHAFT},
+            learning=plan.learning,
+            seed=options.seed if plan.machines else None,
+        )  # fmt: skip
+        progress = Progress(_title(options, plan), options.duration)
+        view = choose(options.as_json)
+        line.recording.listeners.append(view.say)
+        with view:
+            if announced:
+                view.say("install", announced)
+            installed = _deploy(line, plan, view, progress, stop)
+            if installed is not None:
+                progress.installed = installed
+                _watch(line, plan, view, progress, stop)
+        ended = now()
+        if installed is None:
+            raise EdgeloopError("interrupted before anything ran")
+        line.poll()
+        line.close()
+        judged, history = evaluate(line, expected, installed, ended)
+        report = write(judged, history, expected, line, report_path)
+    if options.as_json:
+        print(json.dumps({"event": "report", "report": report}), flush=True)
+    else:
+        print(summary(report, report_path))
+    if judged.broken():
+        raise EdgeloopError("the run did not keep its promise", why="; ".join(judged.broken()),
+                            mend=f"the components' logs are in {root / 'logs'}")  # fmt: skip
+    return 0
+
+
+def demo_root(nucleus: str) -> Path:
+    """Where a demo's core lives; one folder per nucleus, kept."""
+    name = f"demo-{nucleus}"
+    return Path(os.environ["EDGELOOP_CORE_ROOT"]) / name if os.environ.get("EDGELOOP_CORE_ROOT") else default_root(name)
+
+
+def announce_install(root: Path) -> str | None:
+    """What the device's environment will take, before it is installed; None where it is there."""
+    import locks
+    from edgeloop_tools.checkout import announcement
+    from environment import Environments, Lock
+
+    lock = Lock.merge(locks.read("core"))
+    environments = Environments(root / "work" / RUNTIME, lambda _: None)
+    current = environments.current()
+    if current is not None and lock.within(current):
+        return None
+    return announcement(lock, root / "work" / RUNTIME)
+
+
+def summary(report: dict[str, Any], path: Path) -> str:
+    """The report in a few lines."""
+    anomalies, journal = report["anomalies"], report["journal"]
+    latency = anomalies["sample_to_alert_ms"]
+    kinds = ", ".join(f"{k.replace('_', ' ')} {v['detected']}/{v['truth']}" for k, v in anomalies["kinds"].items())
+    lines = [
+        f"faults found    {anomalies['detected']} of {anomalies['truth']}" + (f" ({kinds})" if kinds else "")
+        + f", {anomalies['false_alarms']} false alarms",
+        *(
+            f"  {'threshold 4 σ' if name == 'fixed' else 'best threshold'}: {f['detected']} found, "
+            f"{f['false_alarms']} false alarms"
+            for name, f in anomalies["trivial_threshold"].items()
+        ),
+        f"journal         {journal['written']:,} samples, {journal['lost']} lost, {journal['kills']} × kill -9",
+        f"speed           {report['values_per_s']:,} values/s, {report['bus_messages_per_s']:g} bus messages/s"
+        + (f", sample to alarm p50 {latency['p50']:.0f} ms, p99 {latency['p99']:.0f} ms" if latency["n"] else ""),
+        f"first score     {report['seconds_to_first_score']} s after the install",
+        f"report          {path} and {page_path(path).name}",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _plan(options: Options, root: Path) -> Plan:
+    plan = Plan(learning=0)
+    if options.machines:
+        plan = machines([f"press{n + 1}" for n in range(options.machines)], options.seed, arm=options.arm)
+    if options.replay:
+        replay = stage(options.replay, root / "recordings", options.duration, options.rate, root)
+        plan.sources |= replay.sources
+        plan.monitors |= replay.monitors
+        plan.truth += replay.truth
+        plan.learning = max(plan.learning, replay.learning)
+    return plan
+
+
+def _title(options: Options, plan: Plan) -> str:
+    what = f"{len(plan.machines)} simulated machines, seed {options.seed}" if plan.machines else ", ".join(plan.sources)
+    return f"{what}, nucleus {options.nucleus}"
+
+
+def _build() -> None:
+    from edgeloop_tools.build import build
+
+    build()
+
+
+def _deploy(line: Line, plan: Plan, view: View, progress: Progress, stop: threading.Event) -> int | None:
+    """ns UTC at which the environment was complete, or None when interrupted before."""
+    deployment = line.deploy(CHECKOUT / "recipes", CHECKOUT / "artifacts", {UMBRELLA: __version__}, plan.merge())
+    started, said = now(), 0
+    while not stop.is_set():
+        line.poll(measure=False)
+        if line.installed():
+            at = now()
+            view.say("install", f"environment ready after {(at - started) / 1e9:.1f} s")
+            return at
+        status = next(d for d in line.core.deployments() if d.id == deployment)
+        if status.status == "FAILED":
+            raise EdgeloopError("the deployment failed", why=status.reason, mend=f"see {line.root / 'logs'}")
+        waited = (now() - started) / 1e9
+        if waited > INSTALL_TIMEOUT:
+            raise EdgeloopError("the installation does not end", where=str(line.root / "logs"))
+        if waited // 10 > said:
+            said = int(waited // 10)
+            view.say("install", f"{waited:.0f} s …")
+        view.show(line, progress)
+        stop.wait(LOOK)
+    return None
+
+
+def _watch(line: Line, plan: Plan, view: View, progress: Progress, stop: threading.Event) -> None:
+    middle = progress.duration / 2
+    kill: Intervention | None = None
+    before: set[str] = set()
+    wanted = plan.simulated and progress.duration >= SHORTEST_WITH_KILL
+    ticks = 0
+    while progress.seconds < progress.duration and not stop.is_set():
+        line.poll(measure=ticks % 4 == 0)
+        ticks += 1
+        if wanted and kill is None and progress.seconds >= middle:
+            before = set(line.recording.announced_bytes)
+            kill = line.kill(INGEST)
+        if kill is not None and kill in line.recording.interventions and set(line.recording.announced_bytes) - before:
+            line.recovered(kill, now())
+        view.show(line, progress)
+        stop.wait(LOOK)
+
+
+def _writable(path: Path, *, given: bool) -> Path:
+    path = path.absolute()
+    if given and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+        raise EdgeloopError(
+            "the report cannot be written there", where=str(path), mend="name a file in an existing folder"
+        )
+    return path
+
+
+@contextmanager
+def _stoppable() -> Iterator[threading.Event]:
+    """SIGINT and SIGTERM ask for a clean stop; a second one is an interrupt."""
+    stop = threading.Event()
+
+    def ask(signum: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        print("stopping; the report follows", file=sys.stderr)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,164 @@
+"""From what was recorded to the report: audit, judgement, yardstick, plots, files."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeloop.clock import NS
+from edgeloop.errors import EdgeloopError
+from edgeloop_tools.harness.history import History, envelope_spectrum, window
+from edgeloop_tools.harness.judge import Fault, faults, judge, sample_to_alert
+from edgeloop_tools.harness.ledger import audit
+from edgeloop_tools.harness.line import Line
+from edgeloop_tools.harness.page import Plots, render
+from edgeloop_tools.harness.report import ComponentLine, Run, document
+from edgeloop_tools.harness.trivial import Watched, compare
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What the harness knows of the line. truth: faults of recordings; orders: mark → Hz in the envelope spectrum."""
+
+    machines: Sequence[str] = ()
+    watched: Sequence[Watched] = ()
+    truth: Sequence[Fault] = ()
+    orders: Mapping[str, float] = field(default_factory=dict)
+    learning: int = 0
+    seed: int | None = None
+
+
+def evaluate(line: Line, expected: Expectation, installed: int, ended: int) -> tuple[Run, History]:
+    """Call it when the line has stopped: reads the whole journal once. installed, ended: ns UTC."""
+    history = History()
+    ledger = audit(line.journal, history.add)
+    recording = line.recording
+    truth = [*faults(recording, ended), *expected.truth]
+    verdict = judge(truth, recording.alarms, recording.interventions, until=ended)
+    settled = [f.fault for f in verdict.found] + verdict.missed
+    run = Run(
+        nucleus=line.nucleus,
+        seed=expected.seed,
+        installed=installed,
+        ended=ended,
+        recording=recording,
+        ledger=ledger,
+        verdict=verdict,
+        components={
+            name: ComponentLine(c.version, c.state, c.restarts, c.reason)
+            for name, c in line.components.items()
+            if name.startswith("io.edgeloop.")
+        },
+        usage=line.meter.usage,
+        trivial=compare(history, expected.watched, settled) if expected.watched and settled else {},
+        wall_clock=not expected.truth,
+        simulated=bool(expected.machines),
+        learning=expected.learning,
+        lost=ledger.lost(recording),
+    )
+    return run, history
+
+
+def write(run: Run, history: History, expected: Expectation, line: Line, path: Path) -> dict[str, Any]:
+    """The JSON report at `path` and the page beside it. Raises EdgeloopError where it cannot be written."""
+    report = document(run)
+    page = render(run, report, plots(run, history, expected, line.journal))
+    try:
+        path.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
+        page_path(path).write_text(page)
+    except OSError as error:
+        raise EdgeloopError("cannot write the report", where=str(path), why=error.strerror or str(error)) from error
+    return report
+
+
+def page_path(report: Path) -> Path:
+    """
+    >>> page_path(Path("out/r.json")).name
+    'r.html'
+    """
+    return report.with_suffix(".html")
+
+
+def plots(run: Run, history: History, expected: Expectation, journal: Path) -> Plots:
+    from edgeloop_tools.harness import plots as draw
+
+    recording = run.recording
+    kills = [i.at for i in recording.interventions]
+    truth = [f.fault for f in run.verdict.found] + run.verdict.missed
+    raised = [a for a in recording.alarms if a.event.state == "raised"]
+    assets = list(expected.machines) or sorted(set(recording.scores) | {a.event.asset for a in raised})
+    pictures = []
+    for asset in assets[:8]:
+        streams = [s for s in history.series if s == asset or s.startswith(f"{asset}_")]
+        pictures.append(
+            draw.machine(
+                asset,
+                streams,
+                history,
+                {m: s for m, s in recording.scores.items() if m == asset or m.startswith(f"{asset}_")},
+                [f for f in truth if f.machine == asset and f.by == "time"],
+                [a for a in raised if a.event.asset == asset],
+                kills,
+                _zero(run, history, streams),
+                run.seconds if run.simulated else _span(run, history, streams),
+            )
+        )
+    onset: defaultdict[str, list[float]] = defaultdict(list)
+    for found in run.verdict.found:
+        if found.onset_to_alert is not None:
+            onset[found.fault.kind].append(found.onset_to_alert / 1e6)
+    alerts = (
+        sample_to_alert(f.alarm for f in run.verdict.found if f.fault.kind != "clock_jump") if run.wall_clock else []
+    )
+    spectrum = _spectrum(run, expected, journal)
+    return Plots(
+        machines=pictures,
+        spectrum=draw.spectrum(spectrum) if spectrum else None,
+        latency=draw.latency(alerts, onset),
+        traffic=draw.traffic(recording, run.installed, run.ended),
+    )
+
+
+def _zero(run: Run, history: History, streams: Sequence[str]) -> int:
+    if run.simulated:
+        return run.installed
+    return min((min(history.series[s].times) for s in streams if history.series[s].times), default=run.installed)
+
+
+def _span(run: Run, history: History, streams: Sequence[str]) -> float:
+    zero = _zero(run, history, streams)
+    return max(
+        ((max(history.series[s].times) - zero) / NS for s in streams if history.series[s].times), default=run.seconds
+    )
+
+
+def _spectrum(run: Run, expected: Expectation, journal: Path) -> Any:
+    from edgeloop_tools.harness.plots import Spectrum
+
+    for found in run.verdict.found:
+        fault, cause = found.fault, found.alarm.event.cause
+        if fault.kind != "outer_race" or fault.by != "time":
+            continue
+        stream = cause.stream if cause else fault.stream or ""
+        length = min(fault.end - fault.start, 2 * NS)
+        during = window(journal, stream, fault.end - length, fault.end)
+        before = window(journal, stream, fault.start - length - NS, fault.start - NS)
+        if during is None or before is None or min(len(during[0]), len(before[0])) < 4096:
+            continue
+        (faulty, rate, names), healthy = during, before[0]
+        n = min(len(faulty), len(healthy))
+        spectra = [
+            (envelope_spectrum(healthy[:n, c], rate, 500.0), envelope_spectrum(faulty[:n, c], rate, 500.0))
+            for c in range(faulty.shape[1])
+        ]
+        best = int(np.argmax([after[1].max() / max(float(before[1].max()), 1e-12) for before, after in spectra]))
+        (frequency, quiet), (_, loud) = spectra[best]
+        title = f"{fault.machine}, channel {names[best]}: envelope before and during the outer-race fault"
+        return Spectrum(title, "amplitude", frequency, quiet, loud, expected.orders)
+    return None
