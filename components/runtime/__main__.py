@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036
-    sys.exit("io.edgeloop.Runtime: Python 3.11 or newer is needed, this is %d.%d" % sys.version_info[:2])
+    sys.exit("io.edgeloop.Runtime: Python 3.11 or newer is needed, this is " + sys.version.split()[0])
 
 import argparse
 import json
@@ -71,10 +71,10 @@ def _configured(environment: Path, wheels: Path | None) -> tuple[list[str], Path
 def configuration() -> None:
     """Prints the component's configuration as JSON; runs in the new environment."""
     import msgspec
-    from edgeloop.bus import Bus
-    from edgeloop.config.load import convert
 
     from declaration import Configuration
+    from edgeloop.bus import Bus
+    from edgeloop.config.load import convert
 
     with Bus(name=NAME) as bus:
         value = bus.get_configuration()

@@ -1,8 +1,9 @@
 from typing import Annotated
 
 import msgspec
-from edgeloop.config.declaration import Declaration
 from msgspec import Meta
+
+from edgeloop.config.declaration import Declaration
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -75,9 +75,9 @@ class Lock:
     def names(self) -> list[str]:
         """
         >>> Lock.merge("b==1 --hash=sha256:aa", "a==2 ; sys_platform == 'linux' --hash=sha256:bb").names()
-        ['a==2', 'b==1']
+        ['a', 'b']
         """
-        return [line.split()[0] for line in self.text.splitlines()]
+        return sorted({line.partition("==")[0] for line in self.text.splitlines()})
 
 
 @contextmanager
@@ -101,9 +101,7 @@ def locked(folder: Path, say: Say) -> Iterator[int]:
 def usable(folder: Path) -> bool:
     """Whether the environment is complete and has an interpreter that is still there."""
     return (
-        (folder / STAMP).is_file()
-        and not (folder / MAKING).exists()
-        and os.access(folder / "bin" / "python", os.X_OK)
+        (folder / STAMP).is_file() and not (folder / MAKING).exists() and os.access(folder / "bin" / "python", os.X_OK)
     )
 
 
@@ -138,7 +136,8 @@ def make(
             _pip(folder, Path(requirements.name), held, wheels)
         _run([python, "-I", "-c", "".join(f"import {m}\n" for m in lock.imports)], folder, held)
         if paths:
-            packages = _run([python, "-I", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], folder, held)
+            asking = "import sysconfig; print(sysconfig.get_path('purelib'))"
+            packages = _run([python, "-I", "-c", asking], folder, held)
             Path(packages, "edgeloop_sources.pth").write_text("".join(f"{path}\n" for path in paths))
         os.sync()
         partial = folder / (STAMP + ".new")
@@ -156,8 +155,10 @@ def _room(folder: Path, lock: Lock) -> None:
     free, needed = shutil.disk_usage(place).free, lock.disk + lock.download
     if free < needed:
         raise EdgeloopError(
-            "no room for the Python environment", where=str(folder),
-            why=f"{needed // MEGABYTE} MB are needed, {free // MEGABYTE} MB are free", mend="free some space",
+            "no room for the Python environment",
+            where=str(folder),
+            why=f"{needed // MEGABYTE} MB are needed, {free // MEGABYTE} MB are free",
+            mend="free some space",
         )
 
 
@@ -174,7 +175,9 @@ def _pip_command(python: Path, wheels: Path | None) -> list[str]:
         return [sys.executable, "-m", "pip", "--python", str(python)]
     name = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
     raise EdgeloopError(
-        "this Python cannot make an environment", where=sys.executable, why="it has neither ensurepip nor pip",
+        "this Python cannot make an environment",
+        where=sys.executable,
+        why="it has neither ensurepip nor pip",
         mend=f"install it, on Debian and Ubuntu: sudo apt-get install {name}",
     )
 
@@ -182,13 +185,30 @@ def _pip_command(python: Path, wheels: Path | None) -> list[str]:
 def _pip(folder: Path, requirements: Path, held: int, wheels: Path | None) -> None:
     options = ["--isolated", "--no-index", "--find-links", str(wheels)] if wheels else []
     command = [
-        *_pip_command(folder / "bin" / "python", wheels), "install", "--quiet", "--no-input", "--no-deps",
-        "--require-hashes", "--only-binary", ":all:", "--disable-pip-version-check", "--retries", "2",
-        *options, "-r", str(requirements),
+        *_pip_command(folder / "bin" / "python", wheels),
+        "install",
+        "--quiet",
+        "--no-input",
+        "--no-deps",
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+        "--disable-pip-version-check",
+        "--retries",
+        "2",
+        *options,
+        "-r",
+        str(requirements),
     ]
     done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, pass_fds=(held,),
-        stdin=subprocess.DEVNULL, env={k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")},
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        pass_fds=(held,),
+        stdin=subprocess.DEVNULL,
+        env={k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")},
     )
     if done.returncode:
         why, mend = explain(done.stdout)

@@ -29,8 +29,8 @@ def announcement(lock: Lock, folder: Path) -> str:
     minutes = max(1, round((lock.download / DOWNLOAD + lock.disk / UNPACKING) / 60))
     unit = "minute" if minutes == 1 else "minutes"
     return (
-        f"first use: installing {len(lock.names())} Python packages into {folder}: about {lock.download // MEGABYTE} MB "
-        f"to download, {lock.disk // MEGABYTE} MB on disk, {minutes} {unit} on a 20 Mbit/s line"
+        f"first use: installing {len(lock.names())} Python packages into {folder}: about {minutes} {unit}, "
+        f"{lock.download // MEGABYTE} MB to download (counted at 20 Mbit/s), {lock.disk // MEGABYTE} MB on disk"
     )
 
 
@@ -48,13 +48,17 @@ def install(folder: Path, name: str) -> None:
             return
         if usable(folder):
             say(f"the lock changed: bringing {folder} up to date")
-        elif folder.is_dir() and any(folder.iterdir()) and not any((folder / name).exists() for name in (STAMP, MAKING)):
+        elif _foreign(folder):
             raise EdgeloopError("this folder is no Python environment", where=str(folder), mend="remove it")
         else:
             say(announcement(lock, folder))
         started = time.monotonic()
         make(folder, lock, held, paths=SOURCES, stamp=text)
         say(f"installed in {time.monotonic() - started:.0f} s")
+
+
+def _foreign(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir()) and not any((folder / n).exists() for n in (STAMP, MAKING))
 
 
 def main(arguments: list[str]) -> int:

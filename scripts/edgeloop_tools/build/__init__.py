@@ -1,0 +1,96 @@
+"""What a device takes: `artifacts/<component>/<version>/<package>.pyz` and `recipes/<component>-<version>.yaml`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeloop import __version__
+from edgeloop.errors import EdgeloopError
+from edgeloop_tools.cli import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ARTIFACTS = ROOT / "artifacts"
+RECIPES = ROOT / "recipes"
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """One archive; size in bytes."""
+
+    component: str
+    path: Path
+    size: int
+
+
+def build(components: Collection[str] | None = None, out: Path = ARTIFACTS) -> list[Built]:
+    """Writes the archives of the named components (default: all) below `out`, in the layout the Greengrass CLI takes.
+
+    Raises EdgeloopError before anything is written when one of them is no good.
+    """
+    from edgeloop_tools.build.archive import pyz
+    from edgeloop_tools.build.components import chosen
+
+    made = [(d.name, out / d.name / __version__ / f"{d.package}.pyz", pyz(d)) for d in chosen(components)]
+    for _, path, data in made:
+        write(path, data)
+    return [Built(name, path, len(data)) for name, path, data in made]
+
+
+def recipes() -> dict[str, str]:
+    """File name → text of every recipe, the umbrella's too."""
+    from edgeloop_tools.build.components import declarations
+    from edgeloop_tools.build.recipe import dump, recipe, umbrella
+
+    known = declarations()
+    documents = [*map(recipe, known), umbrella(known)]
+    return {f"{each['ComponentName']}-{each['ComponentVersion']}.yaml": dump(each) for each in documents}
+
+
+def generated() -> Iterator[tuple[Path, str]]:
+    """Every generated file that is committed, with the text it should have."""
+    from edgeloop_tools.build.components import declarations
+    from edgeloop_tools.build.tables import filled, readme
+
+    for name, text in recipes().items():
+        yield RECIPES / name, text
+    for declaration in declarations():
+        if (table := filled(declaration)) is not None:
+            yield readme(declaration), table
+
+
+def stale() -> list[Path]:
+    """Generated files that are not what they should be, and recipes of nothing."""
+    expected = dict(generated())
+    wrong = [path for path, text in expected.items() if not path.is_file() or path.read_text() != text]
+    return wrong + sorted(set(RECIPES.glob("*.yaml")) - set(expected))
+
+
+def regenerate() -> list[Path]:
+    """Writes what is stale and removes recipes of nothing; returns what changed."""
+    expected = dict(generated())
+    changed = stale()
+    for path in changed:
+        if path in expected:
+            write(path, expected[path].encode())
+        else:
+            path.unlink()
+    return changed
+
+
+def write(path: Path, data: bytes) -> None:
+    """Replaces the file in one step; leaves it alone when nothing changes."""
+    try:
+        if path.is_file() and path.read_bytes() == data:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f".{path.name}.{os.getpid()}")
+        fresh.write_bytes(data)
+        os.replace(fresh, path)
+    except OSError as error:
+        raise EdgeloopError("cannot write", where=str(path), why=error.strerror or str(error)) from error

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeloop.errors import EdgeloopError
-
 from edgeloop_tools.cli import ROOT
 
 OLDEST_PYTHON = "3.11"

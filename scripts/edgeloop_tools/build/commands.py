@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeloop.errors import EdgeloopError
+
+if TYPE_CHECKING:
+    from edgeloop_tools.cli import Subparsers
+
+
+def register(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser(
+        "build",
+        help="make artifacts and recipes",
+        description="Makes the artifacts, the recipes and the README tables.",
+    )
+    parser.add_argument("components", nargs="*", metavar="COMPONENT", help="package or component name; default: all")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where the artifacts go; default: artifacts/")
+    parser.add_argument("--json", action="store_true", help="print the table as JSON")
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument("--check", action="store_true", help="write nothing; fail when recipes or tables are stale")
+    other.add_argument("--lock", action="store_true", help="only renew the locks; COMPONENT then names profiles")
+    parser.add_argument("--upgrade", action="store_true", help="with --lock: take the newest versions")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.lock:
+        from edgeloop_tools.build.lock import lock
+
+        lock(arguments.components, arguments.upgrade)
+        return 0
+    return _check() if arguments.check else _build(arguments)
+
+
+def _check() -> int:
+    from edgeloop_tools.build import stale
+    from edgeloop_tools.cli import ROOT
+
+    if wrong := stale():
+        names = ", ".join(str(path.relative_to(ROOT)) for path in wrong)
+        raise EdgeloopError("generated files are stale", where=names, mend="run `edgeloop build` and commit them")
+    return 0
+
+
+def _build(arguments: argparse.Namespace) -> int:
+    from edgeloop_tools.build import ARTIFACTS, build, regenerate
+    from edgeloop_tools.build.archive import LIMIT
+    from edgeloop_tools.cli import ROOT
+
+    built = build(arguments.components, arguments.out or ARTIFACTS)
+    changed = regenerate()
+    if arguments.json:
+        table = [{"component": b.component, "path": str(b.path), "bytes": b.size} for b in built]
+        print(json.dumps({"artifacts": table, "limit": LIMIT, "changed": [str(path) for path in changed]}))
+        return 0
+    for one in built:
+        path = one.path.relative_to(ROOT) if one.path.is_relative_to(ROOT) else one.path
+        print(f"{one.size:>9,} B {one.size / LIMIT:>5.0%} of the limit  {path}")
+    for path in changed:
+        print(f"{'changed':>11}  {path.relative_to(ROOT)}")
+    return 0

@@ -1,0 +1,149 @@
+"""Recipes from declarations: one per component, good for the classic nucleus and for lite."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from edgeloop import __version__, topics
+from edgeloop.config import schema
+from edgeloop.config.declaration import Declaration, Dependency
+from edgeloop_tools.build.components import RUNTIME, UMBRELLA
+
+FORMAT = "2020-01-25"
+PUBLISHER = "Edgeloop"
+URI = "s3://BUCKET_NAME/COMPONENT_NAME/COMPONENT_VERSION/{file}"
+INSTALL_TIMEOUT = 1800
+"""Seconds; a slow line and a slow card."""
+INTERPRETER = f"{{kernel:rootPath}}/work/{RUNTIME}/venv/bin/python"
+WAIT = 900
+"""Seconds that a component waits for the environment: SOFT dependencies do not delay a start on every nucleus."""
+
+RUN = f"""\
+python="{INTERPRETER}"
+n=0
+until [ -x "$python" ] || [ $n -ge {WAIT} ]; do n=$((n+1)); sleep 1; done
+[ -x "$python" ] || echo "{RUNTIME} has made no environment in {WAIT} s: look at its log" >&2
+exec "$python" -u "{{artifacts:path}}/{{package}}.pyz" --root "{{kernel:rootPath}}"
+"""
+INSTALL = """\
+for python in python3 python3.14 python3.13 python3.12 python3.11; do
+  if $python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    exec $python "{artifacts:path}/{package}.pyz" install --root "{kernel:rootPath}"
+  fi
+done
+echo "no Python 3.11 or newer on PATH: install python3 and python3-venv" >&2
+exit 1
+"""
+
+
+def requirement() -> str:
+    """Compatible versions, in the operators that both nuclei know.
+
+    >>> requirement().startswith(">=")
+    True
+    """
+    major, minor, _ = __version__.split(".")
+    upper = f"{major}.{int(minor) + 1}.0" if major == "0" else f"{int(major) + 1}.0.0"
+    return f">={__version__} <{upper}"
+
+
+def recipe(declaration: Declaration[Any]) -> dict[str, Any]:
+    file = f"{declaration.package}.pyz"
+    artifacts = [{"Uri": URI.format(file=file)}]
+    script = (INSTALL if declaration.name == RUNTIME else RUN).replace("{package}", declaration.package)
+    lifecycle: dict[str, Any] = {"run": {"Script": script}}
+    if declaration.name == RUNTIME:
+        lifecycle = {"install": {"Script": script, "Timeout": INSTALL_TIMEOUT}, "run": {"Script": "true"}}
+    defaults = dict(schema.defaults(declaration.configuration))
+    if policies := access_control(declaration):
+        defaults["accessControl"] = policies
+    return _document(
+        declaration.name, declaration.description, declaration.dependencies, lifecycle, defaults, artifacts
+    )
+
+
+def umbrella(declarations: list[Declaration[Any]]) -> dict[str, Any]:
+    dependencies = {d.name: Dependency(requirement(), "HARD") for d in declarations}
+    description = "Edgeloop: one name to deploy for all its components"
+    return _document(UMBRELLA, description, dependencies, {"run": {"Script": "true"}}, {}, [])
+
+
+def _document(
+    name: str,
+    description: str,
+    dependencies: dict[str, Dependency],
+    lifecycle: dict[str, Any],
+    defaults: dict[str, Any],
+    artifacts: list[dict[str, str]],
+) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "RecipeFormatVersion": FORMAT,
+        "ComponentName": name,
+        "ComponentVersion": __version__,
+        "ComponentType": "aws.greengrass.generic",
+        "ComponentDescription": description,
+        "ComponentPublisher": PUBLISHER,
+    }
+    if defaults:
+        document["ComponentConfiguration"] = {"DefaultConfiguration": defaults}
+    if dependencies:
+        document["ComponentDependencies"] = {
+            other: {"VersionRequirement": d.requirement, "DependencyType": d.type}
+            for other, d in sorted(dependencies.items())
+        }
+    manifest: dict[str, Any] = {"Platform": {"os": "linux", "runtime": "*"}}
+    if artifacts:
+        manifest["Artifacts"] = artifacts
+    manifest["Lifecycle"] = lifecycle
+    document["Manifests"] = [manifest]
+    return document
+
+
+def access_control(declaration: Declaration[Any]) -> dict[str, Any]:
+    """Exactly the declared topics, and for who uses the bus its own health and self-ping.
+
+    Policy ids never come back with another meaning: a nucleus keeps what it has under an id.
+    """
+    if not (declaration.publishes or declaration.subscribes):
+        return {}
+    ping = topics.ping(declaration.name)
+    publishes = dict.fromkeys([*declaration.publishes, topics.health(declaration.name), ping])
+    subscribes = dict.fromkeys([*declaration.subscribes, ping])
+    number = 2 * declaration.policy
+    return {
+        "aws.greengrass.ipc.pubsub": {
+            f"{declaration.name}:pubsub:{number - 1}": {
+                "policyDescription": "Publish",
+                "operations": ["aws.greengrass#PublishToTopic"],
+                "resources": list(publishes),
+            },
+            f"{declaration.name}:pubsub:{number}": {
+                "policyDescription": "Subscribe",
+                "operations": ["aws.greengrass#SubscribeToTopic"],
+                "resources": list(subscribes),
+            },
+        }
+    }
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def dump(document: dict[str, Any]) -> str:
+    return "# Generated by `edgeloop build`.\n" + yaml.dump(
+        document, Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True
+    )
