@@ -1,4 +1,4 @@
-"""Zip applications: a component's package and the library, the same bytes from the same sources."""
+"""Zip applications: a component's package and what it uses of the library, the same bytes from the same sources."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from edgeloop.config.declaration import Declaration
 from edgeloop.errors import EdgeloopError
 from edgeloop_tools.build.components import LIBRARY, RUNTIME, folder
+from edgeloop_tools.build.imports import needed
 
 LIMIT = 200_000
 """Bytes of one archive."""
@@ -30,13 +31,14 @@ def pyz(declaration: Declaration[Any]) -> bytes:
 
     Raises EdgeloopError above LIMIT.
     """
-    files = {f"edgeloop/{name}": path.read_bytes() for name, path in _sources(LIBRARY).items()}
+    library = {f"edgeloop/{name}": path.read_bytes() for name, path in _sources(LIBRARY).items()}
     own = {name: path.read_bytes() for name, path in _sources(folder(declaration)).items()}
     if declaration.name == RUNTIME:
-        files |= {name: data for name, data in own.items() if not name.startswith("edgeloop/")}
+        files = {name: data for name, data in own.items() if not name.startswith("edgeloop/")}
     else:
-        files |= {f"{declaration.package}/{name}": data for name, data in own.items()}
+        files = {f"{declaration.package}/{name}": data for name, data in own.items()}
         files["__main__.py"] = MAIN.format(package=declaration.package).encode()
+    files |= {name: library[name] for name in needed(files, library)}
     data = _zip(files)
     if len(data) > LIMIT:
         largest = max(files, key=lambda name: len(files[name]))

@@ -1,0 +1,58 @@
+"""Which modules of the library an archive needs: the closure of its import statements, wherever they stand."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+
+from edgeloop.errors import EdgeloopError
+
+
+def needed(own: Mapping[str, bytes], library: Mapping[str, bytes]) -> set[str]:
+    """Names of the library's files that the Python files in `own` import, directly or through one another.
+
+    Both map archive names to contents; the library's begin with its package's name.
+
+    >>> library = {"p/__init__.py": b"", "p/a.py": b"import p.b", "p/b.py": b"", "p/c.py": b""}
+    >>> sorted(needed({"m.py": b"from p import a"}, library))
+    ['p/__init__.py', 'p/a.py', 'p/b.py']
+    """
+    modules = {_module(name): name for name in library if name.endswith(".py")}
+    todo = [(name, data) for name, data in own.items() if name.endswith(".py")]
+    found: set[str] = set()
+    while todo:
+        name, data = todo.pop()
+        for module in _imported(name, data):
+            parts = module.split(".")
+            for end in range(1, len(parts) + 1):
+                file = modules.get(".".join(parts[:end]))
+                if file is not None and file not in found:
+                    found.add(file)
+                    todo.append((file, library[file]))
+    folders = {name.rpartition("/")[0] for name in found}
+    return found | {name for name in library if not name.endswith(".py") and name.rpartition("/")[0] in folders}
+
+
+def _module(name: str) -> str:
+    """
+    >>> _module("edgeloop/wire/__init__.py"), _module("edgeloop/wire/codec.py")
+    ('edgeloop.wire', 'edgeloop.wire.codec')
+    """
+    return name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _imported(name: str, data: bytes) -> Iterator[str]:
+    try:
+        tree = ast.parse(data, filename=name)
+    except SyntaxError as error:
+        raise EdgeloopError("cannot read the source", where=f"{name} line {error.lineno}", why=error.msg) from error
+    package = _module(name) if name.endswith("/__init__.py") else _module(name).rpartition(".")[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")
+            base = parts[: len(parts) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
