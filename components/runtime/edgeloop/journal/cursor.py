@@ -10,6 +10,8 @@ import msgspec
 from edgeloop.clock import NS, now
 from edgeloop.journal.segment import START, JournalError, Position, is_segment
 
+MAX_LEASE = 3600 * NS
+
 
 class Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything before (segment, offset) is done with. Until `lease` (ns UTC) the reader is at work on the segment."""
@@ -17,6 +19,10 @@ class Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     segment: str
     offset: int
     lease: int = 0
+
+    def leased(self, time: int) -> bool:
+        """Never for longer than an hour ahead, so that a clock set back does not make a lease everlasting."""
+        return 0 < self.lease - time <= MAX_LEASE
 
     @property
     def position(self) -> Position:
@@ -49,7 +55,7 @@ class CursorFile:
         return cursor
 
     def save(self, position: Position, lease: float = 0.0) -> None:
-        """Keeps `position` whatever happens next to this process or the power; `lease` in seconds from now."""
+        """`lease` in seconds from now. A death or power cut leaves this cursor or the one before."""
         until = now() + int(lease * NS) if lease > 0 else 0
         data = msgspec.json.encode(Cursor(position.segment, position.offset, until))
         scratch = self.path.with_name(self.path.name + ".new")

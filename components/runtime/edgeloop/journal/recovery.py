@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeloop.errors import WireError
 from edgeloop.journal.retention import Problem
-from edgeloop.journal.segment import FOOTER, Contents, Footer, Latest, read_footer, segments
-from edgeloop.wire.codec import decode_any
+from edgeloop.journal.segment import Footer, Latest, read_footer, scan, segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +21,13 @@ class Inheritance:
 def recover(directory: Path, on_problem: Problem) -> Inheritance:
     """Call only while holding the journal's lock: every segment found is then of a dead writer."""
     names = segments(directory)
-    unsealed: list[str] = []
     latest = Latest()
-    for segment in reversed(names):
+    for segment in names:
         footer = read_footer(directory / segment)
         if footer is not None:
-            latest = Latest(footer.latest)
-            break
-        unsealed.insert(0, segment)
-    for segment in unsealed:
-        _seal(directory / segment, latest, on_problem)
+            latest.update(footer.latest)
+        else:
+            _seal(directory / segment, latest, on_problem)
     return Inheritance({segment: (directory / segment).stat().st_size for segment in names}, latest)
 
 
@@ -56,26 +50,3 @@ def _seal(path: Path, latest: Latest, on_problem: Problem) -> None:
             on_problem("journal.recovery", f"cannot seal {path.name}: {error.strerror}")
     finally:
         os.close(fd)
-
-
-def scan(path: Path, latest: Latest) -> tuple[Contents, int]:
-    """What the whole frames from the start of a file hold, and where they end; `latest` is brought up to date."""
-    contents, at = Contents(), 0
-    with path.open("rb") as file:
-        if not os.fstat(file.fileno()).st_size:
-            return contents, 0
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
-            while at < len(view):
-                try:
-                    item, end = decode_any(view, at)
-                except WireError:
-                    break
-                if isinstance(item, dict):
-                    if item.get("type") == FOOTER:
-                        break
-                else:
-                    contents.add(item)
-                    latest.add(item)
-                del item
-                at = end
-    return contents, at

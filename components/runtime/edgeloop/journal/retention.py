@@ -8,10 +8,11 @@ from pathlib import Path
 
 from edgeloop.clock import now
 from edgeloop.journal.cursor import Cursor, CursorFile
-from edgeloop.journal.segment import JournalError, read_footer
+from edgeloop.journal.segment import JournalError, Latest, merge, read_footer, scan
 from edgeloop.wire.batch import Dropped
 
 Problem = Callable[[str, str], None]
+_RECORDS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Retention:
         cursors = self._load()
         passed = min((c.segment if c else "" for c in cursors), default="")
         time = now()
-        leased = {c.segment for c in cursors if c and c.lease > time}
+        leased = {c.segment for c in cursors if c and c.leased(time)}
         victims: list[str] = []
         dropped: list[Dropped] = []
         for segment, size in sizes.items():
@@ -52,7 +53,12 @@ class Retention:
                 dropped += self._lost(segment, time)
             victims.append(segment)
             excess -= size
-        return Plan(tuple(victims), tuple(dropped))
+        return Plan(tuple(victims), tuple(merge(dropped)[-_RECORDS:]))
+
+    def released(self, sizes: Mapping[str, int]) -> tuple[str, ...]:
+        """What may go at any time: sealed segments that every durable reader has passed."""
+        passed = min((c.segment if c else "" for c in self._load()), default="")
+        return tuple(segment for segment in sizes if segment < passed)
 
     def _load(self) -> list[Cursor | None]:
         cursors: list[Cursor | None] = []
@@ -69,10 +75,7 @@ class Retention:
             footer = read_footer(self._directory / segment)
         except FileNotFoundError:
             return []
-        if footer is None:
-            self._on_problem("journal.dropped", f"cannot say what {segment} held: it has no footer")
-            return []
-        contents = footer.contents
+        contents = footer.contents if footer else scan(self._directory / segment, Latest())[0]
         return [
             *contents.dropped,
             *(Dropped(stream, e, first, last, time) for stream, rs in contents.ranges.items() for e, first, last in rs),

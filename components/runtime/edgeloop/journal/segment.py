@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import re
 from collections.abc import Iterable
@@ -178,6 +179,29 @@ def read_footer(path: Path) -> Footer | None:
     except WireError:
         return None
     return None
+
+
+def scan(path: Path, latest: Latest) -> tuple[Contents, int]:
+    """What the whole frames from the start of a file hold, and where they end; `latest` is brought up to date."""
+    contents, at = Contents(), 0
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return contents, 0
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
+            while at < len(view):
+                try:
+                    item, end = decode_any(view, at)
+                except WireError:
+                    break
+                if isinstance(item, dict):
+                    if item.get("type") == FOOTER:
+                        break
+                else:
+                    contents.add(item)
+                    latest.add(item)
+                del item
+                at = end
+    return contents, at
 
 
 def merge(dropped: Iterable[Dropped]) -> list[Dropped]:

@@ -14,7 +14,18 @@ from typing import Self
 from edgeloop.errors import ConfigurationError
 from edgeloop.journal.recovery import recover
 from edgeloop.journal.retention import Problem, Retention
-from edgeloop.journal.segment import FULL, Contents, Footer, JournalError, JournalFull, Position, Span, name, sequence
+from edgeloop.journal.segment import (
+    FULL,
+    Contents,
+    Footer,
+    JournalError,
+    JournalFull,
+    Position,
+    Span,
+    merge,
+    name,
+    sequence,
+)
 from edgeloop.journal.sync import Syncer
 from edgeloop.wire.batch import Dropped, Item
 from edgeloop.wire.codec import encode
@@ -100,6 +111,14 @@ class JournalWriter:
         """As `append`, with the frames that `encode` made of the items."""
         if self._lock_fd < 0:
             raise JournalError("the journal is closed", where=str(self.directory))
+        try:
+            return self._append(items, frames)
+        except JournalFull as error:
+            if error.span.start != error.span.end or not self._make_room():
+                raise
+            return self._append(items, frames)
+
+    def _append(self, items: Sequence[Item], frames: Sequence[Sequence[Buffer]]) -> Span:
         size = sum(len(part) for frame in frames for part in frame)
         if self._fd >= 0 and self._end and self._end + size > self._segment_bytes:
             self._seal()
@@ -125,7 +144,7 @@ class JournalWriter:
         whole, kept = _whole(frames, written)
         self._owed = self._owed[whole:]
         self._account(items[:whole], kept)
-        os.ftruncate(self._fd, self._end)
+        self._cut()
         raise self._failed(failure, start, max(0, whole - owed)) from failure
 
     def _failed(self, failure: OSError, start: int, written: int = 0) -> JournalError:
@@ -154,9 +173,24 @@ class JournalWriter:
             raise _unusable(self.directory, error) from error
         self._sequence += 1
         self._name, self._end, self._contents = segment, 0, Contents()
-        self._owed += plan.dropped
+        self._owed = merge([*self._owed, *plan.dropped])
         self._syncer.began()
         return plan.victims
+
+    def _cut(self) -> None:
+        """Takes back the bytes of a frame that did not get in whole."""
+        try:
+            os.ftruncate(self._fd, self._end)
+        except OSError as error:
+            self._on_problem("journal.write", f"cannot cut {self._name}: {error.strerror}")
+
+    def _make_room(self) -> bool:
+        """On a full disk, before anything is refused: deletes what every durable reader has passed."""
+        released = self._retention.released(self._sizes)
+        for segment in released:
+            del self._sizes[segment]
+            (self.directory / segment).unlink(missing_ok=True)
+        return bool(released)
 
     def _forget(self, victims: Sequence[str]) -> None:
         for victim in victims:
@@ -167,7 +201,7 @@ class JournalWriter:
         footer = Footer(self._contents, self._latest).encode()
         written, failure = _write_all(self._fd, [footer], self._end)
         if failure is not None:
-            os.ftruncate(self._fd, self._end)
+            self._cut()
             raise self._failed(failure, self._end) from failure
         self._sizes[self._name] = self._end + written
         self._syncer.sealed(self._fd)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from time import monotonic
 
@@ -55,53 +55,56 @@ class SamplesSubscriber:
     def read(self, timeout: float) -> list[Item]:
         """The items since the last call, at most some 16 MiB; waits up to `timeout` seconds for the first."""
         end = monotonic() + timeout
-        if self._more and (items := self._from_journal(None)):
-            return items
-        while True:
-            items = self._from_notices()
-            if items:
-                return items
+        while not (items := self._collect()):
             left = end - monotonic()
-            if left <= 0:
-                return self._from_journal(None)
-            if not self._event.wait(min(left, _LOOK)) and left > _LOOK and (items := self._from_journal(None)):
-                return items
+            if left > 0 and self._event.wait(min(left, _LOOK)):
+                continue
+            self._more = True
+            if left <= _LOOK:
+                return self._collect()
+        return items
 
     def close(self) -> None:
         self._reader.close()
 
-    def _from_notices(self) -> list[Item]:
+    def _collect(self) -> list[Item]:
+        """What can be had without waiting."""
         items: list[Item] = []
         self._event.clear()
-        while self._arrived:
-            try:
-                told = notice.decode(self._arrived.popleft())
-                if told.position <= self._reader.position:
-                    continue
-                if told.frames is not None and told.begin == self._reader.position:
-                    items += self._inline(told, told.frames)
-                else:
-                    items += self._from_journal(told.position)
-                    if self._more:
-                        break
-            except WireError:
-                self.bad_notices += 1
+        while not items or self._arrived:
+            if self._more:
+                if items:
+                    break
+                self._more = self._from_journal(items)
+            elif not self._arrived:
+                break
+            else:
+                try:
+                    self._take(notice.decode(self._arrived.popleft()), items)
+                except WireError:
+                    self.bad_notices += 1
+                    self._more = True
         return items
 
-    def _inline(self, told: Notice, frames: bytes) -> list[Item]:
-        items: list[Item] = []
+    def _take(self, told: Notice, items: list[Item]) -> None:
+        if told.position <= self._reader.position:
+            return
+        if told.frames is None or told.begin != self._reader.position:
+            self._more = True
+            return
+        found: list[Item] = []
         offset = 0
-        while offset < len(frames):
-            item, offset = decode(frames, offset)
-            items.append(item)
+        while offset < len(told.frames):
+            item, offset = decode(told.frames, offset)
+            found.append(item)
         self._reader.seek(told.position)
-        return self._wanted(items)
+        self._add(found, items)
 
-    def _from_journal(self, until: Position | None) -> list[Item]:
+    def _from_journal(self, items: list[Item]) -> bool:
+        """Whether there was anything, wanted or not."""
         before = self._reader.position
-        items = [item for item, _ in self._reader.read(until, _READ)]
-        self._more = self._reader.position != before
-        return self._wanted(items)
+        self._add((item for item, _ in self._reader.read(limit_bytes=_READ)), items)
+        return self._reader.position != before
 
-    def _wanted(self, items: list[Item]) -> list[Item]:
-        return items if self._streams is None else [item for item in items if item.stream in self._streams]
+    def _add(self, found: Iterable[Item], items: list[Item]) -> None:
+        items.extend(item for item in found if self._streams is None or item.stream in self._streams)
