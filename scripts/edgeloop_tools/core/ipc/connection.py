@@ -22,6 +22,7 @@ log = logging.getLogger("edgeloop.core.ipc")
 
 HANDSHAKE_BYTES = 64 * 1024
 HANDSHAKE_SECONDS = 30.0
+PARTING_SECONDS = 2.0
 STREAMS = 4096
 """Open streams of one connection."""
 BACKLOG = 4 * 1024 * 1024
@@ -74,8 +75,9 @@ class Connection(asyncio.Protocol):
         self._timer = asyncio.get_running_loop().call_later(HANDSHAKE_SECONDS, self._no_handshake)
 
     def data_received(self, data: bytes) -> None:
-        self._decoder.extend(data)
-        self.process()
+        if not self._closed:
+            self._decoder.extend(data)
+            self.process()
 
     def pause_writing(self) -> None:
         self.writable.clear()
@@ -163,9 +165,7 @@ class Connection(asyncio.Protocol):
             return
         if identity is None:
             log.warning("%s refused: unknown authToken", self.name)
-            if not self.server.lite:
-                self._transport.write(rpc.control(Type.CONNECT_ACK))
-            self.close()
+            self._part(rpc.control(Type.CONNECT_ACK))
             return
         if self._timer:
             self._timer.cancel()
@@ -286,17 +286,22 @@ class Connection(asyncio.Protocol):
             return
         log.warning("%s closed: %s", self.name, why)
         self.server.statistics.refused += 1
-        if not self.server.lite:
-            payload = rpc.encoder.encode({"message": why})
-            self._transport.write(rpc.control(Type.PROTOCOL_ERROR, Flag.NONE, payload))
-        self.close()
+        self._part(rpc.control(Type.PROTOCOL_ERROR, Flag.NONE, rpc.encoder.encode({"message": why})))
+
+    def _part(self, last: bytes) -> None:
+        """Say a last word, which lite does not, and leave the client time to hear it and close."""
+        if self.server.lite:
+            return self.close()
+        self._closed = True
+        self._transport.write(last)
+        self._delayed = asyncio.get_running_loop().call_later(PARTING_SECONDS, self._transport.abort)
 
     def close(self) -> None:
-        """After what is queued has been sent, or five seconds."""
+        """After what is queued has been sent, or `PARTING_SECONDS`."""
         if not self._transport.is_closing():
             self._closed = True
             self._transport.close()
-            self._delayed = asyncio.get_running_loop().call_later(5.0, self._transport.abort)
+            self._delayed = asyncio.get_running_loop().call_later(PARTING_SECONDS, self._transport.abort)
 
     def abort(self) -> None:
         self._closed = True

@@ -96,12 +96,12 @@ class Spool:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, topic: str, message: bytes) -> bool:
-        """False if it is full."""
-        if self._bytes + len(message) > SPOOL_BYTES:
+    def put(self, topic: str, message: bytes, size: int) -> bool:
+        """`size`: bytes of payload. False if it is full."""
+        if self._bytes + size > SPOOL_BYTES:
             return False
         self._waiting.append((topic, message))
-        self._bytes += len(message)
+        self._bytes += size
         return True
 
     def take(self) -> list[tuple[str, bytes]]:

@@ -94,7 +94,7 @@ class Operations:
             event = b'{"jsonMessage":{"message":' + document + context
         else:
             assert binary is not None
-            event = b'{"binaryMessage":{"message":"' + self._base64(binary.message) + b'"' + context
+            event = b'{"binaryMessage":{"message":"' + self._base64(binary.message)[0] + b'"' + context
         targets = self.local.reached(topic)
         statistics = self._server.statistics
         statistics.published += 1
@@ -160,11 +160,11 @@ class Operations:
         quality = self._quality(request.qos)
         if request.payload is None and not self._lite:
             raise self._invalid("Payload is required")
-        content = self._base64(request.payload or "")
+        content, size = self._base64(request.payload or "")
         self._authorize(connection, authorization.MQTT_PROXY, "PublishToIoTCore", topic)
         if not topic or len(topic.encode()) > 256 or "+" in topic or "#" in topic:
             raise Refused("ServiceError", f"Publish to topic {topic} failed: no valid topic name")
-        if len(content) // 4 * 3 > PUBLISH_BYTES:
+        if size > PUBLISH_BYTES:
             raise Refused("ServiceError", f"Publish to topic {topic} failed: over {PUBLISH_BYTES} bytes of payload")
         message: dict[str, Any] = {"topicName": topic, "payload": content.decode()}
         if not self._lite:
@@ -174,7 +174,10 @@ class Operations:
         if self._offline:
             if self._lite:
                 raise Refused("ServiceError", "Failed to publish the message.")
-            if quality and not self._spool.put(topic, event):
+            if not quality:
+                raise Refused("ServiceError", f"Publish to topic {topic} failed: Device is offline. "
+                                              "Dropping QoS 0 message.")
+            if not self._spool.put(topic, event, size):
                 raise Refused("ServiceError", f"Publish to topic {topic} failed: the spool is full")
         else:
             self._deliver_iot(topic, event)
@@ -317,13 +320,13 @@ class Operations:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise (Refused(code, str(error)) if code else self._invalid(str(error))) from None
 
-    def _base64(self, text: str) -> bytes:
+    def _base64(self, text: str) -> tuple[bytes, int]:
+        """The base64 text as it is, and how many bytes it stands for."""
         data = text.encode()
         try:
-            binascii.a2b_base64(data, strict_mode=True)
+            return data, len(binascii.a2b_base64(data, strict_mode=True))
         except binascii.Error:
             raise self._invalid("the message is no base64") from None
-        return data
 
     def _invalid(self, why: str) -> Refused:
         code = "ServiceError" if self._lite else "InvalidArgumentsError"

@@ -187,7 +187,8 @@ class Server:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            log.error("internal error: %s: %s", type(error).__name__, error, exc_info=log.isEnabledFor(logging.DEBUG) and error or None)
+            log.error("internal error: %s: %s", type(error).__name__, error,
+                      exc_info=error if log.isEnabledFor(logging.DEBUG) else None)
 
 
 def _is_alive(path: str) -> bool:

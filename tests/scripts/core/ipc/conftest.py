@@ -14,6 +14,7 @@ import pytest
 from awsiot.greengrasscoreipc import connect
 from awsiot.greengrasscoreipc.clientv2 import GreengrassCoreIPCClientV2
 from awsiot.greengrasscoreipc.model import BinaryMessage, JsonMessage, PublishMessage
+
 from edgeloop_tools.core.ipc.backend import MemoryBackend
 from edgeloop_tools.core.ipc.matching import Nucleus
 from edgeloop_tools.core.ipc.server import Server
