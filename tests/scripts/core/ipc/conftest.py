@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import queue
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +17,11 @@ from awsiot.greengrasscoreipc import connect
 from awsiot.greengrasscoreipc.clientv2 import GreengrassCoreIPCClientV2
 from awsiot.greengrasscoreipc.model import BinaryMessage, JsonMessage, PublishMessage
 
+from edgeloop_tools.core.ipc import eventstream
 from edgeloop_tools.core.ipc.backend import MemoryBackend
+from edgeloop_tools.core.ipc.eventstream import Decoder, Message
 from edgeloop_tools.core.ipc.matching import Nucleus
+from edgeloop_tools.core.ipc.rpc import Flag, Type
 from edgeloop_tools.core.ipc.server import Server
 
 T = TypeVar("T")
@@ -44,6 +49,48 @@ class Inbox:
     @property
     def empty(self) -> bool:
         return self._queue.empty()
+
+
+class Raw:
+    """A client that speaks the protocol by hand."""
+
+    def __init__(self, path: Path) -> None:
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(5)
+        self.socket.connect(str(path))
+        self._decoder = Decoder()
+
+    def send(self, headers: dict[str, Any], payload: bytes = b"") -> None:
+        self.socket.sendall(eventstream.encode(headers, payload))
+
+    def receive(self) -> Message | None:
+        """The next message; None at the end of the connection."""
+        while (message := self._decoder.next()) is None:
+            try:
+                data = self.socket.recv(65536)
+            except ConnectionResetError:
+                return None
+            if not data:
+                return None
+            self._decoder.extend(data)
+        return message
+
+    def connect(self, token: str) -> None:
+        self.send({":message-type": Type.CONNECT, ":message-flags": 0, ":stream-id": 0, ":version": "0.1.0"},
+                  json.dumps({"authToken": token}).encode())
+        answer = self.receive()
+        assert answer is not None
+        assert answer.headers[":message-flags"] == Flag.CONNECTION_ACCEPTED
+
+    def subscribe(self, stream: int, topic: str) -> None:
+        self.send({":message-type": 0, ":message-flags": 0, ":stream-id": stream,
+                   "operation": "aws.greengrass#SubscribeToTopic"}, json.dumps({"topic": topic}).encode())
+        answer = self.receive()
+        assert answer is not None
+        assert answer.headers["service-model-type"] == "aws.greengrass#SubscribeToTopicResponse"
+
+    def close(self) -> None:
+        self.socket.close()
 
 
 class Bus:
@@ -85,6 +132,13 @@ class Bus:
     def client(self, component: str = "test.Component", access: dict[str, Any] | None = None,
                **configuration: Any) -> GreengrassCoreIPCClientV2:
         return self.client_of(self.token(component, access, **configuration))
+
+    def raw(self, component: str | None) -> Raw:
+        """A client by hand, connected as a component, or not yet."""
+        client = Raw(self.path)
+        if component:
+            client.connect(self.token(component))
+        return client
 
     def client_of(self, token: str) -> GreengrassCoreIPCClientV2:
         client = GreengrassCoreIPCClientV2(client=connect(ipc_socket=str(self.path), authtoken=token, timeout=5),
