@@ -32,21 +32,30 @@ class Recording:
 
 
 def read(path: str) -> Recording:
-    """A row-major .npy file (NEP 1). Raises ValueError with one line."""
-    with open(path, "rb") as file:
-        mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    if bytes(mapped[:6]) != b"\x93NUMPY":
-        raise ValueError(f"{path} is no .npy file")
-    wide = mapped[6] > 1
-    (length,) = struct.unpack_from("<I" if wide else "<H", mapped, 8)
-    start = 12 if wide else 10
-    header = ast.literal_eval(bytes(mapped[start : start + length]).decode("utf-8"))
-    shape, dtype = header["shape"], header["descr"]
-    if header["fortran_order"] and len(shape) > 1:
-        raise ValueError(f"{path} is column-major; save it with numpy.ascontiguousarray")
+    """A row-major .npy file (NEP 1). Raises ValueError with one line that names it."""
+    try:
+        with open(path, "rb") as file:
+            mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        if bytes(mapped[:6]) != b"\x93NUMPY":
+            raise ValueError("this is no .npy file")
+        wide = mapped[6] > 1
+        (length,) = struct.unpack_from("<I" if wide else "<H", mapped, 8)
+        start = 12 if wide else 10
+        header = ast.literal_eval(bytes(mapped[start : start + length]).decode("utf-8"))
+        shape, dtype, column_major = (
+            header["shape"],
+            header["descr"],
+            header["fortran_order"] and len(header["shape"]) > 1,
+        )
+    except (OSError, ValueError, KeyError, SyntaxError, struct.error) as error:
+        raise ValueError(f"{path}: {error}") from error
+    if column_major:
+        raise ValueError(f"{path}: the array is column-major; save it with numpy.ascontiguousarray")
     if not isinstance(dtype, str) or dtype[1:] not in ("i2", "i4", "f4", "f8") or dtype[0] not in "<=|":
-        raise ValueError(f"{path} has samples of type {dtype}; int16, int32, float32 and float64 can be played")
+        raise ValueError(f"{path}: samples of type {dtype}; int16, int32, float32 and float64 can be played")
     rows, channels = shape[0], (shape[1] if len(shape) > 1 else 1)
+    if not rows:
+        raise ValueError(f"{path}: there are no samples in it")
     return Recording(rows, channels, dtype, mapped[start + length :])
 
 
@@ -81,7 +90,7 @@ def main() -> int:
     names = arguments.channels.split(",")
     try:
         recordings = [read(path) for path in arguments.files]
-    except (OSError, ValueError, KeyError, SyntaxError) as error:
+    except ValueError as error:
         print(f"player: {error}", file=sys.stderr)
         return 1
     if any((r.dtype, r.channels) != (recordings[0].dtype, len(names)) for r in recordings):

@@ -126,7 +126,7 @@ def _csv(plan: Plan, table: Table, copy: Path, duration: float) -> None:
 def _recordings(plan: Plan, files: Sequence[tuple[Path, Path]], folder: Path, rate: float, root: Path) -> None:
     try:
         recordings = [player.read(str(copy)) for _, copy in files]
-    except (OSError, ValueError, KeyError, SyntaxError) as error:
+    except ValueError as error:
         raise EdgeloopError("cannot play the recording", why=str(error)) from error
     widths = {(r.channels, r.dtype) for r in recordings}
     if len(widths) > 1:

@@ -15,7 +15,7 @@ CSS = """
 body{margin:0;background:#f4f6f8;color:#1d2733;font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 main{max-width:1080px;margin:0 auto;padding:32px 24px 64px}
 h1{font-size:26px;margin:0 0 2px}h2{font-size:17px;margin:36px 0 10px}p{margin:6px 0}
-.quiet{color:#66717d}.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(160px,1fr));
+.quiet{color:#66717d}.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(220px,1fr));
  gap:12px;margin:22px 0 0}
 .tile,.card{background:#fff;border:1px solid #e3e8ed;border-radius:10px}
 .tile{padding:14px 16px}.tile b{display:block;font-size:24px;font-weight:650;line-height:1.2}

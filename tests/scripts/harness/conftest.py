@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
 from edgeloop.clock import NS
 from edgeloop.journal import JournalWriter
 from edgeloop.sim.faults import Schedule
@@ -52,9 +53,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[RecordedLine, Ex
     kinds = {"dropout": "gap", "clock_jump": "clock"}
     for number, fault in enumerate(schedule):
         document = truth(fault, "ended", BEGAN)
-        recording.truth[fault.id] = TruthEvent(
-            **{k: document[k] for k in TruthEvent.__struct_fields__}
-        )
+        recording.truth[fault.id] = TruthEvent(**{k: document[k] for k in TruthEvent.__struct_fields__})
         if number == 1:
             continue
         at = BEGAN + fault.start + NS
@@ -64,7 +63,9 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[RecordedLine, Ex
             f"{fault.kind} ×6, channel {fault.channel or 'all'}", at, at, cause, at - 80_000_000,
         )  # fmt: skip
         recording.alarms.append(Received(at, event))
-    false = AlarmEvent("false", "raised", "press1_bearing", "press1", "process", "high", "nothing at all", 0, BEGAN + 2 * NS)
+    false = AlarmEvent(
+        "false", "raised", "press1_bearing", "press1", "process", "high", "nothing at all", 0, BEGAN + 2 * NS
+    )
     recording.alarms.append(Received(BEGAN + 5 * NS, false))
     recording.interventions.append(Intervention("kill", "io.edgeloop.SensorIngest", BEGAN + 20 * NS, BEGAN + 21 * NS))
     recording.first_score = BEGAN + 3 * NS
