@@ -67,6 +67,7 @@ class App(Generic[C]):
             app._begin()
         except EdgeloopError as error:
             app.log.exception(error)
+            app._code = 1
             app._end()
             raise SystemExit(1) from None
         return app
@@ -93,6 +94,7 @@ class App(Generic[C]):
             self._problem,
             lambda message, fields: self.log.info(message, **fields),
         )
+        self.health.show("bus", lambda: self.bus.statistics)
         self.log.info("starting", pid=os.getpid(), python=sys.version.split()[0], root=str(self.root))
         self.bus.__enter__()
         self.health.start()

@@ -1,11 +1,8 @@
-"""The bus as components see it, and the thread that keeps it connected."""
+"""The bus as components see it."""
 
 from __future__ import annotations
 
 import os
-import random
-import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
@@ -17,17 +14,8 @@ from awsiot.greengrasscoreipc import model
 
 from edgeloop import topics
 from edgeloop.bus.dispatcher import Dispatcher, Handler, Inbox
-from edgeloop.bus.link import (
-    CALL_TIMEOUT,
-    BusClosed,
-    BusNotFound,
-    BusRefused,
-    BusTimeout,
-    Link,
-    Native,
-    TokenRefused,
-    answer,
-)
+from edgeloop.bus.keeper import Keeper, Ping, Problem
+from edgeloop.bus.link import CALL_TIMEOUT, BusClosed, BusNotFound, answer
 from edgeloop.bus.outbox import Outbox
 from edgeloop.bus.subscription import Subscription
 from edgeloop.documents import encode
@@ -39,14 +27,7 @@ TOKEN_VARIABLE: Final = "SVCUID"
 LARGEST: Final = 9741
 """Nucleus lite closes the connection where 4 * ceil(payload / 3) + topic is more than this many bytes."""
 
-FIRST_DELAY: Final = 0.1
-LONGEST_DELAY: Final = 60.0
-_SETTLED = 5.0
-_REFUSALS = 3
-_FLUSH = 0.3
-
-Problem = Callable[[str, str | None], None]
-"""Called with a key and one line, or None where the problem is over. May be called on any thread, must not block."""
+_JOIN: Final = 0.3
 
 
 def largest(topic: str) -> int:
@@ -67,8 +48,8 @@ class Bus:
 
     socket, token: of the nucleus; by default what it gave this process in the environment.
     name: the component's, for the self-ping and thread names; without it there is no self-ping.
-    on_problem: told of what is wrong, and of its end. on_refused: called on each refusal of the token from the third on
-    in a row: only a restart by the nucleus gives a new one.
+    on_problem: told of what is wrong, and of its end. on_refused: called where the token has been refused at least three
+    times and 5 s, and on each refusal after that: only a restart by the nucleus gives a new one.
     queue: messages waiting to be sent. ping: seconds between self-pings; two that are lost make a new connection.
     """
 
@@ -90,35 +71,26 @@ class Bus:
             missing = SOCKET_VARIABLE if not found else TOKEN_VARIABLE
             mend = "deploy it to a Greengrass core, or to the local core (edgeloop core start)"
             raise BusError("this process was not started by a nucleus", why=f"{missing} is not set", mend=mend)
-        self._socket, self._token, self._name = Path(found), secret, name
-        self._on_problem, self._on_refused = on_problem, on_refused
-        self._timeout, self._ping_interval = timeout, ping
-        self._native = Native()
-        self._link: Link | None = None
-        self._number = 0
-        self._lock = threading.Lock()
-        self._state = threading.Condition(self._lock)
-        self._wake = threading.Event()
-        self._stopped = threading.Event()
-        self._subscriptions: list[Subscription] = []
+        self._on_problem, self._timeout = on_problem, timeout
         short = topics.short(name) or "bus"
-        self._dispatcher = Dispatcher(short, self._handler_failed)
+        self._ping = Ping(topics.ping(name), ping) if name else None
         self._outbox = Outbox(short, queue, self._send, self._published, self._broken)
-        self._thread = threading.Thread(target=self._supervise, name=f"{short}-bus", daemon=True)
+        self._dispatcher = Dispatcher(short, self._handler_failed)
+        self._keeper = Keeper(
+            Path(found), secret, timeout, self._ping, self._send, self._outbox.connected, on_problem, on_refused, short
+        )
         self._crowded = False
-        self._checked: set[str] = set()
+        self._limits: dict[str, int] = {}
         self._failing: set[str] = set()
-        self._refusals = self._connections = self._oversize = 0
-        self._pings = self._pings_lost = 0
-        self._ping: _Ping | None = None
+        self._oversize = 0
 
     def __enter__(self) -> Self:
+        ping = self._ping
+        if ping is not None:
+            self._keeper.add(self._subscription(ping.topic, 1, None, lambda topic, payload: ping.seen()), wait=False)
         self._dispatcher.start()
         self._outbox.start()
-        if self._name:
-            self._ping = _Ping(topics.ping(self._name))
-            self._add(self._topic_subscription(self._ping.topic, None, 1, self._ping.seen))
-        self._thread.start()
+        self._keeper.start()
         return self
 
     def __exit__(
@@ -128,30 +100,21 @@ class Bus:
 
     def close(self) -> None:
         """Sends what is waiting (0.3 s at most) and ends every thread. Harmless when repeated."""
-        if self._stopped.is_set():
-            return
-        self._outbox.flush(_FLUSH)
-        self._stopped.set()
+        self._outbox.flush(_JOIN)
         self._outbox.stop()
-        self._wake.set()
-        link = self._take_down("closed")
-        if link is not None:
-            link.close().add_done_callback(_retrieved)
-        self._outbox.join(1.0)
-        self._dispatcher.stop(1.0)
-        if self._thread.is_alive():
-            self._thread.join(1.0)
+        self._keeper.close(_JOIN)
+        self._outbox.join(_JOIN)
+        self._dispatcher.stop(_JOIN)
 
     # -- what components call ------------------------------------------------------------------------------------------
 
     def publish(self, topic: str, payload: bytes) -> bool:
         """Queues a message; never blocks. False, and counted, where the queue is full or the message is larger than
         nucleus lite can carry. Raises BusError where the topic is not one to publish to."""
-        if topic not in self._checked:
-            self._check(topic)
-        if len(payload) > largest(topic):
+        limit = self._limits.get(topic) or self._check(topic)
+        if len(payload) > limit:
             self._oversize += 1
-            line = f"a message of {len(payload)} B on {topic} was not sent; the limit is {largest(topic)} B"
+            line = f"a message of {len(payload)} B on {topic} was not sent; the limit is {limit} B"
             self._on_problem("bus.oversize", line)
             return False
         if self._outbox.put(topic, payload):
@@ -172,8 +135,8 @@ class Bus:
         counted. A document of another program arrives as its JSON. Where the bus is connected, this returns when the
         nucleus has answered (see `Subscription.active`).
         """
-        subscription = self._topic_subscription(filter, handler, depth, None)
-        self._add(subscription)
+        subscription = self._subscription(filter, depth, handler, None)
+        self._keeper.add(subscription, wait=not self._dispatcher.current)
         return subscription
 
     def get_configuration(self, path: Sequence[str] = ()) -> Any:
@@ -220,8 +183,8 @@ class Bus:
             self._dispatcher.put(subscription.inbox, ())
 
         inbox = Inbox("the configuration", callback, 256)
-        subscription = Subscription("the configuration", inbox, start, arrived, self._closed, on_active=active)
-        self._add(subscription)
+        subscription = Subscription(inbox.name, inbox, start, arrived, self._keeper.wake, self._removed, active)
+        self._keeper.add(subscription, wait=not self._dispatcher.current)
         return subscription
 
     def publish_to_iot_core(self, topic: str, payload: bytes, qos: Literal[0, 1] = 1) -> None:
@@ -238,10 +201,7 @@ class Bus:
 
     def wait_connected(self, timeout: float) -> bool:
         """Whether the bus is connected, within `timeout` seconds."""
-        with self._state:
-            return self._state.wait_for(lambda: self._link is not None or self._stopped.is_set(), timeout) and (
-                self._link is not None
-            )
+        return self._keeper.wait_connected(timeout) is not None
 
     def flush(self, timeout: float) -> bool:
         """Whether all that was published has been taken by the nucleus within `timeout` seconds."""
@@ -249,12 +209,12 @@ class Bus:
 
     @property
     def connected(self) -> bool:
-        return self._link is not None
+        return self._keeper.link is not None
 
     @property
     def statistics(self) -> dict[str, int]:
         """Counts since the start; `waiting` is that of now."""
-        boxes = [s.inbox for s in self._subscriptions]
+        boxes = [subscription.inbox for subscription in self._keeper.subscriptions]
         return {
             "sent": self._outbox.sent,
             "refused": self._outbox.refused,
@@ -264,25 +224,23 @@ class Bus:
             "received": sum(b.received for b in boxes),
             "dropped": sum(b.dropped for b in boxes),
             "handler_failures": sum(b.failed for b in boxes),
-            "connections": self._connections,
-            "pings": self._pings,
-            "pings_lost": self._pings_lost,
+            "connections": self._keeper.connections,
+            "pings": self._ping.sent if self._ping else 0,
+            "pings_lost": self._ping.lost if self._ping else 0,
         }
 
     # -- calls ---------------------------------------------------------------------------------------------------------
 
     def _call(self, call: Callable[[Any], Future[Any]], what: str) -> Any:
-        if not self.wait_connected(self._timeout):
-            raise BusClosed(f"{what} failed", why="no connection to the nucleus")
-        link = self._link
+        link = self._keeper.wait_connected(self._timeout)
         if link is None:
             raise BusClosed(f"{what} failed", why="no connection to the nucleus")
         return answer(lambda: call(link.client), what, self._timeout)
 
     def _send(self, topic: str, payload: bytes) -> None:
-        link = self._link
+        link = self._keeper.link
         if link is None:
-            raise BusClosed("no connection")
+            raise BusClosed(f"publishing to {topic} failed", why="no connection to the nucleus")
         message = model.PublishMessage(binary_message=model.BinaryMessage(message=payload))
         answer(
             lambda: link.client.publish_to_topic_async(topic=topic, publish_message=message),
@@ -302,20 +260,16 @@ class Bus:
             self._crowded = False
             self._on_problem("bus.queue", None)
 
-    def _check(self, topic: str) -> None:
-        if not topic or len(topic.encode()) > 256 or any(c in topic for c in "+#?*$"):
-            raise BusError("not a topic to publish to", where=topic[:64], mend="no wildcards, at most 256 bytes")
-        if len(self._checked) < 4096:
-            self._checked.add(topic)
+    def _broken(self, number: int, error: BusError) -> None:
+        self._keeper.broken(number, error)
 
-    def _handler_failed(self, inbox: Inbox, error: Exception) -> None:
-        self._on_problem(f"bus.handler.{inbox.name}", f"a message on {inbox.name} was not handled: {error!r}")
+    def _removed(self, subscription: Subscription) -> None:
+        self._dispatcher.remove(subscription.inbox)
+        self._keeper.remove(subscription)
 
-    # -- subscriptions -------------------------------------------------------------------------------------------------
+    def _subscription(self, filter: str, depth: int, handler: Handler | None, at_once: Handler | None) -> Subscription:
+        """`at_once` runs on the SDK's thread and must not block; without it `handler` runs on the dispatcher's."""
 
-    def _topic_subscription(
-        self, filter: str, handler: Handler | None, depth: int, at_once: Callable[[bytes], None] | None
-    ) -> Subscription:
         def start(client: Any, **handlers: Any) -> Any:
             mode = model.ReceiveMode.RECEIVE_ALL_MESSAGES
             return client.subscribe_to_topic_async(topic=filter, receive_mode=mode, **handlers)
@@ -323,172 +277,23 @@ class Bus:
         def arrived(subscription: Subscription, event: Any) -> None:
             topic, payload = _content(event, filter)
             if at_once is not None:
-                at_once(payload)
+                at_once(topic, payload)
             else:
                 self._dispatcher.put(subscription.inbox, topic, payload)
 
-        return Subscription(filter, Inbox(filter, handler or _nothing, depth), start, arrived, self._closed)
+        inbox = Inbox(filter, handler or _nothing, depth)
+        return Subscription(filter, inbox, start, arrived, self._keeper.wake, self._removed)
 
-    def _add(self, subscription: Subscription) -> None:
-        subscription.bind(self._wake.set, self._remove)
-        with self._lock:
-            self._subscriptions.append(subscription)
-            connected = self._link is not None
-        self._wake.set()
-        if connected and not self._dispatcher.current:
-            subscription.answered.wait(self._timeout)
+    def _check(self, topic: str) -> int:
+        if not topic or len(topic.encode()) > 256 or any(c in topic for c in "+#?*$"):
+            raise BusError("not a topic to publish to", where=topic[:64], mend="no wildcards, at most 256 bytes")
+        limit = largest(topic)
+        if len(self._limits) < 4096:
+            self._limits[topic] = limit
+        return limit
 
-    def _remove(self, subscription: Subscription) -> None:
-        with self._lock:
-            if subscription in self._subscriptions:
-                self._subscriptions.remove(subscription)
-        self._dispatcher.remove(subscription.inbox)
-        self._on_problem(f"bus.subscribe.{subscription.filter}", None)
-
-    def _closed(self, subscription: Subscription) -> None:
-        self._wake.set()
-
-    def _subscribe_due(self, link: Link) -> float:
-        """Opens the subscriptions that are down and due; seconds until the next is due."""
-        soonest = LONGEST_DELAY
-        with self._lock:
-            waiting = [s for s in self._subscriptions if not s.active.is_set()]
-        for subscription in waiting:
-            left = subscription.due - time.monotonic()
-            if left > 0:
-                soonest = min(soonest, left)
-                continue
-            key = f"bus.subscribe.{subscription.filter}"
-            try:
-                subscription.open(link, self._number, self._timeout)
-            except (BusClosed, BusTimeout) as error:
-                self._on_problem(key, str(error))
-                self._broken(self._number, error)
-                return 0.0
-            except BusError as error:
-                self._on_problem(key, str(error))
-                soonest = min(soonest, subscription.delay)
-            else:
-                self._on_problem(key, None)
-        return soonest
-
-    # -- the connection ------------------------------------------------------------------------------------------------
-
-    def _take_down(self, reason: str, number: int | None = None) -> Link | None:
-        with self._state:
-            if number is not None and number != self._number:
-                return None
-            link, self._link = self._link, None
-            self._state.notify_all()
-            subscriptions = list(self._subscriptions)
-        if link is None:
-            return None
-        self._outbox.connected(0)
-        for subscription in subscriptions:
-            subscription.down()
-        self._wake.set()
-        if not self._stopped.is_set():
-            self._on_problem("bus", f"the connection to the nucleus is lost ({reason}); connecting again")
-        return link
-
-    def _broken(self, number: int, error: BusError) -> None:
-        link = self._take_down(str(error), number)
-        if link is not None:
-            link.close().add_done_callback(_retrieved)
-
-    def _connect(self) -> bool:
-        number = self._number + 1
-        self._number = number
-        def lost(reason: str) -> None:
-            self._take_down(reason, number)
-
-        try:
-            link = Link(self._native, self._socket, self._token, lost, self._timeout)
-        except TokenRefused as error:
-            self._on_problem("bus", str(error))
-            self._refusals += 1
-            if self._refusals >= _REFUSALS and self._on_refused is not None:
-                self._on_refused()
-            return False
-        except BusError as error:
-            self._on_problem("bus", str(error))
-            return False
-        self._refusals = 0
-        with self._state:
-            if self._stopped.is_set():
-                link.close().add_done_callback(_retrieved)
-                return False
-            self._link = link
-            self._connections += 1
-            self._state.notify_all()
-        self._outbox.connected(number)
-        self._on_problem("bus", None)
-        return True
-
-    def _supervise(self) -> None:
-        delay, since = FIRST_DELAY, time.monotonic()
-        while not self._stopped.is_set():
-            link = self._link
-            if link is None:
-                if time.monotonic() - since > _SETTLED and self._connections:
-                    delay = FIRST_DELAY
-                since = time.monotonic()
-                if not self._connect():
-                    self._stopped.wait(delay * random.uniform(0.8, 1.2))
-                    delay = min(delay * 2, LONGEST_DELAY)
-                    since = time.monotonic()
-                continue
-            self._wake.clear()
-            if self._link is not link:
-                continue
-            pause = min(self._subscribe_due(link), self._self_ping())
-            if self._link is link:
-                self._wake.wait(max(pause, 0.0))
-
-    def _self_ping(self) -> float:
-        """Sends the ping when it is due; seconds until the next."""
-        ping = self._ping
-        if ping is None:
-            return LONGEST_DELAY
-        left = ping.due - time.monotonic()
-        if left > 0:
-            return left
-        number = self._number
-        if ping.waiting:
-            self._pings_lost += 1
-            ping.lost += 1
-            if ping.lost >= 2:
-                ping.reset(self._ping_interval)
-                self._broken(number, BusError("two self-pings did not come back"))
-                return 0.0
-        ping.sent(self._ping_interval)
-        try:
-            self._send(ping.topic, b"ping")
-            self._pings += 1
-        except BusRefused as error:
-            ping.waiting = False
-            self._on_problem(f"bus.publish.{ping.topic}", str(error))
-        except BusError as error:
-            ping.reset(self._ping_interval)
-            self._broken(number, error)
-        return self._ping_interval
-
-
-class _Ping:
-    """The state of the self-ping."""
-
-    def __init__(self, topic: str) -> None:
-        self.topic = topic
-        self.reset(0.0)
-
-    def reset(self, interval: float) -> None:
-        self.waiting, self.lost, self.due = False, 0, time.monotonic() + interval
-
-    def sent(self, interval: float) -> None:
-        self.waiting, self.due = True, time.monotonic() + interval
-
-    def seen(self, payload: bytes) -> None:
-        self.waiting, self.lost = False, 0
+    def _handler_failed(self, inbox: Inbox, error: Exception) -> None:
+        self._on_problem(f"bus.handler.{inbox.name}", f"a message on {inbox.name} was not handled: {error!r}")
 
 
 def _content(event: Any, filter: str) -> tuple[str, bytes]:
@@ -499,10 +304,6 @@ def _content(event: Any, filter: str) -> tuple[str, bytes]:
         payload = binary.message
         return topic, payload if isinstance(payload, bytes) else bytes(payload or b"")
     return topic, encode(json.message if json is not None else None)
-
-
-def _retrieved(future: Future[None]) -> None:
-    future.exception()
 
 
 def _nothing(topic: str, payload: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -64,22 +65,21 @@ class Native:
 
 
 class _Lifecycle(LifecycleHandler):  # type: ignore[misc]
-    def __init__(self, on_down: Callable[[str], None]) -> None:
-        self._on_down = on_down
+    def __init__(self, on_end: Callable[[str], None]) -> None:
+        self._on_end = on_end
 
     def on_disconnect(self, reason: Exception | None) -> None:
-        self._on_down(str(reason or "closed"))
+        self._on_end(str(reason or "closed"))
 
     def on_error(self, error: Exception) -> bool:
         return True
 
 
 class Link:
-    """An open connection. `on_down` is called once, on the SDK's thread, when it ends."""
+    """One connection. `on_end` is called once, on the SDK's thread, when an open connection ends."""
 
-    def __init__(
-        self, native: Native, socket: Path, token: str, on_down: Callable[[str], None], timeout: float = CALL_TIMEOUT
-    ) -> None:
+    def __init__(self, native: Native, socket: Path, token: str, on_end: Callable[[str], None]) -> None:
+        self._socket, self._on_end = socket, on_end
         self._connection = Connection(
             host_name=str(socket),
             port=0,
@@ -87,24 +87,28 @@ class Link:
             socket_options=native.options,
             connect_message_amender=MessageAmendment.create_static_authtoken_amender(token),
         )
-        try:
-            self._connection.connect(_Lifecycle(on_down)).result(timeout)
-        except FutureTimeout:
-            self._connection.close()
-            why = f"no handshake in {timeout:g} s"
-            raise BusTimeout("the nucleus does not answer", where=str(socket), why=why) from None
-        except AccessDeniedError:
-            raise TokenRefused("the nucleus refuses this process's token", where=str(socket)) from None
-        except AwsCrtError as error:
-            if error.name in _ENDED:
-                raise TokenRefused("the nucleus ended the handshake", where=str(socket), why=error.name) from None
-            raise _unreachable(socket, error.name) from None
-        except RuntimeError as error:
-            raise _unreachable(socket, str(error)) from None
         self.client = GreengrassCoreIPCClientV2(client=GreengrassCoreIPCClient(self._connection), executor=None)
 
+    def open(self, timeout: float = CALL_TIMEOUT) -> None:
+        """Raises TokenRefused, BusTimeout or BusClosed."""
+        where = str(self._socket)
+        try:
+            self._connection.connect(_Lifecycle(self._on_end)).result(timeout)
+        except FutureTimeout:
+            self.close()
+            why = f"no handshake in {timeout:g} s"
+            raise BusTimeout("the nucleus does not answer", where=where, why=why) from None
+        except AccessDeniedError:
+            raise TokenRefused("the nucleus refuses this process's token", where=where) from None
+        except AwsCrtError as error:
+            if error.name in _ENDED:
+                raise TokenRefused("the nucleus ended the handshake", where=where, why=error.name) from None
+            raise _unreachable(self._socket, error.name) from None
+        except RuntimeError as error:
+            raise _unreachable(self._socket, str(error)) from None
+
     def close(self) -> Future[None]:
-        """Ends the connection; the future is done when its native side is gone."""
+        """Ends the connection, an opening one too; the future is done when its native side is gone."""
         closed: Future[None] = self._connection.close()
         return closed
 
@@ -115,8 +119,13 @@ def _unreachable(socket: Path, reason: str) -> BusError:
     elif not socket.exists():
         why, mend = "the socket does not exist", "is the nucleus running?"
     else:
-        why, mend = reason, "is the nucleus running, and may this user open the socket?"
+        why, mend = _readable(reason), "is the nucleus running, and may this user open the socket?"
     return BusClosed("cannot connect to the nucleus", where=str(socket), why=why, mend=mend)
+
+
+def _readable(reason: str) -> str:
+    match = re.search(r"\((\w+)\): (.*?)\.?$", reason)
+    return match[2] if match else reason
 
 
 def answer(call: Callable[[], Future[T]], what: str, timeout: float = CALL_TIMEOUT) -> T:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from awsiot.eventstreamrpc import DeserializeError, UnmappedDataError
+
 from edgeloop.bus.dispatcher import Inbox
 from edgeloop.bus.link import Link, answer
 from edgeloop.errors import BusError
@@ -25,11 +27,13 @@ class Subscription:
         inbox: Inbox,
         start: Callable[..., Any],
         arrived: Callable[[Subscription, Any], None],
-        closed: Callable[[Subscription], None],
+        closed: Callable[[], None],
+        removed: Callable[[Subscription], None],
         on_active: Callable[[Subscription], None] | None = None,
     ) -> None:
         self.filter, self.inbox = filter, inbox
-        self._start, self._arrived, self._closed, self._on_active = start, arrived, closed, on_active
+        self._start, self._arrived, self._closed = start, arrived, closed
+        self._removed, self._on_active = removed, on_active
         self.active = threading.Event()
         self.answered = threading.Event()
         self.due = 0.0
@@ -37,18 +41,14 @@ class Subscription:
         self._since = 0.0
         self._stream: object = None
         self._operation: Any = None
-        self._removed: Callable[[Subscription], None] | None = None
 
-    def bind(self, wake: Callable[[], None], removed: Callable[[Subscription], None]) -> None:
-        self._wake, self._removed = wake, removed
-
-    def open(self, link: Link, number: int, timeout: float) -> None:
+    def open(self, link: Link, timeout: float) -> None:
         """Raises BusError; the next attempt is then due after `delay`."""
         stream = object()
         self._stream = stream
         self._back_off()
+        operation: Any = None
         try:
-            operation = None
 
             def call() -> Any:
                 nonlocal operation
@@ -71,6 +71,7 @@ class Subscription:
         self.active.set()
         if self._stream is not stream:
             self.active.clear()
+            operation.close()
         self.answered.set()
         if self._on_active is not None:
             self._on_active(self)
@@ -79,8 +80,8 @@ class Subscription:
         """Ends the subscription; the handler is not called again."""
         self._stream = None
         operation, self._operation = self._operation, None
-        if self._removed is not None:
-            self._removed(self)
+        self.active.clear()
+        self._removed(self)
         if operation is not None:
             operation.close()
 
@@ -102,12 +103,14 @@ class Subscription:
             self._arrived(self, event)
 
     def _error(self, stream: object, error: Exception) -> bool:
-        """Whether the SDK shall close the stream: not for one message that cannot be read."""
-        return not type(error).__name__.startswith(("Deserialize", "UnmappedData"))
+        """Whether the SDK shall close the stream: not for one message that cannot be read, which is counted."""
+        unreadable = isinstance(error, (DeserializeError, UnmappedDataError))
+        self.inbox.failed += unreadable
+        return not unreadable
 
     def _ended(self, stream: object) -> None:
         if self._stream is stream:
             self._stream = None
             self._operation = None
             self.active.clear()
-            self._closed(self)
+            self._closed()

@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import msgspec
 
 from edgeloop.config.load import tolerant
-from edgeloop.config.schema import difference
+from edgeloop.config.schema import difference, readable
 from edgeloop.documents import decode, encode
 from edgeloop.errors import BusError, ConfigurationError, EdgeloopError
 from edgeloop.files import replace
@@ -33,6 +33,7 @@ class Source(Protocol):
 
 class LiveConfiguration(Generic[C]):
     """`current` is always valid: what the nucleus has, else the last good one (kept in `memory`), else the defaults.
+    An entry of a collection that is invalid stays as it last was, or is left out; the others are applied.
 
     on_problem: key "configuration" for the whole, "configuration.<path>" for an entry that was left out.
     """
@@ -51,7 +52,7 @@ class LiveConfiguration(Generic[C]):
         self._on_problem, self._say, self._reconcile = on_problem, say, reconcile
         self._lock = threading.Lock()
         self._raw: Any = None
-        self._generation = 0
+        self._told: C | None = None
         self._listeners: list[Callable[[C], None]] = []
         self._entries: set[str] = set()
         self._changed, self._stopped = threading.Event(), threading.Event()
@@ -59,9 +60,10 @@ class LiveConfiguration(Generic[C]):
         self.current: C = self._remembered()
 
     def start(self) -> None:
-        """Reads once (waiting as long as the bus's timeout), then watches."""
+        """Reads once (waiting as long as the bus does for a connection), then watches."""
         self._source.on_configuration_change(lambda path: self._changed.set())
         self.refresh()
+        self._told = self.current
         self._say("configuration", {"changed_from_defaults": difference(self.current)})
         self._thread.start()
 
@@ -72,12 +74,11 @@ class LiveConfiguration(Generic[C]):
             self._thread.join(1.0)
 
     def listen(self, apply: Callable[[C], None]) -> None:
-        """Calls `apply` with each later configuration that differs; at once where it changed since `start`."""
+        """Calls `apply` with each later configuration that differs; at once where it differs from that at `start`."""
         with self._lock:
             self._listeners.append(apply)
-            late = self._generation > 1
-        if late:
-            self._apply([apply])
+            if self.current != self._told:
+                self._apply(apply)
 
     def refresh(self) -> bool:
         """Reads the whole configuration; whether it was applied."""
@@ -92,21 +93,21 @@ class LiveConfiguration(Generic[C]):
         self._raw = raw
         own = {k: v for k, v in raw.items() if k != "accessControl"} if isinstance(raw, dict) else raw
         try:
-            new, dropped = tolerant(own, self._type)
+            new, dropped = tolerant(own, self._type, previous=self.current)
         except ConfigurationError as error:
             self._on_problem("configuration", f"{error}; the last good configuration stays")
             return False
         self._on_problem("configuration", None)
         self._tell_dropped(dropped)
-        if new == self.current and self._generation:
+        if new == self.current:
             return False
-        changed = new != self.current
-        self.current = new
-        self._generation += 1
-        self._remember(own)
-        if changed and self._generation > 1:
-            self._say("configuration changed", {"changed_from_defaults": difference(new)})
-        self._apply(list(self._listeners))
+        self._remember(new)
+        with self._lock:
+            self.current = new
+            if self._told is not None:
+                self._say("configuration changed", {"changed_from_defaults": difference(new)})
+            for apply in self._listeners:
+                self._apply(apply)
         return True
 
     def _tell_dropped(self, dropped: list[ConfigurationError]) -> None:
@@ -117,14 +118,13 @@ class LiveConfiguration(Generic[C]):
             self._on_problem(key, line)
         self._entries = set(lines)
 
-    def _apply(self, listeners: list[Callable[[C], None]]) -> None:
-        for apply in listeners:
-            try:
-                apply(self.current)
-            except EdgeloopError as error:
-                self._on_problem("configuration.apply", str(error))
-            else:
-                self._on_problem("configuration.apply", None)
+    def _apply(self, apply: Callable[[C], None]) -> None:
+        try:
+            apply(self.current)
+        except EdgeloopError as error:
+            self._on_problem("configuration.apply", str(error))
+        else:
+            self._on_problem("configuration.apply", None)
 
     def _remembered(self) -> C:
         try:
@@ -135,9 +135,9 @@ class LiveConfiguration(Generic[C]):
             self._on_problem("configuration.memory", f"the last good configuration cannot be used: {error}")
         return tolerant({}, self._type)[0]
 
-    def _remember(self, raw: Any) -> None:
+    def _remember(self, value: C) -> None:
         try:
-            replace(self._memory, encode(raw), mode=0o600)
+            replace(self._memory, encode(readable(value)), mode=0o600)
         except OSError as error:
             line = f"the configuration cannot be kept for the next start ({self._memory}): {error.strerror}"
             self._on_problem("configuration.memory", line)

@@ -56,12 +56,15 @@ def convert(value: Any, type: type[T], where: str = "") -> T:
     return cast(T, result)
 
 
-def tolerant(value: Any, type: type[T], where: str = "") -> tuple[T, list[ConfigurationError]]:
-    """As convert, but a bad entry of a collection (a map of id to struct) is left out and returned as an error.
+def tolerant(
+    value: Any, type: type[T], where: str = "", previous: T | None = None
+) -> tuple[T, list[ConfigurationError]]:
+    """As convert, but a bad entry of a collection (a map of id to struct) is returned as an error, and stays as it is in
+    `previous`, or is left out where `previous` does not have it.
 
     Raises InvalidConfiguration where anything else is wrong.
     """
-    walk = _Walk(dropped=[])
+    walk = _Walk(dropped=[], previous=previous, origin=where)
     result = walk.value(value, describe(type), where, 0)
     if walk.errors:
         raise InvalidConfiguration(walk.errors)
@@ -109,9 +112,14 @@ def _join(where: str, name: object) -> str:
 class _Walk:
     """One conversion. What does not fit becomes _BAD and a line in `errors` (entries of collections: in `dropped`)."""
 
-    def __init__(self, dropped: list[ConfigurationError] | None = None) -> None:
+    def __init__(
+        self, dropped: list[ConfigurationError] | None = None, previous: Any = None, origin: str = ""
+    ) -> None:
         self.errors: list[ConfigurationError] = []
-        self.dropped = dropped
+        self.dropped, self.previous, self.origin = dropped, previous, origin
+
+    def inner(self) -> _Walk:
+        return _Walk(self.dropped, self.previous, self.origin)
 
     def value(self, value: Any, kind: inspect.Type, where: str, depth: int) -> Any:
         bare, extra = plain(kind)
@@ -192,7 +200,7 @@ class _Walk:
             path = _join(where, key)
             if absent(item) and not (item == "" and _takes_empty(value_type)):
                 continue
-            walk = _Walk(self.dropped)
+            walk = self.inner()
             name = _BAD
             try:
                 name = leaf(str(key), plain(key_type)[0], {})
@@ -202,9 +210,17 @@ class _Walk:
             converted = walk.value(item, value_type, path, depth + 1)
             if walk.errors:
                 target += walk.errors
-            else:
+                converted = self._before(path) if target is self.dropped else _BAD
+            if converted is not _BAD:
                 result[name] = converted
         return result
+
+    def _before(self, path: str) -> Any:
+        """What the previous configuration has at a path, or _BAD."""
+        value: Any = self.previous
+        for name in path.removeprefix(self.origin).removeprefix(".").split("."):
+            value = value.get(name, _BAD) if isinstance(value, dict) else getattr(value, name, _BAD)
+        return value
 
     def _list(self, value: Any, kind: inspect.Type, where: str, depth: int) -> Any:
         if isinstance(value, str):
@@ -245,7 +261,7 @@ class _Walk:
             return self._tagged(value, structs, where, depth)
         attempts = []
         for member in sorted(members, key=_preference):
-            walk = _Walk(self.dropped)
+            walk = self.inner()
             converted = walk.value(value, member, where, depth)
             if not walk.errors:
                 return converted

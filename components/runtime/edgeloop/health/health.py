@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from edgeloop import clock
+from edgeloop.documents import encode
 from edgeloop.health.metrics import MetricFiles
 
 State = Literal["ok", "degraded"]
@@ -20,6 +23,7 @@ _SHORTEST: Final = 0.25
 _SHOWN: Final = 12
 _LINE: Final = 240
 _VALUES: Final = 64
+_LARGEST: Final = 7000
 
 
 @dataclass(slots=True)
@@ -53,6 +57,7 @@ class Health:
         self._counters: dict[str, int] = {}
         self._gauges: dict[str, float] = {}
         self._written: dict[str, int] = {}
+        self._shown: dict[str, Callable[[], Mapping[str, float]]] = {"process": process}
         self._started = clock.now()
         self._changed = threading.Event()
         self._stopped = threading.Event()
@@ -114,6 +119,10 @@ class Health:
         with self._lock:
             self._gauges[name] = float(value)
 
+    def show(self, name: str, numbers: Callable[[], Mapping[str, float]]) -> None:
+        """Numbers that are asked for when the document is made, under a name of their own."""
+        self._shown[name] = numbers
+
     @property
     def state(self) -> State:
         return "degraded" if self._problems else "ok"
@@ -125,8 +134,18 @@ class Health:
             return {key: problem.line for key, problem in self._problems.items()}
 
     def document(self) -> dict[str, Any]:
-        """What goes to the bus: bounded in size, newest problems first."""
+        """What goes to the bus, newest problems first; what does not fit into one message is left out."""
+        document = self._document()
+        for name in ("gauges", "counters", "problems"):
+            while len(encode(document)) > _LARGEST and document[name]:
+                kept = len(document[name]) // 2
+                items = document[name]
+                document[name] = items[:kept] if isinstance(items, list) else dict(list(items.items())[:kept])
+        return document
+
+    def _document(self) -> dict[str, Any]:
         moment = clock.now()
+        shown = {name: dict(numbers()) for name, numbers in self._shown.items()}
         with self._lock:
             newest = sorted(self._problems.items(), key=lambda item: -item[1].since)
             return {
@@ -143,6 +162,7 @@ class Health:
                 ],
                 "counters": dict(sorted(self._counters.items())[:_VALUES]),
                 "gauges": dict(sorted(self._gauges.items())[:_VALUES]),
+                **shown,
             }
 
     def _run(self) -> None:
@@ -164,4 +184,19 @@ class Health:
             counts = {name: value - self._written.get(name, 0) for name, value in self._counters.items()}
             self._written = dict(self._counters)
             gauges = {**self._gauges, "problems": float(len(self._problems))}
+        gauges |= {name: float(value) for name, value in process().items()}
         self._metrics.write(clock.now(), counts, gauges)
+
+
+def process() -> dict[str, float]:
+    """Resident memory in MB, CPU seconds since the start, threads.
+
+    >>> sorted(process())
+    ['cpu_s', 'memory_mb', 'threads']
+    """
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    with open("/proc/self/statm", "rb") as file:
+        pages = int(file.read().split()[1])
+    memory = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    cpu = usage.ru_utime + usage.ru_stime
+    return {"memory_mb": round(memory, 1), "cpu_s": round(cpu, 2), "threads": threading.active_count()}
