@@ -12,6 +12,6 @@ The physics, as far as a detector would notice:
   slip and random strength under the load (McFadden and Smith, J. Sound and Vibration 96, 1984; Randall and Antoni,
   Mechanical Systems and Signal Processing 25, 2011): small beside the noise in RMS, plain in the envelope spectrum;
 * imbalance: the 1x acceleration of the radial directions grows (ISO 20816 judges the same thing as velocity);
-* drift: a process value creeps away linearly; dropout: a sensor delivers nothing, or one value for ever; clock jump: the
-  source's time stamps step and later step back.
+* drift: a process value creeps away linearly; dropout: a sensor delivers nothing, or one value for ever; clock jump:
+  the source's time stamps step and later step back.
 """

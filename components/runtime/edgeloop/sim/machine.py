@@ -90,7 +90,7 @@ class Machine:
         return sum(f.step for f in self.faults.overlapping(time, time + 1))
 
     def delivered(self, stream: str, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-        """What comes out of indices [start, end): (first, last + 1, clock offset in ns); a silent sensor leaves holes."""
+        """What comes out of indices [start, end): (first, last + 1, clock offset in ns); silence leaves holes."""
         faults = self.faults.overlapping(self.due(stream, start), self.due(stream, end))
         cuts = {start, end}
         for fault in faults:

@@ -1,0 +1,1 @@
+"""io.edgeloop.SensorIngest: sensors to samples."""

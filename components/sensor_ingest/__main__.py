@@ -1,0 +1,24 @@
+"""Entry point: `sensor_ingest.pyz --root <root of the nucleus>`."""
+
+from __future__ import annotations
+
+import sys
+
+from edgeloop import topics
+from edgeloop.component import App
+from sensor_ingest.declaration import DECLARATION
+from sensor_ingest.ingest import Ingest
+
+
+def main(argv: list[str] | None = None) -> int:
+    with App.start(DECLARATION, argv) as app, Ingest(app) as ingest:
+        app.on_configuration(ingest.apply)
+        ingest.apply(app.config)
+        app.bus.subscribe(topics.ACTIONS, ingest.actions.receive)
+        while not app.stop.wait(ingest.pause()):
+            ingest.tick()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

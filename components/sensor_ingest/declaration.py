@@ -1,0 +1,19 @@
+"""What SensorIngest is to a nucleus."""
+
+from __future__ import annotations
+
+from edgeloop import topics
+from edgeloop.config.declaration import Declaration, Dependency
+from sensor_ingest.configuration import Configuration
+
+NAME = "io.edgeloop.SensorIngest"
+
+DECLARATION = Declaration(
+    name=NAME,
+    description="Sensors to samples: sources in, one journal and one notice per tick out; actions back to the sources.",
+    package="sensor_ingest",
+    configuration=Configuration,
+    publishes=(topics.SAMPLES, topics.TRUTH, topics.ACTION_RESULTS, topics.health(NAME), topics.ping(NAME)),
+    subscribes=("edgeloop/actions/*", topics.ping(NAME)),
+    dependencies={"io.edgeloop.Runtime": Dependency(">=0.1.0 <0.2.0")},
+)

@@ -1,0 +1,184 @@
+"""The one owner of the journal: drains the sources, numbers the samples, appends and announces them."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from edgeloop import topics
+from edgeloop.clock import NS
+from edgeloop.component import App
+from edgeloop.errors import EdgeloopError
+from edgeloop.journal import JournalError, JournalFull, JournalWriter, directory
+from edgeloop.samples import SamplesPublisher
+from edgeloop.sequence import Chunk, Records, Sequencer
+from edgeloop.wire.batch import Item
+from sensor_ingest.actions import Actions
+from sensor_ingest.configuration import Configuration
+from sensor_ingest.configuration import Journal as JournalConfiguration
+from sensor_ingest.intake import rows
+from sensor_ingest.lineup import Lineup
+from sensor_ingest.osclock import DeviceClock
+
+RETRY = 1.0
+"""s: between two attempts to write to a journal that refused."""
+SHOWN = 30.0
+"""s: how long a step of a clock is shown as a problem."""
+SILENT = 2.0
+"""s without a sample of a stream that has a rate: a problem."""
+
+
+class Ingest:
+    """`tick` at `pause`. A journal that cannot be written to holds the samples back: the sources' queues fill."""
+
+    def __init__(self, app: App[Configuration]) -> None:
+        self._app = app
+        self._configuration = app.config
+        self._lineup = Lineup(app, app.config.tick.seconds)
+        self._clock = DeviceClock()
+        self._journal: JournalWriter | None = None
+        self._opened: JournalConfiguration | None = None
+        self._publisher: SamplesPublisher | None = None
+        self._sequencers: dict[str, Sequencer] = {}
+        self._unwritten: list[Item] = []
+        self._retry = 0.0
+        self._seen: dict[str, float] = {}
+        self._shown: dict[str, float] = {}
+        self._next = time.monotonic()
+        self.actions = Actions(
+            app.work / "actions.jsonl",
+            self._lineup.find,
+            lambda document: app.bus.publish_document(topics.ACTION_RESULTS, document),
+        )
+
+    def __enter__(self) -> Self:
+        self.actions.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.actions.close()
+        self._lineup.close(1.0)
+        self._write(self._unwritten or self._drain())
+        if self._journal is not None:
+            self._journal.close()
+
+    def apply(self, configuration: Configuration) -> None:
+        """Takes a new configuration, from any thread."""
+        self._configuration = configuration
+        self._lineup.apply(configuration.sources)
+
+    def pause(self) -> float:
+        """s until the next tick is due; ticks that were missed are not made up for."""
+        now = time.monotonic()
+        self._next = max(self._next + self._configuration.tick.seconds, now)
+        return self._next - now
+
+    def tick(self) -> None:
+        """One round: what came in since the last one is in the journal and announced."""
+        self._lineup.reconcile()
+        self._open(self._configuration.journal)
+        if self._journal is None:
+            return
+        if not self._unwritten:
+            self._write(self._drain())
+        elif time.monotonic() >= self._retry:
+            self._write(self._unwritten)
+        self._watch()
+
+    def _open(self, wanted: JournalConfiguration) -> None:
+        """The journal as configured; one that cannot be used is tried again."""
+        if wanted is self._opened or time.monotonic() < self._retry or self._unwritten:
+            return
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+        try:
+            self._journal = JournalWriter(
+                directory(self._app.root),
+                segment_bytes=int(wanted.segment),
+                budget_bytes=int(wanted.budget),
+                sync_interval=wanted.sync.seconds,
+                on_problem=self._app.health.problem,
+            )
+        except EdgeloopError as error:
+            self._refused(error)
+            return
+        self._app.health.clear("journal")
+        self._opened = wanted
+        self._publisher = SamplesPublisher(self._app.bus.publish, self._journal)
+        self._sequencers.clear()
+
+    def _drain(self) -> list[Item]:
+        items: list[Item] = []
+        for runner in self._lineup.runners():
+            chunks, dropped = runner.intake.take()
+            if dropped:
+                self._app.health.count(f"dropped.{runner.id}", dropped)
+                self._show(f"queue.{runner.id}", f"{runner.id}: samples were dropped, its queue was full")
+            for chunk in chunks:
+                try:
+                    items.append(self._number(chunk))
+                except EdgeloopError as error:
+                    self._app.health.count(f"dropped.{runner.id}", rows(chunk))
+                    self._show(f"queue.{runner.id}", str(error))
+        return items
+
+    def _number(self, chunk: Chunk) -> Item:
+        assert self._journal is not None
+        stream = self._lineup.stream(chunk.stream)
+        sequencer = self._sequencers.get(chunk.stream)
+        if sequencer is None:
+            previous = self._journal.previous(chunk.stream)
+            sequencer = self._sequencers[chunk.stream] = Sequencer(stream, self._journal.epoch, previous)
+        sequencer.stream = stream
+        item = sequencer.next(chunk, self._clock.value)
+        now = time.monotonic()
+        if sequencer.step:
+            self._stepped(chunk.stream, sequencer.step, now - self._seen.get(chunk.stream, now))
+        if not isinstance(chunk, Records) and stream.rate is not None:
+            self._seen[chunk.stream] = now
+        self._app.health.count(f"samples.{chunk.stream}", rows(chunk))
+        return item
+
+    def _stepped(self, stream: str, step: int, silent: float) -> None:
+        self._app.health.count(f"discontinuities.{stream}")
+        gap = step > 0 and abs(step / NS - silent) < max(0.25, 0.1 * silent)
+        what = f"{stream}: nothing came for" if gap else f"{stream}: the time stamps stepped by"
+        self._show(f"{'gap' if gap else 'clock'}.{stream}", f"{what} {step / NS:+.3f} s")
+
+    def _write(self, items: list[Item]) -> None:
+        if not items or self._publisher is None:
+            return
+        try:
+            self._publisher.tick(items)
+        except JournalError as error:
+            self._unwritten = items[error.written if isinstance(error, JournalFull) else 0 :]
+            self._refused(error)
+            return
+        if self._unwritten:
+            self._app.health.clear("journal")
+        self._unwritten = []
+
+    def _refused(self, error: EdgeloopError) -> None:
+        self._app.health.problem("journal", str(error))
+        self._retry = time.monotonic() + RETRY
+
+    def _show(self, key: str, line: str) -> None:
+        self._app.health.problem(key, line)
+        self._shown[key] = time.monotonic() + SHOWN
+
+    def _watch(self) -> None:
+        """Streams that fell silent; problems that are old enough to go."""
+        now = time.monotonic()
+        for stream, seen in list(self._seen.items()):
+            if not self._lineup.has(stream):
+                del self._seen[stream]
+            elif now - seen > SILENT and f"gap.{stream}" not in self._shown:
+                self._show(f"gap.{stream}", f"{stream}: nothing comes")
+        for key, until in list(self._shown.items()):
+            if now > until and not (key.startswith("gap.") and now - self._seen.get(key[4:], now) > SILENT):
+                del self._shown[key]
+                self._app.health.clear(key)

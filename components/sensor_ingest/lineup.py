@@ -1,0 +1,140 @@
+"""The sources that run: started, stopped and changed as the configuration says, each on its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from edgeloop.component import App
+from edgeloop.config.identifiers import is_id
+from edgeloop.config.load import convert
+from edgeloop.errors import ConfigurationError
+from edgeloop.sequence import Stream
+from sensor_ingest.configuration import Configuration
+from sensor_ingest.runner import Runner
+from sensor_ingest.sources import Registry
+from sensor_ingest.sources.base import Source, SourceConfiguration
+
+
+class Lineup:
+    """Runners by id. `reconcile` and `close` belong to the loop's thread; all else is safe on any."""
+
+    def __init__(self, app: App[Configuration], period: float) -> None:
+        self._app, self._period = app, period
+        self._registry = Registry(lambda line: app.log.error("%s", line))
+        self._folder = app.work / "sources"
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._lock = threading.Lock()
+        self._wanted: dict[str, tuple[Any, type[Source[Any]], SourceConfiguration]] = {}
+        self._running: dict[str, tuple[Any, Runner]] = {}
+        self._leaving: list[Runner] = []
+        self._streams: dict[str, tuple[str, Stream]] = {}
+
+    def apply(self, sources: Mapping[str, Any]) -> None:
+        """Takes a new configuration; a source that is wrong is left out, with one line."""
+        wanted = {}
+        for id, entry in sources.items():
+            if entry in ("", None):
+                continue
+            key = f"source.{id}"
+            try:
+                wanted[id] = (entry, *self._convert(id, entry))
+                if id not in self._wanted:
+                    self._app.health.clear(key)
+            except ConfigurationError as error:
+                self._app.health.problem(key, str(error))
+        for id in self._wanted.keys() - sources.keys():
+            self._app.health.clear(f"source.{id}")
+        with self._lock:
+            self._wanted = wanted
+
+    def _convert(self, id: str, entry: Any) -> tuple[type[Source[Any]], SourceConfiguration]:
+        where = f"sources.{id}"
+        if not is_id(id):
+            raise ConfigurationError("wrong id", where=where, mend="use a-z, 0-9, _ and -, at most 32 characters")
+        if not isinstance(entry, Mapping):
+            raise ConfigurationError("invalid value", where=where, why=f"{entry!r} is no map of settings")
+        kind = self._registry.get(entry.get("type"), f"{where}.type")
+        return kind, convert(entry, kind.options, where)
+
+    def reconcile(self) -> None:
+        """Starts what is wanted, ends what is not; a changed source starts when its old self has ended."""
+        with self._lock:
+            wanted = self._wanted
+        for id, (entry, runner) in list(self._running.items()):
+            if id not in wanted or wanted[id][0] != entry:
+                runner.end()
+                self._leaving.append(runner)
+                del self._running[id]
+        for runner in [r for r in self._leaving if r.ended]:
+            self._leaving.remove(runner)
+            with self._lock:
+                self._streams = {n: s for n, s in self._streams.items() if s[0] != runner.id}
+        ending = {r.id for r in self._leaving}
+        for id, (entry, kind, configuration) in wanted.items():
+            if id not in self._running and id not in ending:
+                runner = Runner(id, kind, configuration, self, state=self._folder / f"{id}.json", period=self._period)
+                self._running[id] = (entry, runner)
+                runner.start()
+                self._app.log.info("source started", source=id, type=entry.get("type"))
+
+    def runners(self) -> Iterator[Runner]:
+        """Those that may have samples, the ending ones first."""
+        yield from self._leaving
+        for _, runner in self._running.values():
+            yield runner
+
+    def close(self, timeout: float) -> None:
+        runners = list(self.runners())
+        for runner in runners:
+            runner.end()
+        for runner in runners:
+            runner.join(timeout / len(runners))
+
+    def stream(self, name: str) -> Stream:
+        """What a source declared."""
+        with self._lock:
+            return self._streams[name][1]
+
+    def has(self, stream: str) -> bool:
+        with self._lock:
+            return stream in self._streams
+
+    def find(self, id: str) -> Runner | None:
+        """A running source."""
+        found = self._running.get(id)
+        return None if found is None else found[1]
+
+    # what a runner needs
+
+    def declare(self, source: str, streams: tuple[Stream, ...]) -> None:
+        with self._lock:
+            for stream in streams:
+                owner = self._streams.get(stream.name, (source, None))[0]
+                if owner != source:
+                    raise ConfigurationError(
+                        f"two sources have a stream {stream.name}",
+                        where=f"sources.{source}",
+                        why=f"{owner} has it already",
+                        mend="rename one of them",
+                    )
+            self._streams |= {stream.name: (source, stream) for stream in streams}
+
+    def problem(self, key: str, line: str) -> None:
+        self._app.health.problem(key, line)
+
+    def clear(self, key: str) -> None:
+        self._app.health.clear(key)
+
+    def count(self, name: str, n: int = 1) -> None:
+        self._app.health.count(name, n)
+
+    def log(self, line: str, **fields: Any) -> None:
+        self._app.log.info("%s", line, **fields)
+
+    def unexpected(self, error: Exception) -> None:
+        self._app.log.exception(error)
+
+    def publish(self, topic: str, document: Mapping[str, Any]) -> bool:
+        return self._app.bus.publish_document(topic, document)
