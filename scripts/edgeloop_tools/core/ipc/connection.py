@@ -232,9 +232,14 @@ class Connection(asyncio.Protocol):
             self.send(rpc.terminate(stream))
 
     @property
+    def observer(self) -> bool:
+        """A tool that watches: lite's punishments would change what it watches, so it is spared them."""
+        return self.authorizer is not None and self.authorizer.identity.unrestricted
+
+    @property
     def congested(self) -> bool:
         """Whether bytes wait that the client has not taken."""
-        return not self._closed and (not self.writable.is_set() or bool(self._held))
+        return not (self._closed or self.observer) and (not self.writable.is_set() or bool(self._held))
 
     def send(self, data: bytes) -> None:
         if self._closed:

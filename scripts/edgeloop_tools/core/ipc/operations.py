@@ -99,15 +99,15 @@ class Operations:
         statistics = self._server.statistics
         statistics.published += 1
         if poison or large:
-            self._spoil(targets, large)
-            targets = ()
+            self._spoil([one for one in targets if not one.connection.observer], large)
+            targets = tuple(one for one in targets if one.connection.observer)
         frames = []
         for one in targets:
             if not (one.others_only and one.component == connection.component):
                 frames.append((one.connection, application(one.stream, "SubscriptionResponseMessage", event)))
         self._server.deliver(frames, lambda: connection.respond(stream, "PublishToTopicResponse"))
 
-    def _spoil(self, targets: tuple[Subscription, ...], large: bool) -> None:
+    def _spoil(self, targets: list[Subscription], large: bool) -> None:
         for one in targets:
             log.warning("%s: its subscription to %s is dead: %s", one.connection.name, one.topic_filter,
                         "an integer of 1e18 or more" if large else "a message too complex")

@@ -146,8 +146,9 @@ class Server:
         try:
             for connection, frame in frames:
                 try:
-                    async with asyncio.timeout(self._send_seconds):
-                        await connection.writable.wait()
+                    if not connection.observer:
+                        async with asyncio.timeout(self._send_seconds):
+                            await connection.writable.wait()
                 except TimeoutError:
                     self.statistics.lost += 1
                     log.warning("%s took nothing for %g s: a message to it is lost", connection.name,

@@ -133,6 +133,10 @@ class Bus:
                **configuration: Any) -> GreengrassCoreIPCClientV2:
         return self.client_of(self.token(component, access, **configuration))
 
+    def observer(self) -> GreengrassCoreIPCClientV2:
+        """A client of a tool that may do everything."""
+        return self.client_of(self.do(lambda: self.backend.add("an.Observer", unrestricted=True)))
+
     def raw(self, component: str | None) -> Raw:
         """A client by hand, connected as a component, or not yet."""
         client = Raw(self.path)

@@ -97,6 +97,20 @@ def test_hang_overflows_on_classic(start: Any) -> None:
     assert inbox.closed.wait(5)
 
 
+def test_an_observer_is_spared(start: Any) -> None:
+    bus = start("lite")
+    publisher, observer = bus.client("a.P"), bus.observer()
+    inbox = bus.subscribe(observer, "#")
+    large = {"n": 10**18, **{str(n): n for n in range(30)}}
+    bus.publish_json(publisher, "t", large)
+    assert inbox.get() == ("t", large)
+    fault(bus, "hang_subscriber", component="an.Observer")
+    bus.publish(publisher, "t", b"1")
+    assert not bus.server.stalled
+    fault(bus, "clear")
+    assert inbox.take(1) == [b"1"]
+
+
 def test_drop_stream(bus: Any) -> None:
     client = bus.client("a.B")
     told, other, silent = (bus.subscribe(client, topic) for topic in ("t", "u", "v"))
