@@ -117,6 +117,9 @@ def _csv(plan: Plan, table: Table, copy: Path, duration: float) -> None:
         "input": name,
         "learn": f"{max(30 * table.step, LEARN_SHARE * span):.0f} s",
         "budget": "1 alarm/week",
+        "gap": "0 s",
+        "flat_line": "0 s",
+        "clock": "0 s",
     }
     for number, (first, end) in enumerate(table.labelled):
         late = max(10, (end - first) // 10)

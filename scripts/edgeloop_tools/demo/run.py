@@ -45,11 +45,30 @@ class Options:
     report: Path | None = None
     root: Path | None = None
     as_json: bool = False
+    quiet: bool = False
 
 
 def run(options: Options) -> int:
     """Exit code 0; raises EdgeloopError with one line where something of the promise failed."""
-    root = (options.root or demo_root(options.nucleus)).absolute()
+    report, path = measure(options)
+    if options.as_json:
+        print(json.dumps({"event": "report", "report": report}), flush=True)
+    else:
+        print(summary(report, path))
+    if report["promise"]["broken"]:
+        logs = path_of_root(options) / "logs"
+        raise EdgeloopError("the run did not keep its promise", why="; ".join(report["promise"]["broken"]),
+                            mend=f"the components' logs are in {logs}")  # fmt: skip
+    return 0
+
+
+def path_of_root(options: Options) -> Path:
+    return (options.root or demo_root(options.nucleus)).absolute()
+
+
+def measure(options: Options) -> tuple[dict[str, Any], Path]:
+    """The report, and where it was written. Raises EdgeloopError where the line does not come up."""
+    root = path_of_root(options)
     report_path = _writable(options.report or root / "report.json", given=options.report is not None)
     for path in options.replay:
         if not path.is_file():
@@ -68,7 +87,7 @@ def run(options: Options) -> int:
             seed=options.seed if plan.machines else None,
         )  # fmt: skip
         progress = Progress(_title(options, plan), options.duration)
-        view = choose(options.as_json)
+        view = choose(options.as_json, options.quiet)
         line.recording.listeners.append(view.say)
         with view:
             if announced:
@@ -84,14 +103,7 @@ def run(options: Options) -> int:
         line.close()
         judged, history = evaluate(line, expected, installed, ended)
         report = write(judged, history, expected, line, report_path)
-    if options.as_json:
-        print(json.dumps({"event": "report", "report": report}), flush=True)
-    else:
-        print(summary(report, report_path))
-    if judged.broken():
-        raise EdgeloopError("the run did not keep its promise", why="; ".join(judged.broken()),
-                            mend=f"the components' logs are in {root / 'logs'}")  # fmt: skip
-    return 0
+    return report, report_path
 
 
 def demo_root(nucleus: str) -> Path:

@@ -58,15 +58,8 @@ class View(Protocol):
         """The state of things, a few times a second."""
 
 
-class Lines:
-    """Plain lines; as JSON objects with `as_json`."""
-
-    EVERY = 5.0
-
-    def __init__(self, as_json: bool = False) -> None:
-        self._json = as_json
-        self._next = 0.0
-        self._start = time.monotonic()
+class Silence:
+    """Shows nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -75,6 +68,23 @@ class Lines:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
+
+    def say(self, kind: str, line: str) -> None:
+        return None
+
+    def show(self, line: Line, progress: Progress) -> None:
+        return None
+
+
+class Lines(Silence):
+    """Plain lines; as JSON objects with `as_json`."""
+
+    EVERY = 5.0
+
+    def __init__(self, as_json: bool = False) -> None:
+        self._json = as_json
+        self._next = 0.0
+        self._start = time.monotonic()
 
     def say(self, kind: str, line: str) -> None:
         self._print({"event": kind, "text": line}, f"{kind:7} {line}")
@@ -248,8 +258,10 @@ def sparkline(levels: Sequence[float]) -> str:
     return "".join(BARS[min(7, int((v - low) / width * 8))] for v in levels)
 
 
-def choose(as_json: bool) -> View:
-    """A screen for a terminal, else lines."""
+def choose(as_json: bool, quiet: bool = False) -> View:
+    """A screen for a terminal, else lines; nothing at all for `quiet`."""
+    if quiet:
+        return Silence()
     if as_json or not sys.stdout.isatty():
         return Lines(as_json)
     return Screen()

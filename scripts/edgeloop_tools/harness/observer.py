@@ -21,7 +21,8 @@ from edgeloop.wire.batch import Batch, Dropped, Item, RecordBatch
 from edgeloop_tools.harness.documents import ActionResult, AlarmEvent, Health, Results, TruthEvent, read
 from edgeloop_tools.harness.recording import Received, Recording, Score
 
-LEARNING = frozenset({"learning", ""})
+SCORED = frozenset({"shadow", "live"})
+"""States of a monitor whose score means something."""
 EVERYTHING = "edgeloop/#"
 
 
@@ -120,7 +121,7 @@ class Observer:
         if document is None:
             return False
         for result in document.results:
-            if result.score is None or result.state in LEARNING:
+            if result.score is None or result.state not in SCORED:
                 continue
             if self.recording.first_score is None:
                 self.recording.first_score = at

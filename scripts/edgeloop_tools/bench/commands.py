@@ -1,0 +1,48 @@
+"""`bench`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgeloop_tools.cli import Subparsers
+
+
+def register(subparsers: Subparsers) -> None:
+    bench = subparsers.add_parser(
+        "bench",
+        help="measure, beside the bare limit in the same run",
+        description="Without names all are run: sizes, pipeline, traffic, line, and the files of tests/benchmarks.",
+    )
+    bench.add_argument("names", nargs="*", metavar="NAME", help="benchmarks to run")
+    bench.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    bench.add_argument("--root", type=Path, metavar="DIR", help="the core's folder for `line` (as for demo)")
+    bench.set_defaults(run=_bench)
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from edgeloop.errors import EdgeloopError
+    from edgeloop_tools.bench.suite import available, show
+    from edgeloop_tools.harness.report import ran_on
+
+    known = available(arguments.root)
+    unknown = [name for name in arguments.names if name not in known]
+    if unknown:
+        raise EdgeloopError("no such benchmark", where=", ".join(unknown), mend=f"known are {', '.join(known)}")
+    figures = {}
+    for name in arguments.names or known:
+        print(f"{name}: {known[name].describes}", flush=True)
+        figures[name] = known[name].run()
+        print(show(figures[name]), flush=True)
+    if arguments.json is not None:
+        text = json.dumps({"ran_on": ran_on(), "figures": figures}, indent=2)
+        try:
+            arguments.json.write_text(text + "\n")
+        except OSError as error:
+            raise EdgeloopError(
+                "cannot write the figures", where=str(arguments.json), why=error.strerror or ""
+            ) from error
+    return 0

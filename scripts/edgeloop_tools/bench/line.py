@@ -1,0 +1,32 @@
+"""A line deployed on a local core, measured from outside."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+SECONDS = 45.0
+
+
+def run(root: Path | None = None) -> dict[str, Any]:
+    """Two simulated machines, as the demo shows them; raises EdgeloopError where the line does not come up."""
+    from edgeloop_tools.demo.run import Options, measure
+
+    with tempfile.TemporaryDirectory() as folder:
+        report, _ = measure(Options(duration=SECONDS, root=root, report=Path(folder) / "report.json", quiet=True))
+    anomalies = report["anomalies"]
+    components = report["components"].items()
+    return {
+        "values_per_s": report["values_per_s"],
+        "bus_messages_per_s": report["bus_messages_per_s"],
+        "sample_to_alert_ms": anomalies["sample_to_alert_ms"],
+        "onset_to_alert_ms": anomalies["onset_to_alert_ms"],
+        "seconds_to_first_score": report["seconds_to_first_score"],
+        "samples_lost": report["journal"]["lost"],
+        "components": [
+            {"name": name, "pss_mb": c["pss_mb"], "cpu_percent": c["cpu_percent"]}
+            for name, c in components
+            if c["pss_mb"]
+        ],
+    }

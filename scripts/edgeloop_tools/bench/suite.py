@@ -1,0 +1,76 @@
+"""Which benchmarks there are."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeloop.errors import EdgeloopError
+from edgeloop_tools.bench import line, pipeline, sizes, traffic
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+
+Figures = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    describes: str
+    run: Callable[[], Figures]
+
+
+def available(root: Path | None = None) -> dict[str, Benchmark]:
+    """By name, in the order they run. root: the core's folder of `line`."""
+    found = {
+        "sizes": Benchmark("bytes of each zip application", sizes.run),
+        "pipeline": Benchmark("values a second from source over journal to score, in one process", pipeline.run),
+        "traffic": Benchmark("bus messages a second as streams and rates grow", traffic.run),
+        "line": Benchmark("a deployed line: sample to alarm, bus, memory, CPU", lambda: line.run(root)),
+    }
+    for path in sorted((CHECKOUT / "tests" / "benchmarks").glob("*.py")):
+        if not path.stem.startswith(("test_", "conftest")) and path.stem not in found:
+            module = _load(path)
+            if hasattr(module, "run"):
+                words = (module.__doc__ or path.stem).strip().splitlines()[0]
+                found[path.stem] = Benchmark(words, module.run)
+    return found
+
+
+def show(figures: Figures, indent: int = 1) -> str:
+    """Figures as aligned lines.
+
+    >>> print(show({"a": 1, "b": {"c": 2.5}}))
+      a  1
+      b
+        c  2.5
+    """
+    width = max((len(str(k)) for k in figures), default=0)
+    lines = []
+    for key, value in figures.items():
+        pad = "  " * indent
+        if isinstance(value, Mapping):
+            lines += [f"{pad}{key}", show(value, indent + 1)]
+        elif isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
+            lines.append(f"{pad}{key}")
+            lines += ["  " * (indent + 1) + "  ".join(f"{k} {_number(v)}" for k, v in row.items()) for row in value]
+        else:
+            lines.append(f"{pad}{key!s:<{width}}  {_number(value)}")
+    return "\n".join(lines)
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _load(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(f"edgeloop_benchmarks_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise EdgeloopError("cannot load the benchmark", where=str(path))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
