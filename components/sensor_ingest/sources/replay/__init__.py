@@ -120,8 +120,8 @@ class Replay(Source[Configuration]):
                     return None
                 rows = []
             if speed != "max":
-                while (wait := (due - clock.now()) / NS) > self.outlet.period / 2:
-                    if self.outlet.stop.wait(wait):
+                while (wait := (due - clock.now()) / NS) > 0:
+                    if self.outlet.stop.wait(wait + self.outlet.period / 2):
                         return None
             stamp = time if self.configuration.stamp == "file" else due
             rows.append((stamp, row.values))
