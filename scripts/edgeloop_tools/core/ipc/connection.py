@@ -48,6 +48,7 @@ class Connection(asyncio.Protocol):
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._hung = False
+        self._refusals: dict[str, int] = {}
         self._delayed: asyncio.TimerHandle | None = None
         self._last_stream = 0
         self._waiting = False
@@ -220,9 +221,14 @@ class Connection(asyncio.Protocol):
         self.send(rpc.application(stream, model, payload, flags=Flag.TERMINATE_STREAM if ends else Flag.NONE))
 
     def refuse(self, stream: int, error: Refused, operation: str = "") -> None:
+        """Answer with a modelled error. Said in one line; when it repeats, at the 10th, 100th, … time."""
         self.server.statistics.refused += 1
-        log.warning("%s refused%s: %s: %s", self.name, operation and f" {operation.removeprefix(rpc.SERVICE)}",
-                    error.code, error.message)
+        if len(self._refusals) > 256:
+            self._refusals.clear()
+        line = f"{operation.removeprefix(rpc.SERVICE) or 'a message'}: {error.code}: {error.message}"
+        times = self._refusals[line] = self._refusals.get(line, 0) + 1
+        if times == 10 ** (len(str(times)) - 1):
+            log.warning("%s refused %s%s", self.name, line, f" ({times} times)" if times > 1 else "")
         self.send(rpc.error(stream, error.code, error.message))
 
     def end_stream(self, stream: int) -> None:
@@ -275,8 +281,8 @@ class Connection(asyncio.Protocol):
     def _release(self) -> None:
         self._delayed = None
         if not self._closed and not self._hung:
-            held, self._held, self._held_bytes = self._held, [], 0
-            self._transport.writelines(held)
+            held, self._held, self._held_bytes = b"".join(self._held), [], 0
+            self._transport.write(held)
 
     def _drop_slow(self) -> None:
         log.warning("%s dropped: it does not read, %d bytes wait", self.name, BACKLOG)

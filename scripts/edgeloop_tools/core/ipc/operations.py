@@ -231,7 +231,12 @@ class Operations:
         if self._lite:
             limits.check_update(path, value)
         milliseconds = int(request.timestamp * 1000)
-        await self._server.backend.update_configuration(connection.component, path, value, milliseconds)
+        try:
+            await self._server.backend.update_configuration(connection.component, path, value, milliseconds)
+        except BackendError as error:
+            if not (self._lite and error.reason == "FailedUpdateConditionCheckError"):
+                raise
+            log.info("%s: an update older than the configuration changes nothing", connection.name)
         connection.respond(stream, "UpdateConfigurationResponse")
 
     async def _subscribe_to_configuration_update(self, connection: Connection, stream: int, payload: bytes) -> None:
@@ -282,7 +287,12 @@ class Operations:
     async def _restart_component(self, connection: Connection, stream: int, payload: bytes) -> None:
         target = self._decode(payload, requests.RestartComponent, "InvalidArgumentsError").component_name
         self._authorize(connection, authorization.CLI, "RestartComponent", target)
-        outcome, message = await self._server.backend.restart_component(connection.component, target)
+        try:
+            outcome, message = await self._server.backend.restart_component(connection.component, target)
+        except BackendError as error:
+            if self._lite and error.reason == "ComponentNotFoundError":
+                raise Refused("ResourceNotFoundError", "Component not found.") from None
+            raise
         response = {"restartStatus": outcome} | ({"message": message} if message and not self._lite else {})
         connection.respond(stream, "RestartComponentResponse", encoder.encode(response))
 
