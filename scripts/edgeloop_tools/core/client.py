@@ -16,7 +16,7 @@ FailurePolicy = Literal["ROLLBACK", "DO_NOTHING"]
 
 @dataclass(frozen=True, slots=True)
 class ComponentStatus:
-    """`state` in a nucleus's words; `reason` says why it is ERRORED or BROKEN; `restarts` counts since the core started."""
+    """`state` in a nucleus's words; `reason` says why it is ERRORED or BROKEN; `restarts` counts its runs again."""
 
     name: str
     version: str
@@ -65,8 +65,8 @@ class CoreClient:
         """Queue a local deployment; returns its id at once.
 
         components: root component → version or requirement. merge: component → configuration. reset: component →
-        JSON pointers ("/sources/press1", "" for all). What is wrong with recipes, dependencies or artifacts raises here,
-        and nothing has changed.
+        JSON pointers ("/sources/press1", "" for all). failure: what a classic nucleus does when a component breaks; lite
+        never rolls back. What is wrong with recipes, dependencies or artifacts raises here, and nothing has changed.
         """
         request = {
             "components": dict(components or {}),
@@ -89,9 +89,16 @@ class CoreClient:
             if status.status == "SUCCEEDED":
                 return status
             if status.status == "FAILED":
-                raise ControlError("the deployment failed", where=deployment, why=status.reason, code="deployment_failed")
-        raise ControlError("the deployment did not end in time", where=deployment, why=f"waited {timeout:g} s",
-                           mend="look at `edgeloop component list` and `edgeloop logs`", code="timeout")
+                raise ControlError(
+                    "the deployment failed", where=deployment, why=status.reason, code="deployment_failed"
+                )
+        raise ControlError(
+            "the deployment did not end in time",
+            where=deployment,
+            why=f"waited {timeout:g} s",
+            mend="look at `edgeloop component list` and `edgeloop logs`",
+            code="timeout",
+        )
 
     def deployments(self) -> list[DeploymentStatus]:
         """Newest first."""
@@ -99,15 +106,16 @@ class CoreClient:
 
     def components(self) -> list[ComponentStatus]:
         return [
-            ComponentStatus(**{**entry, "pids": tuple(entry["pids"])})
-            for entry in self._control.call("component.list")
+            ComponentStatus(**{**entry, "pids": tuple(entry["pids"])}) for entry in self._control.call("component.list")
         ]
 
     def component(self, name: str) -> ComponentStatus:
         for status in self.components():
             if status.name == name:
                 return status
-        raise ControlError(f"no component {name}", mend="`edgeloop component list` shows what there is", code="not_found")
+        raise ControlError(
+            f"no component {name}", mend="`edgeloop component list` shows what there is", code="not_found"
+        )
 
     def wait_state(self, name: str, states: Iterable[str] = ("RUNNING",), timeout: float = 30) -> ComponentStatus:
         """Returns once the component is in one of `states`. Raises ControlError (code `timeout`)."""
@@ -179,7 +187,9 @@ def parse_update(text: str) -> dict[str, Any]:
         try:
             text, source = path.read_text(), str(path)
         except OSError as error:
-            raise ControlError("cannot read --update-config", where=str(path), why=error.strerror or str(error)) from None
+            raise ControlError(
+                "cannot read --update-config", where=str(path), why=error.strerror or str(error)
+            ) from None
     try:
         update = json.loads(text)
     except ValueError as error:
@@ -187,6 +197,9 @@ def parse_update(text: str) -> dict[str, Any]:
     if not isinstance(update, dict) or not all(
         isinstance(entry, dict) and entry.keys() <= {"MERGE", "RESET"} for entry in update.values()
     ):
-        raise ControlError("--update-config has another shape", where=source,
-                           mend='write {"component": {"MERGE": {…}, "RESET": ["/path"]}}')
+        raise ControlError(
+            "--update-config has another shape",
+            where=source,
+            mend='write {"component": {"MERGE": {…}, "RESET": ["/path"]}}',
+        )
     return update

@@ -33,25 +33,45 @@ def start(
     component_user: str | None = None,
     thing_name: str = "edgeloop-core",
     region: str = "us-east-1",
+    token_exchange_port: int = 0,
+    resume: bool = True,
+    bus: bool = True,
     debug: bool = False,
-    timeout: float = 30,
+    timeout: float = 60,
 ) -> CoreClient:
-    """Start a core in the background and return once it answers. Raises EdgeloopError with the core's own line."""
+    """Start a core in the background and return once it answers and components can reach the bus.
+
+    resume: run what was deployed last; False forgets it, while work folders stay. bus: False starts no IPC server.
+    Raises EdgeloopError with the core's own line.
+    """
     command = [
-        sys.executable, "-m", "edgeloop_tools.core", "--root", str(Path(root).absolute()), "--nucleus", nucleus,
-        "--thing-name", thing_name, "--region", region,
+        sys.executable,
+        "-m",
+        "edgeloop_tools.core",
+        "--root",
+        str(Path(root).absolute()),
+        "--nucleus",
+        nucleus,
+        "--thing-name",
+        thing_name,
+        "--region",
+        region,
     ]
     if component_user:
         command += ["--component-user", component_user]
-    if debug:
-        command.append("--debug")
+    command += ["--token-exchange-port", str(token_exchange_port)]
+    command += [word for word, wanted in (("--fresh", not resume), ("--no-bus", not bus), ("--debug", debug)) if wanted]
     ready_read, ready_write = os.pipe()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(filter(None, sys.path)))}
     try:
         process = subprocess.Popen(
             [*command, "--ready-fd", str(ready_write)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            pass_fds=(ready_write,), start_new_session=True, env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(ready_write,),
+            start_new_session=True,
+            env=environment,
         )
     finally:
         os.close(ready_write)

@@ -10,9 +10,7 @@ from edgeloop.errors import EdgeloopError
 class ControlError(EdgeloopError):
     """The other side refused, timed out or went away. `code` is a word that a program can act on."""
 
-    def __init__(
-        self, what: str, *, where: str = "", why: str = "", mend: str = "", code: str = "failed"
-    ) -> None:
+    def __init__(self, what: str, *, where: str = "", why: str = "", mend: str = "", code: str = "failed") -> None:
         super().__init__(what, where=where, why=why, mend=mend)
         self.code = code
 

@@ -1,15 +1,15 @@
 """What the IPC server and the supervisor say to each other over the control socket.
 
-Requests of the IPC server to the supervisor (answers in brackets); a refusal is an error whose `code` is the name of the
+Requests of the IPC server to the supervisor, and their results; a refusal is an error whose `code` is the name of the
 modelled error of the Greengrass IPC (`ResourceNotFoundError`, …):
 
-    bus.attach                {}                                  {"nucleus": "classic"|"lite", "faults": [{"kind", "arguments"}]}
-    ipc.authenticate          {token}                             {"component", "access_control", "unrestricted"} or null
-    ipc.get_configuration     {component, path: [..]}             {"value", "timestamp"}         timestamp in ms
+    bus.attach                {}                                  {nucleus, faults: [{kind, arguments}]}
+    ipc.authenticate          {token}                             {component, access_control, unrestricted}|null
+    ipc.get_configuration     {component, path: [..]}             {value, timestamp}    timestamp in ms
     ipc.update_configuration  {component, path, value, timestamp} null
     ipc.update_state          {component, state}                  null
-    ipc.create_local_deployment {component, request}              {"deployment"}
-    ipc.restart_component     {component, target}                 {"outcome": "SUCCEEDED"|"FAILED", "message"}
+    ipc.create_local_deployment {component, request}              {deployment}
+    ipc.restart_component     {component, target}                 {outcome: SUCCEEDED|FAILED, message}
     ipc.validate_token        {component, token}                  true or false
 
 Events that the supervisor pushes to an attached IPC server:

@@ -14,7 +14,7 @@ from edgeloop_tools.core.control import lines
 from edgeloop_tools.core.control.errors import ControlError, from_wire, to_wire
 
 Handler = Callable[["Peer", dict[str, Any]], Awaitable[Any]]
-"""Answers a request: (the asking peer, params) -> a result that JSON can carry. EdgeloopError becomes the answer's error."""
+"""Answers a request: (the asking peer, params) -> what JSON can carry. An EdgeloopError becomes the answer's error."""
 
 EventHandler = Callable[["Peer", str, dict[str, Any]], None]
 """Takes an event: (the sending peer, name, params). Must not block."""
@@ -126,9 +126,7 @@ class Peer:
         self._writer.close()
         for waiting in self._waiting.values():
             if not waiting.done():
-                waiting.set_exception(
-                    ControlError("the connection ended before the answer", code="closed")
-                )
+                waiting.set_exception(ControlError("the connection ended before the answer", code="closed"))
         for task in self._tasks:
             task.cancel()
         self.closed.set()
@@ -149,6 +147,9 @@ async def connect(
 
 def not_listening(path: Path | str, error: OSError) -> ControlError:
     return ControlError(
-        "no local core answers", where=str(path), why=error.strerror or str(error),
-        mend="start it with `edgeloop core start`", code="closed",
+        "no local core answers",
+        where=str(path),
+        why=error.strerror or str(error),
+        mend="start it with `edgeloop core start`",
+        code="closed",
     )

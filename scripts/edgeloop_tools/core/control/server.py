@@ -63,8 +63,10 @@ class ControlServer:
             return
         writer.close()
         raise ControlError(
-            "another process listens already", where=str(self.path),
-            mend="stop it (`edgeloop core stop`) or choose another --root", code="in_use",
+            "another process listens already",
+            where=str(self.path),
+            mend="stop it (`edgeloop core stop`) or choose another --root",
+            code="in_use",
         )
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -83,6 +85,8 @@ def check_length(path: Path) -> None:
     length = len(os.fsencode(path))
     if length > SOCKET_PATH_LIMIT:
         raise ControlError(
-            "the path of a socket is too long", where=str(path),
-            why=f"{length} bytes, and the kernel takes {SOCKET_PATH_LIMIT}", mend="choose a shorter --root",
+            "the path of a socket is too long",
+            where=str(path),
+            why=f"{length} bytes, and the kernel takes {SOCKET_PATH_LIMIT}",
+            mend="choose a shorter --root",
         )

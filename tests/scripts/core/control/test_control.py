@@ -90,7 +90,9 @@ def test_events_arrive_in_order_and_the_server_can_call_back(tmp_path: Path) -> 
     within(tmp_path, body)
 
 
-@pytest.mark.parametrize("garbage", [b"\xff\xfe\n", b"[]\n", b"[" * 100_000 + b"\n", b"{}\n", b'{"id":1}\n', b"x" * 9_000_000])
+@pytest.mark.parametrize(
+    "garbage", [b"\xff\xfe\n", b"[]\n", b"[" * 100_000 + b"\n", b"{}\n", b'{"id":1}\n', b"x" * 9_000_000]
+)
 def test_garbage_ends_that_connection_only(tmp_path: Path, garbage: bytes) -> None:
     async def body(server: ControlServer) -> None:
         _, writer = await asyncio.open_unix_connection(str(server.path))

@@ -1,0 +1,67 @@
+"""The environment that a nucleus gives to the scripts of components."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeloop_tools.core import builtin
+from edgeloop_tools.core.lifecycle.plan import Plan
+from edgeloop_tools.core.tokens import Tokens
+from edgeloop_tools.core.user import ComponentUser
+
+_PASSED = ("LANG", "LANGUAGE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_PASSED_PREFIXES = ("LC_", "PIP_")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+_ROOT_CA = "/etc/ssl/certs/ca-certificates.crt"
+
+
+@dataclass(slots=True)
+class Environment:
+    """python: what `python3` is for components. Nothing of the caller's environment is passed on but locale, proxies,
+    certificates and pip's settings."""
+
+    root: Path
+    nucleus: str
+    user: ComponentUser
+    python: Path
+    tokens: Tokens
+    socket: Path
+    thing_name: str
+    region: str
+    credentials_uri: str = ""
+
+    def prepare(self) -> None:
+        """Make the folder that shows the chosen Python as `python3`."""
+        folder = self.root / "bin"
+        folder.mkdir(exist_ok=True)
+        link = folder / "python3"
+        if not (link.is_symlink() and os.readlink(link) == str(self.python)):
+            link.unlink(missing_ok=True)
+            link.symlink_to(self.python)
+
+    def of(self, plan: Plan) -> dict[str, str]:
+        token = self.tokens.of(plan.name)
+        home = self.user.home if os.path.isdir(self.user.home) else str(plan.work)
+        found = {
+            "PATH": os.pathsep.join((str(self.root / "bin"), *_PATH)),
+            "HOME": home,
+            "USER": self.user.name,
+            "LOGNAME": self.user.name,
+            "SVCUID": token,
+            "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": str(self.socket),
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_IOT_THING_NAME": self.thing_name,
+            "GGC_VERSION": str(builtin.RECIPES[builtin.ALWAYS[self.nucleus][0]].version),
+            "GG_ROOT_CA_PATH": _ROOT_CA,
+        }
+        for name, value in os.environ.items():
+            if name in _PASSED or name.startswith(_PASSED_PREFIXES) or name.lower() in _PROXIES:
+                found.setdefault(name, value)
+        if self.credentials_uri and (self.nucleus == "classic" or builtin.TOKEN_EXCHANGE in plan.hard):
+            found["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = self.credentials_uri
+            found["AWS_CONTAINER_AUTHORIZATION_TOKEN"] = token
+        return found

@@ -1,0 +1,196 @@
+"""Faults that tests inject into a running core."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgeloop_tools.core.bus_process import BusProcess
+from edgeloop_tools.core.control import ControlError
+from edgeloop_tools.core.supervisor import Supervisor
+from edgeloop_tools.core.token_exchange import TokenExchange
+
+log = logging.getLogger("edgeloop.core")
+
+_BALLAST = ".full_disk"
+_MEGABYTE = 1 << 20
+
+
+class Faults:
+    """`inject` takes the kinds below; every other goes to the bus.
+
+    kill       component, signal=9         to the leader of its group
+    kill_bus
+    full_disk  component, bytes=16 MiB     its work folder becomes a small file system (the component is restarted
+                                           once), which is then filled; without the right to mount: files end at
+                                           `bytes`
+    disk_room  component                   room again in that file system
+    disk_back  component                   the work folder as it was, with what was written since
+    network    offline                     no IoT Core, no credentials
+    """
+
+    def __init__(self, supervisor: Supervisor, bus: BusProcess, token_exchange: TokenExchange) -> None:
+        self._supervisor, self._bus, self._token_exchange = supervisor, bus, token_exchange
+        self._mounted: set[Path] = set()
+
+    async def inject(self, kind: str, arguments: Mapping[str, Any]) -> Any:
+        match kind:
+            case "kill":
+                return self._kill(str(arguments.get("component")), int(arguments.get("signal", signal.SIGKILL)))
+            case "kill_bus":
+                return self._kill_bus()
+            case "full_disk":
+                size = int(arguments.get("bytes", 16 * _MEGABYTE))
+                return await self._full_disk(str(arguments.get("component")), size)
+            case "disk_room":
+                return self._disk_room(str(arguments.get("component")))
+            case "disk_back":
+                return await self._disk_back(str(arguments.get("component")))
+            case "network":
+                self._token_exchange.offline = bool(arguments.get("offline", True))
+                return await self._bus.fault("iot_offline", {"offline": self._token_exchange.offline})
+        return await self._bus.fault(kind, dict(arguments))
+
+    async def close(self) -> None:
+        for work in list(self._mounted):
+            await asyncio.to_thread(_unmount, work)
+        self._mounted.clear()
+
+    def _kill(self, name: str, number: int) -> dict[str, int]:
+        pids = self._supervisor.service(name).pids
+        if not pids:
+            raise ControlError(f"cannot kill {name}", why="it has no process")
+        os.kill(pids[0], number)
+        return {"pid": pids[0]}
+
+    def _kill_bus(self) -> dict[str, int]:
+        pid = self._bus.pid
+        if pid is None:
+            raise ControlError("cannot kill the bus", why="it has no process")
+        os.kill(pid, signal.SIGKILL)
+        return {"pid": pid}
+
+    async def _full_disk(self, name: str, size: int) -> dict[str, str]:
+        service = self._supervisor.service(name)
+        work = service.plan.work
+        if work not in self._mounted:
+            active = service.active
+            await service.stop()
+            try:
+                mounted = os.geteuid() == 0 and await asyncio.to_thread(_mount, work, size)
+            finally:
+                if active:
+                    service.start()
+            if not mounted:
+                self._supervisor.file_limits[name] = size
+                for pid in service.pids:
+                    with contextlib.suppress(ProcessLookupError):
+                        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, size))
+                return {"means": "file size limit"}
+            self._mounted.add(work)
+            if active:
+                await self._supervisor.wait([name], ["RUNNING", "FINISHED"], 60)
+        await asyncio.to_thread(_fill, work)
+        return {"means": "file system"}
+
+    def _disk_room(self, name: str) -> None:
+        if self._supervisor.file_limits.pop(name, None) is not None:
+            for pid in self._supervisor.service(name).pids:
+                with contextlib.suppress(ProcessLookupError):
+                    resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        (self._supervisor.service(name).plan.work / _BALLAST).unlink(missing_ok=True)
+
+    async def _disk_back(self, name: str) -> None:
+        self._disk_room(name)
+        service = self._supervisor.service(name)
+        if service.plan.work in self._mounted:
+            active = service.active
+            await service.stop()
+            await asyncio.to_thread(_unmount, service.plan.work)
+            self._mounted.discard(service.plan.work)
+            if active:
+                service.start()
+
+
+def clean(root: Path) -> None:
+    """Unmount what a core that died left mounted below its work folders."""
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    for line in mounts:
+        folder = Path(line.split(" ")[1].encode().decode("unicode_escape"))
+        if folder.parent == root / "work":
+            _unmount(folder)
+
+
+def _mount(work: Path, size: int) -> bool:
+    owner = work.stat()
+    aside = work.with_name(f".{work.name}.disk")
+    aside.mkdir(mode=0o700, exist_ok=True)
+    os.chown(aside, owner.st_uid, owner.st_gid)
+    options = f"size={size},mode=0700,uid={owner.st_uid},gid={owner.st_gid}"
+    if not _runs("mount", "-t", "tmpfs", "-o", options, "edgeloop", str(aside)):
+        aside.rmdir()
+        return False
+    try:
+        shutil.copytree(work, aside, symlinks=True, dirs_exist_ok=True, copy_function=_copy)
+        moved = _runs("mount", "--move", str(aside), str(work)) or _rebind(aside, work)
+    except (OSError, shutil.Error):
+        moved = False
+    if not moved:
+        _runs("umount", str(aside))
+    aside.rmdir()
+    if not moved:
+        raise ControlError("cannot make the small file system", where=str(work), mend="give more bytes")
+    return True
+
+
+def _rebind(aside: Path, work: Path) -> bool:
+    return _runs("mount", "--bind", str(aside), str(work)) and _runs("umount", str(aside))
+
+
+def _unmount(work: Path) -> None:
+    """Take the file system away and keep what is on it."""
+    (work / _BALLAST).unlink(missing_ok=True)
+    kept = work.with_name(f".{work.name}.kept")
+    shutil.rmtree(kept, ignore_errors=True)
+    shutil.copytree(work, kept, symlinks=True, copy_function=_copy)
+    owner = work.stat()
+    os.chown(kept, owner.st_uid, owner.st_gid)
+    os.chmod(kept, 0o700)
+    if not _runs("umount", str(work)):
+        raise ControlError("cannot unmount", where=str(work))
+    shutil.rmtree(work)
+    kept.rename(work)
+
+
+def _copy(source: str, target: str) -> None:
+    shutil.copy2(source, target, follow_symlinks=False)
+    owner = os.stat(source, follow_symlinks=False)
+    os.chown(target, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
+def _fill(work: Path) -> None:
+    block = bytes(1 << 16)
+    descriptor = os.open(work / _BALLAST, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        while True:
+            os.write(descriptor, block)
+    except OSError as error:
+        log.info("full disk: %s (%s)", work, error.strerror)
+    finally:
+        os.close(descriptor)
+
+
+def _runs(*command: str) -> bool:
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if done.returncode:
+        log.info("%s: %s", command[0], done.stderr.decode(errors="replace").strip())
+    return done.returncode == 0
