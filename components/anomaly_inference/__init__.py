@@ -1,0 +1,1 @@
+"""io.edgeloop.AnomalyInference: samples → scores, alarms, actions."""

@@ -1,0 +1,125 @@
+"""The configuration of AnomalyInference."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from edgeloop.alarms import Severity
+from edgeloop.config.identifiers import Id
+from edgeloop.config.quantities import Budget, Duration, Rate
+from edgeloop.detect.sensor import Range
+from edgeloop.errors import ConfigurationError
+from edgeloop.join import Condition
+from edgeloop.rules import Rule
+
+Multiple = Annotated[float, Meta(gt=0, le=1000)]
+
+
+class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One thing watched: streams in, a score and alarms out."""
+
+    asset: Annotated[Id, Meta(title="Asset", description="the machine the alarms are about")]
+    input: Annotated[
+        str,
+        Meta(
+            title="Input",
+            description="stream; further streams, separated by blanks, are joined as of its times",
+            min_length=1,
+        ),
+    ]
+    channels: Annotated[str, Meta(title="Channels", description="channels used, separated by blanks; empty: all")] = ""
+    when: Annotated[
+        str,
+        Meta(title="When", description='score only while this holds: "press1_plc.running", "press1_slow.speed > 100"'),
+    ] = ""
+    per: Annotated[
+        str, Meta(title="Per", description='a baseline for each value of this column: "press1_plc.product"')
+    ] = ""
+    tolerance: Annotated[Duration, Meta(title="Tolerance", description="oldest value that is still joined")] = Duration(
+        "5 s"
+    )
+    settle: Annotated[
+        Duration, Meta(title="Settle", description="time after a start or a change of product not scored")
+    ] = Duration("2 s")
+    learn: Annotated[Duration, Meta(title="Learn", description="length of the learning window")] = Duration("1 min")
+    shadow: Annotated[
+        Duration, Meta(title="Shadow", description="time after learning with scores but without alarms")
+    ] = Duration("0 s")
+    memory: Annotated[Duration, Meta(title="Memory", description="how slowly the baseline follows the machine")] = (
+        Duration("1 h")
+    )
+    block: Annotated[
+        Duration, Meta(title="Block", description="samples scored at once, where the rate is 200 Hz or more")
+    ] = Duration("200 ms")
+    confirm: Annotated[Duration, Meta(title="Confirm", description="how long the score must stay high to raise")] = (
+        Duration("500 ms")
+    )
+    recover: Annotated[Duration, Meta(title="Recover", description="how long the score must stay low to clear")] = (
+        Duration("1 s")
+    )
+    budget: Annotated[Budget, Meta(title="Budget", description="false alarms that are acceptable")] = Budget(
+        "1 alarm/week"
+    )
+    severity: Annotated[Severity, Meta(title="Severity", description="severity of its process alarms")] = "medium"
+    shaft: Annotated[Rate | None, Meta(title="Shaft", description="turns a second, for orders and bearing")] = None
+    bearing: Annotated[
+        dict[Id, Multiple],
+        Meta(
+            title="Bearing",
+            description="characteristic frequencies as multiples of the shaft's: outer_race, inner_race, …",
+        ),
+    ] = {}
+    range: Annotated[dict[str, str], Meta(title="Range", description='possible values by channel: "0..120"')] = {}
+    gap: Annotated[Duration, Meta(title="Gap", description="silence of the stream that is an alarm; 0: never")] = (
+        Duration("500 ms")
+    )
+    flat_line: Annotated[Duration, Meta(title="Flat line", description="constant value that is an alarm; 0: never")] = (
+        Duration("1 s")
+    )
+    clock: Annotated[
+        Duration, Meta(title="Clock", description="step of the time stamps that is an alarm; 0: never")
+    ] = Duration("100 ms")
+
+    def __post_init__(self) -> None:
+        for text in (self.when, self.per):
+            if text:
+                Condition.parse(text)
+        for channel, text in self.range.items():
+            try:
+                Range.parse(text)
+            except ValueError as e:
+                raise ValueError(f"range of {channel}: {e}") from None
+        if not self.learn or not self.block:
+            raise ValueError("learn and block must be longer than 0")
+        if self.bearing and self.shaft is None:
+            raise ValueError("bearing needs shaft, the turns a second")
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    site: Annotated[str, Meta(title="Site", description="name of the site in results", max_length=64)] = "plant"
+    monitors: Annotated[dict[Id, Monitor], Meta(title="Monitors", description="what is watched, by id")] = {}
+    rules: Annotated[dict[Id, Rule], Meta(title="Rules", description="alarms that act, by id")] = {}
+    publish: Annotated[Duration, Meta(title="Publish", description="least time between two messages of results")] = (
+        Duration("200 ms")
+    )
+    save: Annotated[Duration, Meta(title="Save", description="time between two savings of what was learned")] = (
+        Duration("10 s")
+    )
+    silence: Annotated[
+        Duration,
+        Meta(title="Silence", description="time without any samples at all after which the streams count as gone"),
+    ] = Duration("15 s")
+
+
+def orphans(configuration: Configuration) -> list[ConfigurationError]:
+    """Rules whose monitor does not exist."""
+    return [
+        ConfigurationError(
+            "unknown monitor", where=f"rules.{name}.monitor", why=repr(rule.monitor), mend="name a monitor"
+        )
+        for name, rule in configuration.rules.items()
+        if rule.monitor not in configuration.monitors
+    ]

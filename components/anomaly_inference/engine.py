@@ -1,0 +1,167 @@
+"""The engine: items in, results, alarms and actions out. No I/O, no clock of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomaly_inference.configuration import Configuration
+from anomaly_inference.documents import Result
+from anomaly_inference.monitor import Monitor, Signal
+from edgeloop.alarms import Acknowledge, Alarm, AlarmBook, Command
+from edgeloop.errors import EdgeloopError
+from edgeloop.join import Latest
+from edgeloop.join.asof import column
+from edgeloop.rules import Action, Rules
+from edgeloop.wire.batch import Batch, Item, RecordBatch
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of some items."""
+
+    results: list[Result] = field(default_factory=list)
+    alarms: list[Alarm] = field(default_factory=list)
+    actions: list[Action] = field(default_factory=list)
+
+
+class Engine:
+    """All monitors of a device.
+
+    Args:
+        book: the open alarms; records each change before it is returned.
+        problem: told (monitor, line) when a monitor cannot work; the others go on.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        book: AlarmBook | None = None,
+        problem: Callable[[str, str], None] = lambda monitor, line: None,
+    ) -> None:
+        self.book = book or AlarmBook()
+        self.rules = Rules(configuration.rules)
+        self._problem = problem
+        self._columns: dict[tuple[str, str], Latest] = {}
+        self._monitors: dict[str, Monitor] = {}
+        self._by_stream: dict[str, list[Monitor]] = {}
+        self._newest = 0
+        self.configuration = configuration
+        self._arrange(configuration)
+        for alarm in self.book.open:
+            if alarm.kind == "process" and alarm.monitor in self._monitors:
+                self._monitors[alarm.monitor].assume()
+
+    def process(self, *items: Item, now: int | None = None) -> Outcome:
+        """The items of a tick. now: ns UTC at which they arrived; without it, when their newest sample was taken."""
+        outcome = Outcome()
+        for item in items:
+            for stream, name in self._columns:
+                if not isinstance(item, (Batch, RecordBatch)) or item.stream != stream:
+                    continue
+                latest = self._columns[stream, name]
+                for time, value in column(item, name) or ():
+                    latest.add(time, value)
+        if now is None:
+            now = max((i.end for i in items if isinstance(i, Batch) and len(i)), default=self._newest)
+            now = max(now, self._newest)
+        touched: dict[str, Monitor] = {}
+        for item in items:
+            if not isinstance(item, Batch):
+                continue
+            for monitor in tuple(self._by_stream.get(item.stream, ())):
+                touched[monitor.name] = monitor
+                try:
+                    signals = monitor.take(item, now)
+                except EdgeloopError as e:
+                    self._abandon(monitor, str(e))
+                    continue
+                self._act(monitor, signals, outcome, now)
+        if items:
+            self._newest = max(self._newest, now)
+        outcome.results = [r for m in touched.values() if (r := m.drain()) is not None]
+        later = self.tick(now)
+        outcome.alarms += later.alarms
+        outcome.actions += later.actions
+        return outcome
+
+    def tick(self, now: int) -> Outcome:
+        """Time passes: silence becomes a gap, shelves expire."""
+        outcome = Outcome()
+        newest = now if now - self._newest > self.configuration.silence and self._newest else self._newest
+        for monitor in self._monitors.values():
+            monitor.tick(now, newest)
+            for kind, active in monitor.levels():
+                if active is (self.book.find(monitor.name, kind) is None):
+                    self._act(monitor, [monitor.signal(kind, active)], outcome, now)
+        expired = self.book.tick(now)
+        outcome.alarms += expired
+        return outcome
+
+    def command(self, command: Command, now: int) -> Outcome:
+        """An operator's word. EdgeloopError where it makes no sense."""
+        alarms = self.book.command(command, now)
+        if isinstance(command, Acknowledge) and command.reason == "process_change":
+            for alarm in alarms:
+                if alarm.monitor in self._monitors and alarm.kind == "process":
+                    self._monitors[alarm.monitor].relearn()
+        return Outcome(alarms=alarms)
+
+    def apply(self, configuration: Configuration, now: int) -> Outcome:
+        """A new configuration: what has not changed goes on as it was."""
+        self.configuration = configuration
+        self.rules.replace(configuration.rules)
+        self._arrange(configuration)
+        return Outcome(alarms=self.book.retire(configuration.monitors, now))
+
+    def state(self) -> dict[str, dict[str, NDArray[np.generic]]]:
+        """What the monitors have learned, by id."""
+        return {name: state for name, monitor in self._monitors.items() if (state := monitor.state())}
+
+    def restore(self, states: Mapping[str, Mapping[str, NDArray[np.generic]]]) -> None:
+        for name, state in states.items():
+            if name in self._monitors:
+                self._monitors[name].restore(state)
+
+    def _arrange(self, configuration: Configuration) -> None:
+        monitors: dict[str, Monitor] = {}
+        for name, config in configuration.monitors.items():
+            known = self._monitors.get(name)
+            monitors[name] = (
+                known if known is not None and known.config == config else Monitor(name, config, self._latest)
+            )
+            if known is not None and monitors[name] is not known:
+                monitors[name].restore(known.state())
+        self._monitors = monitors
+        wanted = {key for m in monitors.values() for key in m.columns}
+        self._columns = {key: self._columns.get(key) or Latest() for key in wanted}
+        self._by_stream = {}
+        for monitor in monitors.values():
+            for stream in monitor.streams:
+                self._by_stream.setdefault(stream, []).append(monitor)
+
+    def _latest(self, stream: str, name: str) -> Latest:
+        return self._columns[stream, name]
+
+    def _abandon(self, monitor: Monitor, line: str) -> None:
+        self._problem(monitor.name, line)
+        for monitors in self._by_stream.values():
+            if monitor in monitors:
+                monitors.remove(monitor)
+
+    def _act(self, monitor: Monitor, signals: Iterable[Signal], outcome: Outcome, now: int) -> None:
+        for signal in signals:
+            if signal.active:
+                alarms = self.book.raise_(
+                    monitor.name, signal.kind,
+                    asset=monitor.config.asset,
+                    severity=monitor.config.severity if signal.kind == "process" else "medium",
+                    text=signal.text, cause=signal.cause, now=now, sample=signal.sample,
+                )  # fmt: skip
+            else:
+                alarms = self.book.clear(monitor.name, signal.kind, cause=signal.cause, now=now, sample=signal.sample)
+            outcome.alarms += alarms
+            outcome.actions += self.rules.fire(alarms, now)

@@ -1,0 +1,97 @@
+"""What is wrong with a monitor's sensors: gap, flat line, range, clock; each a condition with words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomaly_inference.configuration import Monitor
+from edgeloop.alarms import Kind
+from edgeloop.clock import NS
+from edgeloop.detect.sensor import Continuity, Event, FlatLine, Range, names, outside, seconds
+from edgeloop.wire.batch import Batch
+
+HOLD = 2 * NS
+"""How long a momentary condition is shown, in ns."""
+
+
+@dataclass(slots=True)
+class Condition:
+    """Whether something holds; a momentary one until a time (ns UTC)."""
+
+    active: bool = False
+    text: str = ""
+    until: int = 0
+
+
+class Sensors:
+    """Conditions of one stream, by kind. All times are arrivals, ns UTC of this device."""
+
+    def __init__(self, config: Monitor, channels: tuple[str, ...], step: float) -> None:
+        self.config, self.channels = config, channels
+        self.conditions: dict[Kind, Condition] = {kind: Condition() for kind in ("gap", "flat_line", "clock", "range")}
+        self.continuity = Continuity(min(config.clock or NS, config.gap or NS, 100_000_000))
+        limit = max(8, round(config.flat_line / NS / step)) if config.flat_line else 1 << 62
+        self.flat = FlatLine(len(channels), limit, max(8, round(config.learn / NS / step)))
+        self._ranges = {channels.index(name): Range.parse(text) for name, text in config.range.items()}
+        self._unfit = self._examined = 0
+        self._idle = False
+        self._step = step
+        self._gap = int(max(config.gap, 4 * step * NS)) if config.gap else 0
+
+    def arrived(self, batch: Batch, now: int) -> Event:
+        """Gap and clock, from the batch's identity and times."""
+        end = batch.end if batch.times is None else batch.end + round(self._step * NS)
+        silent = now - self.continuity.last_arrival
+        event = self.continuity.update(
+            batch.epoch, batch.index, len(batch), batch.time, end, now, batch.discontinuity and batch.times is None
+        )
+        gap, clock, step = self.conditions["gap"], self.conditions["clock"], self.continuity.step
+        if event == "gap" and self._gap and step >= self._gap:
+            gap.active, gap.text, gap.until = True, f"no samples for {seconds(max(step, silent))}", now + HOLD // 2
+        elif event == "clock" and self.config.clock and abs(step) >= self.config.clock and batch.rate is not None:
+            clock.active, clock.until = True, now + HOLD
+            clock.text = f"time stamps stepped by {'+' if step > 0 else ''}{seconds(step)}"
+        elif gap.active and not gap.until:
+            gap.until = now + HOLD // 4
+        return event
+
+    def examine(self, raw: NDArray[np.generic], values: NDArray[np.floating]) -> None:
+        """Flat line and range, over (n, channels) of a running machine."""
+        self._examined, self._idle = self._examined + len(raw), False
+        stuck = self.flat.update(raw)
+        flat = self.conditions["flat_line"]
+        flat.active = bool(stuck.any())
+        if flat.active:
+            flat.text = f"flat line, channel {names(self.channels, stuck)}"
+        bad = outside(np.asarray(values, dtype=np.float64), self._ranges)
+        self._unfit = self._unfit + len(values) if bad else 0
+        condition = self.conditions["range"]
+        condition.active = self._unfit * self._step * NS >= self.config.confirm and bool(bad)
+        if condition.active:
+            finite = bool(np.isfinite(values[:, bad]).any())
+            where = ", ".join(self.channels[i] for i in bad)
+            condition.text = f"{'out of range' if finite else 'no numbers'}, channel {where}"
+
+    def certain(self, kind: Kind) -> bool:
+        """Whether enough was seen since the start to say that a condition does not hold."""
+        return kind not in ("flat_line", "range") or self._idle or self._examined >= self.flat.limit
+
+    def idle(self) -> None:
+        """The machine stands: a constant value means nothing."""
+        self._idle = True
+        self.flat.forget()
+        self.conditions["flat_line"].active = False
+
+    def tick(self, now: int, newest: int) -> None:
+        """newest: when any stream last delivered; silence counts only while others talk."""
+        gap = self.conditions["gap"]
+        last = self.continuity.last_arrival
+        if self._gap and last and not gap.active and newest - last > self._gap:
+            gap.active, gap.text, gap.until = True, f"no samples for {seconds(newest - last)}", 0
+        for kind in ("gap", "clock"):
+            condition = self.conditions[kind]
+            if condition.active and condition.until and now >= condition.until:
+                condition.active, condition.until = False, 0

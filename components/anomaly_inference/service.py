@@ -1,0 +1,174 @@
+"""Between the engine and the world: bus, journal of samples, disk."""
+
+from __future__ import annotations
+
+import os
+import queue
+
+import msgspec
+
+from anomaly_inference.configuration import Configuration, orphans
+from anomaly_inference.declaration import NAME
+from anomaly_inference.documents import Result, pack
+from anomaly_inference.engine import Engine, Outcome
+from edgeloop import clock, topics
+from edgeloop.alarms import Alarm, AlarmBook, AlarmJournal, parse
+from edgeloop.component import App
+from edgeloop.detect import state
+from edgeloop.errors import EdgeloopError
+from edgeloop.files import replace
+from edgeloop.journal import CursorFile, Position, directory
+from edgeloop.samples import SamplesSubscriber
+from edgeloop.wire.batch import Item
+
+CAUGHT_UP = clock.NS
+OLDEST = 60 * clock.NS
+
+
+class Service:
+    """Reads samples, keeps what must survive, publishes what came of it."""
+
+    def __init__(self, app: App[Configuration]) -> None:
+        self._app = app
+        self._device = os.environ.get("AWS_IOT_THING_NAME", "unknown")
+        self._commands: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._changes: queue.SimpleQueue[Configuration] = queue.SimpleQueue()
+        self._learned, self._rules = app.work / "learned.npz", app.work / "rules.json"
+        self._cursor = CursorFile(app.work / "samples.cursor")
+        self._alarms = AlarmJournal(app.work / "alarms.jsonl")
+        self._results: dict[str, Result] = {}
+        self._published = self._saved = clock.now()
+        self._live = False
+        app.on_configuration(self._changes.put)
+        configuration = app.config
+        self.engine = Engine(configuration, AlarmBook(self._alarms.alarms, self._record), self._monitor_failed)
+        self._check(configuration)
+        self._restore()
+        self._samples = SamplesSubscriber(directory(app.root), None, self._position())
+        app.bus.subscribe(topics.SAMPLES, lambda topic, payload: self._samples.notice(payload))
+        app.bus.subscribe(topics.ALARM_COMMANDS, lambda topic, payload: self._commands.put(payload))
+        self._announce(list(self._alarms.unannounced))
+
+    def infer(self, timeout: float) -> Outcome:
+        """The outcome of what arrives within `timeout` seconds, and of commands and configuration meanwhile."""
+        outcome = Outcome()
+        while not self._changes.empty():
+            configuration = self._changes.get()
+            self._check(configuration)
+            _extend(outcome, self.engine.apply(configuration, clock.now()))
+        while not self._commands.empty():
+            try:
+                _extend(outcome, self.engine.command(parse(self._commands.get()), clock.now()))
+                self._app.health.clear("alarm command")
+            except EdgeloopError as e:
+                self._app.health.problem("alarm command", str(e))
+        items = self._samples.read(timeout)
+        _extend(outcome, self.engine.process(*items, now=self._now(items)) if items or self._live else Outcome())
+        return outcome
+
+    def publish(self, outcome: Outcome) -> None:
+        """Alarms and actions at once, results as one message of a tick."""
+        self._announce(outcome.alarms)
+        for action in outcome.actions:
+            self._app.bus.publish(topics.action(action.source), action.document())
+            self._app.log.info("action", id=action.id, source=action.source, target=action.target, armed=action.armed)
+        for result in outcome.results:
+            known = self._results.get(result.monitor)
+            if known is not None and known.state == result.state and known.score > result.score:
+                result.score, result.return_time, result.attribution = known.score, known.return_time, known.attribution
+            if known is not None and not result.indicators:
+                result.indicators = known.indicators
+            self._results[result.monitor] = result
+        now = clock.now()
+        if self._results and now - self._published >= self._app.config.publish:
+            self._published = now
+            results = list(self._results.values())
+            self._results = {}
+            for message in pack(results, site=self._app.config.site, device=self._device, component=NAME, time=now):
+                self._app.bus.publish(topics.results(NAME), message)
+        if now - self._saved >= self._app.config.save:
+            self.save()
+
+    def save(self) -> None:
+        """What was learned, and where the samples stand, to disk."""
+        self._saved = clock.now()
+        try:
+            state.save(self._learned, self.engine.state())
+            replace(self._rules, msgspec.json.encode(self.engine.rules.state()))
+            self._cursor.save(self._samples.position)
+        except (OSError, EdgeloopError) as e:
+            self._app.health.problem("save", f"cannot save what was learned: {e}; free space on the disk")
+        else:
+            self._app.health.clear("save")
+        self._app.health.gauge("open_alarms", len(self.engine.book.open))
+        self._app.health.gauge("gaps", self._samples.gaps)
+        self._app.health.gauge("actions_limited", self.engine.rules.limited)
+
+    def close(self) -> None:
+        self.save()
+        self._samples.close()
+        self._alarms.close()
+
+    def _now(self, items: list[Item]) -> int | None:
+        """While catching up after a restart, arrival says nothing: the samples' own time counts."""
+        now = clock.now()
+        if not self._live:
+            newest = max((int(i.end) for i in items if hasattr(i, "end")), default=now)
+            self._live = not items or now - newest < CAUGHT_UP
+        return now if self._live else None
+
+    def _position(self) -> Position | None:
+        """Where the last process stood, if that was just now; else what is to come."""
+        try:
+            cursor = self._cursor.load()
+        except EdgeloopError as e:
+            self._app.health.problem("cursor", str(e))
+            return None
+        if cursor is None or clock.now() - self._cursor.path.stat().st_mtime_ns > OLDEST:
+            return None
+        return cursor.position
+
+    def _restore(self) -> None:
+        try:
+            self.engine.restore(state.load(self._learned))
+            if self._rules.exists():
+                self.engine.rules.restore(msgspec.json.decode(self._rules.read_bytes()))
+        except (ValueError, OSError) as e:
+            self._app.health.problem("learned", f"learning again: {e}")
+
+    def _check(self, configuration: Configuration) -> None:
+        if found := orphans(configuration):
+            self._app.health.problem("rules", "; ".join(str(e) for e in found))
+        else:
+            self._app.health.clear("rules")
+
+    def _monitor_failed(self, monitor: str, line: str) -> None:
+        self._app.health.problem(f"monitor {monitor}", line)
+
+    def _record(self, alarm: Alarm) -> None:
+        try:
+            self._alarms.record(alarm)
+        except OSError as e:
+            self._app.health.problem("alarms", f"cannot write alarms.jsonl: {e.strerror}; free space on the disk")
+        else:
+            self._app.health.clear("alarms")
+
+    def _announce(self, alarms: list[Alarm]) -> None:
+        for alarm in alarms:
+            self._app.log.info(
+                "alarm", id=alarm.id, monitor=alarm.monitor, kind=alarm.kind, state=alarm.state, text=alarm.text
+            )
+            if self._app.bus.publish(topics.alarm(alarm.id), alarm.document()):
+                self._mark(alarm)
+
+    def _mark(self, alarm: Alarm) -> None:
+        try:
+            self._alarms.announced(alarm)
+        except OSError as e:
+            self._app.health.problem("alarms", f"cannot write alarms.jsonl: {e.strerror}; free space on the disk")
+
+
+def _extend(outcome: Outcome, more: Outcome) -> None:
+    outcome.results += more.results
+    outcome.alarms += more.alarms
+    outcome.actions += more.actions

@@ -1,0 +1,82 @@
+"""One alarm: what is wrong, since when, why, and what the operator said about it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+from edgeloop.clock import rfc3339
+
+Kind = Literal["process", "gap", "flat_line", "clock", "range"]
+Severity = Literal["low", "medium", "high", "critical"]
+State = Literal["raised", "acknowledged", "cleared", "shelved"]
+Reason = Literal["true", "false", "maintenance", "process_change"]
+
+SCHEMA = 1
+
+
+class Contribution(msgspec.Struct, frozen=True, kw_only=True):
+    """What one feature of one channel adds: amplitude ratio to normal, z in spreads."""
+
+    channel: str
+    band: str
+    ratio: float
+    z: float
+
+
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """The sample that decided (stream, epoch, index), its score (0..1) and return time (log10 s)."""
+
+    stream: str
+    epoch: int = 0
+    index: int = 0
+    score: float = 1.0
+    return_time: float = 0.0
+    attribution: tuple[Contribution, ...] = ()
+
+
+class Alarm(msgspec.Struct, frozen=True, kw_only=True):
+    """A state of an alarm; the alarm is the sequence of states with the same id. Times in ns UTC.
+
+    time: when this state began; sample_time, sample_epoch, sample_index: the newest sample that decided.
+    """
+
+    schema: int = SCHEMA
+    id: str
+    monitor: str
+    asset: str
+    kind: Kind
+    severity: Severity
+    state: State
+    text: str
+    raised_at: int
+    time: int
+    sample_time: int
+    cause: Cause
+    sample_epoch: int = 0
+    sample_index: int = 0
+    reason: Reason | Literal[""] = ""
+    by: str = ""
+    shelved_until: int = 0
+    active: bool = True
+
+    @property
+    def open(self) -> bool:
+        return self.state != "cleared"
+
+    def document(self) -> bytes:
+        """JSON with the RFC 3339 time beside the ns."""
+        fields = msgspec.to_builtins(self) | {"time_rfc3339": rfc3339(self.time)}
+        return msgspec.json.encode(fields)
+
+
+def identity(monitor: str, kind: Kind, raised_at: int) -> str:
+    """The id of one occurrence: sortable by time, the same wherever it is computed.
+
+    >>> identity("press1_bearing", "process", 1_700_000_000_123_456_789)
+    'a018bcfe5687b-7e04'
+    """
+    digest = hashlib.blake2b(f"{monitor}/{kind}/{raised_at}".encode(), digest_size=2).hexdigest()
+    return f"a{raised_at // 1_000_000:012x}-{digest}"

@@ -1,0 +1,309 @@
+"""The streaming detector: rows of features in, a return time and its cause out. No training, bounded memory.
+
+For every feature a slowly adapting centre (one for each context, such as a product), and for every time scale (mean or
+median of the last w rows) a spread. The statistic of a row is the largest |z| over scales and features; its tail gives
+the return time, so that the number of channels is part of the calibration. Rows that look anomalous teach nothing. The
+centre is on a leash: what creeps away further than the leash is seen, however slowly it went.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeloop.detect.features import Feature
+from edgeloop.detect.tail import Tail
+
+Float = NDArray[np.float64]
+State = Literal["learning", "live"]
+
+MAD = 1.4826
+FARTHEST = 1e6
+MOST_CONTEXTS = 64
+RELATIVE = 0.0005
+ALLOWED_RATIO = 0.08
+ALLOWED_SPREADS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """step: seconds between rows; learn: rows of the learning window; scales: rows averaged; budget: log10 s.
+
+    median: a scale is the median of its rows, not their mean, so that single rows count for nothing.
+    memory: rows after which the centre has followed a change by 63 %.
+    leash: spreads of a single row that the centre may wander from where it was learned.
+    downward: weight of a logarithmic feature that falls instead of rising.
+    systematic: share of a single row's spread that no averaging removes.
+    transfer: rows from which the centre of a further context is taken.
+    gate: decades below the budget at which a row teaches no more.
+    prior: mean excess of the statistic's tail, before there are data.
+    """
+
+    step: float
+    learn: int
+    scales: tuple[int, ...] = (5,)
+    budget: float = 5.78
+    median: bool = False
+    memory: int = 600
+    leash: float = 8.0
+    downward: float = 0.6
+    systematic: float = 0.5
+    transfer: int = 15
+    gate: float = 2.0
+    prior: float = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One feature's part: ratio to normal (1.0 where the feature is not logarithmic), z in spreads, delta in its own unit."""
+
+    feature: Feature
+    ratio: float
+    z: float
+    delta: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """score in [0, 1] reaches 0.5 at the budget; return_time in log10 s; causes largest first."""
+
+    state: State
+    score: float = 0.0
+    return_time: float = 0.0
+    statistic: float = 0.0
+    causes: tuple[Cause, ...] = field(default=())
+
+
+@dataclass(slots=True)
+class Baseline:
+    """Centre of each feature, where it was learned, and from how many rows."""
+
+    centre: Float
+    anchor: Float
+    rows: int
+
+
+class Detector:
+    def __init__(self, features: Sequence[Feature], settings: Settings) -> None:
+        self.features, self.settings = tuple(features), settings
+        n, k = len(self.features), len(settings.scales)
+        self._floor = np.array([f.floor for f in self.features])
+        self._logarithmic = np.array([f.logarithmic for f in self.features])
+        self._downward = np.array([settings.downward if f.logarithmic else 1.0 for f in self.features])
+        self._widest = max(settings.scales)
+        self._learned = np.zeros((settings.learn, n))
+        self._contexts: list[str] = []
+        self._origin = np.zeros(settings.learn, dtype=np.int64)
+        self._rows = 0
+        self._baselines: dict[str, Baseline] = {}
+        self._pending: tuple[str, list[Float]] = ("", [])
+        self._single = np.ones(n)
+        self._spread = np.ones((k, n))
+        self._history = np.zeros((2 * self._widest, n))
+        self._filled = self._at = 0
+        self.tail = Tail(settings.step, scale=settings.prior)
+
+    @property
+    def learned(self) -> float:
+        """Share of the learning window that is there, 0 to 1."""
+        return min(1.0, self._rows / self.settings.learn)
+
+    def update(self, row: Float, *, context: str = "", teach: bool = True) -> Score:
+        """One row (features,). NaN and Inf count as missing: that feature is taken to be normal."""
+        if self._rows < self.settings.learn:
+            if context not in self._contexts:
+                self._contexts.append(context)
+            self._learned[self._rows] = row
+            self._origin[self._rows] = self._contexts.index(context)
+            self._rows += 1
+            if self._rows == self.settings.learn:
+                self._fit()
+            return Score("learning")
+        baseline = self._baselines.get(context)
+        known = baseline or next(reversed(self._baselines.values()))
+        missing = ~np.isfinite(row)
+        if missing.any():
+            row = np.where(missing, known.centre, row)
+        z = self._push(row - known.centre, baseline is None)
+        statistic = float(np.abs(z).max())
+        return_time = self.tail.return_time(statistic)
+        if teach and return_time < self.settings.budget - self.settings.gate:
+            if baseline is None:
+                self._transfer(row, context)
+            else:
+                self._teach(row, z, baseline)
+                self.tail.add(statistic)
+        return Score("live", self.display(return_time), return_time, statistic, self._causes(z))
+
+    def display(self, return_time: float) -> float:
+        """A return time on a scale from 0 to 1: 0.5 at the budget.
+
+        >>> detector = Detector([Feature("a", "value", "value", False, 0.1)], Settings(step=1, learn=8, budget=6))
+        >>> detector.display(6.0), detector.display(-3.0), detector.display(15.0)
+        (0.5, 0.0, 1.0)
+        """
+        low, high, budget = np.log10(self.settings.step), 2 * self.settings.budget, self.settings.budget
+        if return_time <= budget:
+            return round(float(np.clip(0.5 * (return_time - low) / max(budget - low, 1e-9), 0, 0.5)), 4)
+        return round(float(np.clip(0.5 + 0.5 * (return_time - budget) / max(high - budget, 1e-9), 0.5, 1.0)), 4)
+
+    def interrupt(self) -> None:
+        """The rows that follow do not continue those before: averages start again, what was learned stays."""
+        self._filled = self._at = 0
+        self._pending = ("", [])
+
+    def relearn(self) -> None:
+        """Forget: the process has changed."""
+        self._rows = 0
+        self._contexts.clear()
+        self._baselines.clear()
+        self.interrupt()
+        self.tail = Tail(self.settings.step, scale=self.settings.prior)
+
+    def _transfer(self, row: Float, context: str) -> None:
+        """A further context has the spreads of the others, and a centre of its own from its first normal rows."""
+        if self._pending[0] != context:
+            self._pending = (context, [])
+        rows = self._pending[1]
+        rows.append(row)
+        if len(rows) < self.settings.transfer:
+            return
+        centre = np.median(np.array(rows), axis=0)
+        if len(self._baselines) >= MOST_CONTEXTS:
+            del self._baselines[next(iter(self._baselines))]
+        self._baselines[context] = Baseline(centre, centre.copy(), len(rows))
+        self.interrupt()
+
+    def _push(self, residual: Float, foreign: bool) -> Float:
+        """z, (scales, features); against another context's centre with an allowance for what a product changes."""
+        w = self._widest
+        self._history[self._at] = self._history[self._at + w] = residual
+        self._at = (self._at + 1) % w
+        self._filled = min(self._filled + 1, w)
+        end = self._at + w
+        average = np.median if self.settings.median else np.mean
+        z = np.empty_like(self._spread)
+        for k, scale in enumerate(self.settings.scales):
+            n = min(scale, self._filled)
+            recent = average(self._history[end - n : end], axis=0) if n > 1 else residual
+            z[k] = recent * ((n / scale) ** 0.5)
+        spread = self._spread
+        if foreign:
+            allowed = np.where(
+                self._logarithmic, ALLOWED_RATIO, ALLOWED_SPREADS * np.maximum(self._single, self._floor)
+            )
+            spread = np.hypot(spread, allowed)
+        z /= spread
+        np.clip(z, -FARTHEST, FARTHEST, out=z)
+        return np.where(z < 0, z * self._downward, z)
+
+    def _fit(self) -> None:
+        rows, settings = self._learned, self.settings
+        rows[~np.isfinite(rows)] = np.nan
+        rows[:, np.isnan(rows).all(axis=0)] = 0.0
+        residuals = np.empty_like(rows)
+        middle = np.nanmedian(rows, axis=0)
+        for number, context in enumerate(self._contexts):
+            where = self._origin == number
+            own = np.where(np.isnan(rows[where]), middle, rows[where])
+            centre = np.median(own, axis=0)
+            residuals[where] = own - centre
+            if len(own) >= min(settings.transfer, settings.learn):
+                self._baselines[context] = Baseline(centre, centre.copy(), len(own))
+        if not self._baselines:
+            self._baselines[self._contexts[-1]] = Baseline(middle, middle.copy(), len(rows))
+        steps = np.abs(np.diff(residuals, axis=0))
+        quantum = np.where(steps > 0, steps, np.inf).min(axis=0)
+        quantum[~np.isfinite(quantum)] = 0.0
+        deviation = residuals.std(axis=0)
+        floor = np.maximum(self._floor, 0.3 * np.minimum(quantum, 3 * deviation))
+        floor = np.maximum(floor, RELATIVE * np.abs(middle) * ~self._logarithmic + 1e-9)
+        self._single = np.maximum(MAD * np.median(np.abs(residuals), axis=0), 0.7 * deviation)
+        self._floor = floor
+        means = [self._averages(residuals, scale) for scale in settings.scales]
+        statistics = np.zeros(len(rows) - self._widest + 1)
+        for k, scale in enumerate(settings.scales):
+            spread = np.maximum(np.sqrt((means[k] ** 2).mean(axis=0)), self._single / scale**0.5)
+            systematic = settings.systematic * self._single if scale > 1 else 0.0
+            self._spread[k] = np.sqrt(spread**2 + systematic**2 + floor**2)
+            z = means[k][self._widest - scale :] / self._spread[k]
+            statistics = np.maximum(statistics, np.abs(np.where(z < 0, z * self._downward, z)).max(axis=1))
+        self.tail.fit(statistics)
+
+    def _averages(self, rows: Float, scale: int) -> Float:
+        windows = np.lib.stride_tricks.sliding_window_view(rows, scale, axis=0)
+        return np.asarray((np.median if self.settings.median else np.mean)(windows, axis=-1))
+
+    def _teach(self, row: Float, z: Float, baseline: Baseline) -> None:
+        settings = self.settings
+        baseline.rows += 1
+        self._rows += 1
+        limit = 4 * self._spread[0]
+        centre = baseline.centre
+        centre += np.clip(row - centre, -limit, limit) / min(baseline.rows, settings.memory)
+        reach = settings.leash * np.maximum(self._single, self._floor)
+        np.clip(centre, baseline.anchor - reach, baseline.anchor + reach, out=centre)
+        if self._filled == self._widest:
+            variance = self._spread**2
+            variance *= 1 + (np.minimum(z * z, 9.0) - 1) / min(self._rows, 20 * settings.memory)
+            self._spread = np.maximum(np.sqrt(variance), self._floor)
+
+    def _causes(self, z: Float, most: int = 6) -> tuple[Cause, ...]:
+        strongest = np.abs(z).argmax(axis=0)
+        best = z[strongest, np.arange(z.shape[1])]
+        order = np.argsort(-np.abs(best), kind="stable")[:most]
+        delta = best * self._spread[strongest, np.arange(z.shape[1])]
+        out = []
+        for i in order:
+            f = self.features[i]
+            change = delta[i] / self._downward[i] if delta[i] < 0 else delta[i]
+            ratio = float(np.exp(np.clip(change, -20, 20))) if f.logarithmic else 1.0
+            out.append(Cause(f, ratio, float(best[i]), float(change)))
+        return tuple(out)
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        baselines = list(self._baselines.values())
+        n = len(self.features)
+        own: dict[str, NDArray[np.generic]] = {
+            "rows": np.array([self._rows, self._filled, self._at]),
+            "features": np.array([f"{f.channel}/{f.name}" for f in self.features]),
+            "settings": np.array([repr(self.settings)]),
+            "learned": self._learned.copy(),
+            "origin": self._origin.copy(),
+            "contexts": np.array(self._contexts, dtype=np.str_),
+            "baselines": np.array(list(self._baselines), dtype=np.str_),
+            "baseline_rows": np.array([b.rows for b in baselines], dtype=np.int64),
+            "centre": np.array([b.centre for b in baselines]).reshape(-1, n),
+            "anchor": np.array([b.anchor for b in baselines]).reshape(-1, n),
+            "single": self._single.copy(),
+            "floor": self._floor.copy(),
+            "spread": self._spread.copy(),
+            "history": self._history.copy(),
+            "pending": np.array([self._pending[0]]),
+            "pending_rows": np.array(self._pending[1]).reshape(-1, n),
+        }
+        return own | {f"tail.{k}": v for k, v in self.tail.state().items()}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> bool:
+        """False, and nothing changed, where the state is that of other features or settings."""
+        mine = self.state()
+        if set(state) != set(mine) or any(not np.array_equal(state[k], mine[k]) for k in ("features", "settings")):
+            return False
+        self._rows, self._filled, self._at = (int(n) for n in state["rows"])
+        self._origin = np.array(state["origin"], dtype=np.int64)
+        self._contexts = [str(c) for c in state["contexts"]]
+        for name in ("learned", "single", "floor", "spread", "history"):
+            setattr(self, f"_{name}", np.array(state[name], dtype=np.float64))
+        self._baselines = {
+            str(name): Baseline(
+                np.array(state["centre"][i]), np.array(state["anchor"][i]), int(state["baseline_rows"][i])
+            )
+            for i, name in enumerate(state["baselines"])
+        }
+        self._pending = (str(state["pending"][0]), list(np.array(state["pending_rows"], dtype=np.float64)))
+        self.tail.restore({k.removeprefix("tail."): v for k, v in state.items() if k.startswith("tail.")})
+        return True

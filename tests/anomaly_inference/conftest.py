@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import edgeloop
+from edgeloop import topics
+from edgeloop.bus import Bus
+from edgeloop.journal import JournalWriter, directory
+from edgeloop.samples import SamplesPublisher
+from edgeloop_tools.core.ipc.backend import MemoryBackend
+from edgeloop_tools.core.ipc.server import Server
+
+NAME = "io.edgeloop.AnomalyInference"
+COMPONENTS = Path(edgeloop.__file__).parents[2]
+
+
+class Site:
+    """A bus, a root folder with SensorIngest's journal, and the component as a process of its own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.socket = root / "ipc.socket"
+        self.backend = MemoryBackend()
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+        asyncio.run_coroutine_threadsafe(self._serve(), self.loop).result(10)
+        self.bus = Bus(str(self.socket), self._token("a.tool", unrestricted=True), name="a.tool")
+        self.bus.__enter__()
+        assert self.bus.wait_connected(10)
+        self.journal = JournalWriter(directory(root))
+        self.samples = SamplesPublisher(self.bus.publish, self.journal)
+        self.messages: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
+        for name in (topics.results(NAME), topics.ALARMS, topics.ACTIONS, topics.health(NAME)):
+            self.bus.subscribe(name, lambda topic, payload: self.messages.put((topic, json.loads(payload))))
+        self.process: subprocess.Popen[bytes] | None = None
+        self.seen: list[tuple[str, dict[str, Any]]] = []
+
+    async def _serve(self) -> None:
+        self.server = Server(self.socket, self.backend, "classic")
+        await self.server.start()
+        self.serving = asyncio.create_task(self.server.serve())
+
+    def _token(self, component: str, **options: Any) -> str:
+        async def add() -> str:
+            return self.backend.add(component, **options)
+
+        return asyncio.run_coroutine_threadsafe(add(), self.loop).result(10)
+
+    def start(self, configuration: dict[str, Any]) -> None:
+        from anomaly_inference.declaration import DECLARATION as declared
+
+        policy = {
+            "aws.greengrass.ipc.pubsub": {
+                "p": {"operations": ["aws.greengrass#PublishToTopic"], "resources": list(declared.publishes)},
+                "s": {"operations": ["aws.greengrass#SubscribeToTopic"], "resources": list(declared.subscribes)},
+            }
+        }
+        token = self._token(NAME, access_control=policy, configuration=configuration)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "SVCUID": token,
+            "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": str(self.socket),
+            "AWS_IOT_THING_NAME": "laptop",
+            "PYTHONPATH": os.pathsep.join(map(str, (COMPONENTS, COMPONENTS / "runtime"))),
+        }
+        command = [sys.executable, "-m", "anomaly_inference", "--root", str(self.root)]
+        self.log = open(self.root / "component.log", "ab")  # noqa: SIM115
+        self.process = subprocess.Popen(command, env=environment, stdout=self.log, stderr=self.log, cwd=self.root)
+
+    def kill(self, number: signal.Signals) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        code = self.process.wait(10)
+        self.log.close()
+        return code
+
+    def wait(self, what: Callable[[str, dict[str, Any]], bool], seconds: float = 15) -> dict[str, Any]:
+        """The next message that satisfies; all of them are kept in `seen`."""
+        while True:
+            try:
+                topic, document = self.messages.get(timeout=seconds)
+            except queue.Empty:
+                text = (self.root / "component.log").read_text()[-3000:]
+                raise AssertionError(f"no such message within {seconds} s; the log ends {text}") from None
+            self.seen.append((topic, document))
+            if what(topic, document):
+                return document
+
+    def alarms(self) -> list[dict[str, Any]]:
+        return [d for t, d in self.seen if t.startswith("edgeloop/alarms/")]
+
+    def close(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.kill(signal.SIGKILL)
+        self.journal.close()
+        self.bus.close()
+
+        async def stop() -> None:
+            self.serving.cancel()
+            await asyncio.wait((self.serving,))
+            await self.server.close()
+
+        asyncio.run_coroutine_threadsafe(stop(), self.loop).result(10)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(10)
+        self.loop.close()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with tempfile.TemporaryDirectory(prefix="site") as folder:
+        running = Site(Path(folder))
+        try:
+            yield running
+        finally:
+            running.close()
