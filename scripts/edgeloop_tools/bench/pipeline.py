@@ -103,7 +103,7 @@ def _bare(path: Path, ticks: list[list[Item]]) -> float:
 
 
 def _spectra(ticks: list[list[Item]]) -> float:
-    """Seconds for one windowed FFT of every fast stream in blocks of 200 ms: what no scorer of spectra can do without."""
+    """Seconds for one windowed FFT of every fast stream in blocks of 200 ms."""
     fast: dict[str, list[Any]] = {}
     for items in ticks:
         for item in items:

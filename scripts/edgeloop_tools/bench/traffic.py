@@ -28,6 +28,7 @@ def run() -> dict[str, Any]:
     """Rows of streams, rate (Hz), values_per_s, messages_per_s, and batches_per_s (one message a batch)."""
     rows = []
     with tempfile.TemporaryDirectory(prefix="edgeloop-") as folder:
+        Path(folder).chmod(0o711)
         core = start(Path(folder) / "core")
         try:
             socket, token = core.observer()
