@@ -76,7 +76,8 @@ def configuration() -> None:
     from edgeloop.bus import Bus
     from edgeloop.config.load import convert
 
-    with Bus(name=NAME) as bus:
+    with Bus() as bus:
+        bus.wait_connected(CONFIGURATION_TIMEOUT / 2)
         value = bus.get_configuration()
     value.pop("accessControl", None)
     print(msgspec.json.encode(convert(value, Configuration)).decode())

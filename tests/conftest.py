@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("edgeloop", deadline=None, max_examples=60, derandomize=True)
+settings.load_profile("edgeloop")
+
+Wheel = Callable[..., str]
+
+
+@pytest.fixture
+def make_wheel(tmp_path: Path) -> Wheel:
+    """Makes a real wheel of one module below tmp_path/wheels; returns its line of a lock."""
+
+    def make(name: str, version: str = "1.0", source: str = "") -> str:
+        folder = tmp_path / "wheels"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{name}-{version}-py3-none-any.whl"
+        info = f"{name}-{version}.dist-info"
+        files = {
+            f"{name}.py": source,
+            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+            f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        }
+        record = ""
+        with zipfile.ZipFile(path, "w") as archive:
+            for file, text in files.items():
+                archive.writestr(file, text)
+                digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+                record += f"{file},sha256={digest},{len(text.encode())}\n"
+            archive.writestr(f"{info}/RECORD", record + f"{info}/RECORD,,\n")
+        return f"{name}=={version} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+
+    return make

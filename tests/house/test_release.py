@@ -1,0 +1,116 @@
+"""What is committed and deployed: recipes, locks, licences, metadata."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from edgeloop import __version__
+from edgeloop_tools.build import stale
+from edgeloop_tools.build.archive import LIMIT, pyz
+from edgeloop_tools.build.components import UMBRELLA, declarations
+from edgeloop_tools.build.lock import PROFILES
+from edgeloop_tools.lint import check
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCKS = {name: (profile.folder / f"{name}.txt").read_text() for name, profile in PROFILES.items()}
+PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^ \\]+)", re.M)
+
+
+def test_recipes_and_tables_are_fresh() -> None:
+    assert [str(path) for path in stale()] == [], "run `edgeloop build`"
+
+
+def test_recipes_keep_every_rule() -> None:
+    assert [str(finding) for finding in check(sorted((ROOT / "recipes").glob("*.yaml")))] == []
+
+
+def test_gdk_names_the_umbrella() -> None:
+    component = json.loads((ROOT / "gdk-config.json").read_text())["component"]
+    assert list(component) == [UMBRELLA]
+    assert component[UMBRELLA]["version"] == __version__
+
+
+def test_the_licence_is_apache_2() -> None:
+    text = (ROOT / "LICENSE").read_text()
+    assert "Apache License" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["license"] == "Apache-2.0"
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_has_hashes_and_no_places(name: str) -> None:
+    body = re.sub(r"^\s*#.*\n", "", LOCKS[name], flags=re.M)
+    lines = re.sub(r"\\\n\s*", "", body).splitlines()
+    assert lines
+    assert all(PIN.match(line) and "--hash=sha256:" in line for line in lines)
+    assert "://" not in LOCKS[name]
+    assert "--index" not in LOCKS[name]
+
+
+def test_the_locks_agree() -> None:
+    pins: dict[str, set[str]] = {}
+    for text in LOCKS.values():
+        for block in re.findall(r"^\S+==[^\\]+", text, re.M):
+            package, _, rest = block.partition("==")
+            pins.setdefault(package, set()).add(rest.strip())
+    core = {package for package, _ in PIN.findall(LOCKS["core"])}
+    for name, text in LOCKS.items():
+        assert core <= {package for package, _ in PIN.findall(text)}, name
+    forked = {package: versions for package, versions in pins.items() if any(";" not in v for v in versions)}
+    assert {package: versions for package, versions in forked.items() if len(versions) > 1} == {}
+
+
+def test_the_core_profile_is_small() -> None:
+    packages = {package for package, _ in PIN.findall(LOCKS["core"])}
+    assert packages == {"numpy", "msgspec", "cbor2", "awsiotsdk", "awscrt"}
+
+
+FREE = re.compile(
+    r"MIT|BSD|Apache|PSF|Python Software Foundation|ISC|Zlib|MPL[- ]2|Mozilla Public License 2|HPND|Unlicense|0BSD",
+    re.I,
+)
+
+
+def test_dependencies_have_licences_that_go_with_apache_2() -> None:
+    refused = []
+    for package, _ in PIN.findall(LOCKS["dev"]):
+        try:
+            about = metadata.metadata(package)
+        except metadata.PackageNotFoundError:
+            continue
+        classifiers = " ".join(c for c in about.get_all("Classifier") or [] if c.startswith("License"))
+        said = about.get("License-Expression") or classifiers or about.get("License") or "nothing"
+        if not FREE.search(said) or re.search(r"\bA?GPL", said):
+            refused.append(f"{package}: {said[:80]}")
+    assert refused == []
+
+
+@pytest.mark.parametrize("declaration", declarations(), ids=lambda d: d.package)
+def test_everything_in_an_archive_imports_from_it(declaration: object, tmp_path: Path) -> None:
+    data = pyz(declaration)  # type: ignore[arg-type]
+    assert len(data) <= LIMIT
+    archive = tmp_path / "archive.pyz"
+    archive.write_bytes(data)
+    code = (
+        "import importlib, sys, zipfile\n"
+        "archive = sys.argv[1]\n"
+        "sys.path[:] = [archive, *(path for path in sys.path if '/lib/python' in path)]\n"
+        "names = [n for n in zipfile.ZipFile(archive).namelist() if n.endswith('.py') and n != '__main__.py']\n"
+        "for name in names:\n"
+        "    module = name[:-3].removesuffix('/__init__').replace('/', '.')\n"
+        "    assert importlib.import_module(module).__file__.startswith(archive), module\n"
+    )
+    environ = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, str(archive)], capture_output=True, text=True, check=False, env=environ
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,118 @@
+"""Rules that keep the tree as it is meant to be."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPONENTS = ROOT / "components"
+TOOLS = ROOT / "scripts" / "edgeloop_tools"
+PACKAGES = {path.parent.name for path in COMPONENTS.glob("*/declaration.py")} - {"runtime"}
+DEVICE = {"numpy", "msgspec", "cbor2", "awsiot", "awscrt", "edgeloop"}
+"""What a component may import at all, in the core profile."""
+
+SOURCES = sorted(path for top in (COMPONENTS, ROOT / "scripts", ROOT / "tests") for path in top.rglob("*.py"))
+
+
+def shown(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.lineno, node.module or ""
+
+
+def owner(path: Path) -> str:
+    return path.relative_to(COMPONENTS).parts[0]
+
+
+def test_imports_run_one_way() -> None:
+    wrong = []
+    for path in (path for path in SOURCES if path.is_relative_to(COMPONENTS)):
+        own = {owner(path)} if owner(path) != "runtime" else set()
+        outside = (PACKAGES | {"edgeloop_tools", "tests"}) - own
+        wrong += [f"{shown(path)}:{line} {name}" for line, name in imports(path) if name.split(".")[0] in outside]
+    assert wrong == []
+
+
+def test_components_import_what_a_device_has() -> None:
+    wrong = []
+    for path in (path for path in SOURCES if path.is_relative_to(COMPONENTS)):
+        allowed = DEVICE | set(sys.stdlib_module_names) | {owner(path)}
+        if path.parent == COMPONENTS / "runtime":
+            allowed |= {"locks", "environment", "declaration"}
+        wrong += [f"{shown(path)}:{line} {name}" for line, name in imports(path) if name.split(".")[0] not in allowed]
+    assert wrong == []
+
+
+def test_the_installer_needs_the_standard_library_alone() -> None:
+    allowed = set(sys.stdlib_module_names) | {"edgeloop", "environment", "locks"}
+    for path in (COMPONENTS / "runtime" / "environment.py", TOOLS / "checkout.py"):
+        assert {name.split(".")[0] for _, name in imports(path)} <= allowed, shown(path)
+    for name in ("__init__.py", "errors.py"):
+        found = {module for _, module in imports(COMPONENTS / "runtime" / "edgeloop" / name)}
+        assert found <= {"__future__"}, name
+
+
+def test_files_and_folders_stay_small() -> None:
+    long = [shown(path) for path in SOURCES if len(path.read_text().splitlines()) >= 800]
+    assert long == []
+    folders = {path.parent for path in SOURCES}
+    assert [shown(folder) for folder in folders if len(list(folder.glob("*.py"))) >= 40] == []
+
+
+def test_nothing_is_named_after_nothing() -> None:
+    vague = {"util", "utils", "helper", "helpers", "common", "misc"}
+    assert [shown(path) for path in SOURCES if {path.stem, path.parent.name} & vague] == []
+
+
+FORBIDDEN = {("shell", "True"), ("allow_pickle", "True")}
+
+
+def violations(path: Path) -> Iterator[str]:
+    text = path.read_text()
+    for node in ast.walk(ast.parse(text)):
+        line = getattr(node, "lineno", 0)
+        if isinstance(node, ast.ExceptHandler) and node.type is None:
+            yield f"{shown(path)}:{line} bare except"
+        if isinstance(node, ast.ExceptHandler) and node.type is not None:
+            silent = len(node.body) == 1 and isinstance(node.body[0], ast.Pass)
+            if silent and ast.unparse(node.type) in ("Exception", "BaseException"):
+                yield f"{shown(path)}:{line} swallows every error"
+        if isinstance(node, ast.keyword) and (node.arg, ast.unparse(node.value)) in FORBIDDEN:
+            yield f"{shown(path)}:{line} {node.arg}=True"
+        if isinstance(node, ast.Name) and node.id in ("eval", "exec"):
+            yield f"{shown(path)}:{line} {node.id}"
+    yield from (
+        f"{shown(path)}:{line} pickle" for line, name in imports(path) if name in ("pickle", "marshal", "shelve")
+    )
+    words = ("TO" + "DO", "FIX" + "ME", "XX" + "X")
+    for number, line_text in enumerate(text.splitlines(), 1):
+        if any(word in line_text for word in words):
+            yield f"{shown(path)}:{number} {line_text.strip()}"
+
+
+def test_no_shortcuts() -> None:
+    assert [line for path in SOURCES for line in violations(path)] == []
+
+
+def test_tests_mirror_the_tree_without_packages() -> None:
+    assert [shown(path) for path in (ROOT / "tests").rglob("__init__.py")] == []
+    tops = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and not path.name.startswith((".", "_"))}
+    assert tops <= {"house", "runtime", "scripts", "end_to_end", "benchmarks", *PACKAGES}
+
+
+@pytest.mark.parametrize("folder", sorted({"runtime", *PACKAGES}))
+def test_every_component_has_a_readme_with_its_configuration(folder: str) -> None:
+    text = (COMPONENTS / folder / "README.md").read_text()
+    table = text.partition("<!-- configuration -->")[2].partition("<!-- /configuration -->")[0]
+    assert table.count("\n| `") >= 1

@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import environment
+from edgeloop.errors import EdgeloopError
+from edgeloop_tools.core.ipc.backend import MemoryBackend
+from edgeloop_tools.core.ipc.server import Server
+from environment import MAKING, STAMP, Environments, Lock
+
+RUNTIME = Path(environment.__file__).parent
+Wheel = Callable[..., str]
+
+
+def a_lock(line: str, *imports: str) -> Lock:
+    return Lock.merge(f"# imports: {' '.join(imports)}\n{line}" if imports else line)
+
+
+def python_says(folder: Path, code: str) -> str:
+    command = [str(folder / "bin" / "python"), "-I", "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture
+def wheels(tmp_path: Path) -> Path:
+    return tmp_path / "wheels"
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def environments(tmp_path: Path, said: list[str]) -> Environments:
+    return Environments(tmp_path / "work", said.append)
+
+
+def test_an_environment_is_made_beside_and_switched_to(
+    environments: Environments, make_wheel: Wheel, wheels: Path, said: list[str]
+) -> None:
+    one = a_lock(make_wheel("alpha", "1.0", "VALUE = 1"), "alpha")
+    folder = environments.install(one, wheels)
+    assert environments.link.is_symlink()
+    assert environments.link.resolve() == folder
+    assert folder.name == f"{one.digest}-{sys.version_info.major}.{sys.version_info.minor}"
+    assert python_says(environments.link, "import alpha; print(alpha.VALUE)") == "1"
+    assert len(said) == 1
+
+    stamp = (folder / STAMP).stat().st_mtime_ns
+    assert environments.install(one, wheels) == folder
+    assert (folder / STAMP).stat().st_mtime_ns == stamp
+    assert len(said) == 1
+
+    two = a_lock(make_wheel("alpha", "2.0", "VALUE = 2"), "alpha")
+    newer = environments.install(two, wheels)
+    assert python_says(environments.link, "import alpha; print(alpha.VALUE)") == "2"
+    assert environments.before.resolve() == folder
+    assert python_says(folder, "import alpha; print(alpha.VALUE)") == "1"
+
+    wheels.rename(wheels.with_name("away"))
+    assert environments.install(one, wheels) == folder, "going back needs no wheels"
+    assert environments.link.resolve() == folder
+    assert environments.before.resolve() == newer
+
+    wheels.with_name("away").rename(wheels)
+    newest = environments.install(a_lock(make_wheel("alpha", "3.0")), wheels)
+    assert set((environments.work / "venvs").iterdir()) == {folder, newest}, "the current and the one before are kept"
+
+
+def test_a_wheelhouse_may_be_a_zip_file_and_gives_only_wheels(
+    environments: Environments, make_wheel: Wheel, wheels: Path, tmp_path: Path
+) -> None:
+    lock = a_lock(make_wheel("alpha"), "alpha")
+    house = tmp_path / "wheelhouse.zip"
+    with zipfile.ZipFile(house, "w") as archive:
+        for wheel in wheels.iterdir():
+            archive.write(wheel, wheel.name)
+        archive.writestr("../escaped.whl", b"")
+        archive.writestr("sub/inner.whl", b"")
+    environments.install(lock, house)
+    assert not (environments.work / "escaped.whl").exists()
+    assert sorted(path.name for path in environments.work.iterdir()) == ["venv", "venvs"]
+
+
+@pytest.mark.parametrize("data", [b"", b"not a zip file"])
+def test_a_broken_wheelhouse_is_one_line(
+    environments: Environments, make_wheel: Wheel, tmp_path: Path, data: bytes
+) -> None:
+    house = tmp_path / "wheelhouse.zip"
+    house.write_bytes(data)
+    with pytest.raises(EdgeloopError, match=r"cannot read the wheelhouse .*wheelhouse\.zip"):
+        environments.install(a_lock(make_wheel("alpha")), house)
+
+
+class TestWhenItFails:
+    """One line, and the environment in use goes on."""
+
+    @pytest.fixture
+    def serving(self, environments: Environments, make_wheel: Wheel, wheels: Path) -> Path:
+        return environments.install(a_lock(make_wheel("alpha", "1.0"), "alpha"), wheels)
+
+    def fails(self, environments: Environments, serving: Path, lock: Lock, wheels: Path | None, why: str) -> None:
+        with pytest.raises(EdgeloopError, match=why) as caught:
+            environments.install(lock, wheels)
+        assert "\n" not in str(caught.value)
+        assert "the previous environment goes on serving" in str(caught.value)
+        assert environments.current() == serving
+        assert list((environments.work / "venvs").iterdir()) == [serving]
+
+    def test_wrong_hash(self, environments: Environments, serving: Path, wheels: Path) -> None:
+        lock = a_lock(f"alpha==1.0 --hash=sha256:{'0' * 64}\n")
+        self.fails(environments, serving, lock, wheels, "not the one the lock names")
+
+    def test_no_wheel(self, environments: Environments, serving: Path, wheels: Path) -> None:
+        lock = a_lock(f"beta==1.0 --hash=sha256:{'0' * 64}\n")
+        self.fails(environments, serving, lock, wheels, r"there is no wheel of beta==1\.0 for Python 3\.")
+
+    def test_no_network(
+        self, environments: Environments, serving: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        for name in [name for name in os.environ if name.startswith("PIP_")]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+        monkeypatch.setenv("PIP_INDEX_URL", "https://localhost:9/simple")
+        monkeypatch.setenv("PIP_RETRIES", "0")
+        lock = a_lock(f"beta==1.0 --hash=sha256:{'0' * 64}\n")
+        self.fails(environments, serving, lock, None, "cannot be reached; check the network")
+
+    def test_does_not_import(self, environments: Environments, serving: Path, make_wheel: Wheel, wheels: Path) -> None:
+        lock = a_lock(make_wheel("gamma", "1.0", "raise OSError('no libfoo')"), "gamma")
+        self.fails(environments, serving, lock, wheels, "does not work .*no libfoo")
+
+    def test_no_room(self, environments: Environments, serving: Path, wheels: Path) -> None:
+        lock = Lock("alpha==1.0\n", disk=1 << 60)
+        self.fails(environments, serving, lock, wheels, "no room .*MB are needed")
+
+    def test_no_pip_at_all(
+        self, environments: Environments, serving: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(environment.importlib.util, "find_spec", lambda name: None)
+        monkeypatch.setattr(environment, "DISTRIBUTION_WHEELS", Path("/nonexistent"))
+        monkeypatch.setattr(environment.sys, "executable", "/bin/false")
+        lock = a_lock(f"beta==1.0 --hash=sha256:{'0' * 64}\n")
+        why = r"neither ensurepip nor pip; .*apt-get install python3\.\d+-venv"
+        self.fails(environments, serving, lock, wheels, why)
+
+    def test_a_folder_that_cannot_be_written(self, tmp_path: Path, make_wheel: Wheel) -> None:
+        (tmp_path / "work").write_text("a file")
+        with pytest.raises(EdgeloopError, match="cannot make the work folder"):
+            Environments(tmp_path / "work", print).install(a_lock(make_wheel("alpha")))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_a_full_disk_is_one_line(make_wheel: Wheel, wheels: Path, tmp_path: Path) -> None:
+    lock = a_lock(make_wheel("alpha", "1.0", "# " + "x" * 3_000_000))
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(small)], check=True)
+    try:
+        with pytest.raises(EdgeloopError, match=r"the disk is full|No space left"):
+            Environments(small / "work", print).install(lock, wheels)
+        assert list((small / "work" / "venvs").iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+INSTALL = """
+import sys
+sys.path[:0] = [{runtime!r}]
+from pathlib import Path
+from environment import Environments, Lock
+environments = Environments(Path({work!r}), lambda line: print(line, file=sys.stderr))
+print(environments.install(Lock.merge({text!r}), Path({wheels!r})))
+"""
+
+
+def started(work: Path, text: str, wheels: Path) -> subprocess.Popen[str]:
+    code = INSTALL.format(runtime=str(RUNTIME), work=str(work), text=text, wheels=str(wheels))
+    return subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def test_two_at_once_do_the_work_once(make_wheel: Wheel, wheels: Path, tmp_path: Path) -> None:
+    text = "# imports: alpha\n" + make_wheel("alpha", "1.0")
+    both = [started(tmp_path / "work", text, wheels) for _ in range(2)]
+    outputs = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert outputs[0][0] == outputs[1][0]
+    assert sum("making the Python environment" in err for _, err in outputs) == 1
+
+
+@pytest.mark.parametrize("when", ["venv", "import"])
+def test_killed_half_way_it_begins_again(make_wheel: Wheel, wheels: Path, tmp_path: Path, when: str) -> None:
+    work, gate = tmp_path / "work", tmp_path / "gate"
+    source = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.02)\n"
+    text = "# imports: slow\n" + make_wheel("slow", "1.0", source)
+    process = started(work, text, wheels)
+    folder = work / "venvs"
+    awaited = "*/edgeloop.making" if when == "venv" else "*/lib/python*/site-packages/slow.py"
+    deadline = time.monotonic() + 30
+    while not list(folder.glob(awaited)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (work / "venv").exists()
+    threading.Timer(0.5, gate.touch).start()
+    again = started(work, text, wheels)
+    out, err = again.communicate(timeout=60)
+    assert again.returncode == 0, err
+    made = Path(out.strip())
+    assert (work / "venv").resolve() == made
+    assert (made / STAMP).exists()
+    assert not (made / MAKING).exists()
+
+
+@contextmanager
+def served(socket: Path, backend: MemoryBackend) -> Iterator[None]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    server = Server(socket, backend, "classic")
+    asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
+    serving = asyncio.run_coroutine_threadsafe(server.serve(), loop)
+    try:
+        yield
+    finally:
+        serving.cancel()
+        asyncio.run_coroutine_threadsafe(server.close(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+
+
+class TestProgram:
+    """components/runtime as the nucleus runs it, with its own locks replaced by small ones."""
+
+    @pytest.fixture
+    def program(self, tmp_path: Path, make_wheel: Wheel) -> Path:
+        copy = tmp_path / "program"
+        shutil.copytree(RUNTIME, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        core, vision = make_wheel("alpha"), make_wheel("beta")
+        for profile, text in (("core", core), ("vision", core + vision), ("upload", core), ("neo", core)):
+            (copy / "locks" / f"{profile}.txt").write_text(text)
+        (tmp_path / "wheels").rename(copy / "wheelhouse")
+        return copy
+
+    def run(self, program: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        base = {k: v for k, v in os.environ.items() if k not in ("SVCUID", "PYTHONPATH")}
+        command = [sys.executable, "-S", str(program / "__main__.py"), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=base | environ)
+
+    def test_install_from_the_wheelhouse_beside_it(self, program: Path, tmp_path: Path) -> None:
+        done = self.run(program, "install", "--root", str(tmp_path / "root"))
+        assert done.returncode == 0, done.stderr
+        venv = tmp_path / "root" / "work" / "io.edgeloop.Runtime" / "venv"
+        assert python_says(venv, "import alpha; print('there')") == "there"
+        again = self.run(program, "install", "--root", str(tmp_path / "root"))
+        assert again.returncode == 0
+        assert len(again.stderr.splitlines()) == 1
+
+    def test_profiles(self, program: Path, tmp_path: Path) -> None:
+        arguments = ("install", "--root", str(tmp_path / "root"), "--profiles", "vision")
+        assert self.run(program, *arguments).returncode == 0
+        venv = tmp_path / "root" / "work" / "io.edgeloop.Runtime" / "venv"
+        assert python_says(venv, "import alpha, beta; print('there')") == "there"
+
+    def test_a_nucleus_that_does_not_answer_leaves_core(self, program: Path, tmp_path: Path) -> None:
+        socket = str(tmp_path / "no.socket")
+        done = self.run(
+            program, "install", "--root", str(tmp_path / "root"),
+            SVCUID="token", AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT=socket,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "installing core only" in done.stderr
+
+    def test_profiles_from_the_nucleus(self, program: Path, tmp_path: Path) -> None:
+        backend = MemoryBackend()
+        defaults = {"profiles": "core, vision and", "wheelhouse": "", "accessControl": {}}
+        token = backend.add("io.edgeloop.Runtime", {}, defaults)
+        socket = tmp_path / "s"
+        site_packages = str(Path(msgspec.__file__).parents[1])
+        with served(socket, backend):
+            done = self.run(
+                program, "install", "--root", str(tmp_path / "root"), PYTHONPATH=site_packages,
+                SVCUID=token, AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT=str(socket),
+            )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "no such profile (profiles): 'and'" in done.stderr
+        venv = tmp_path / "root" / "work" / "io.edgeloop.Runtime" / "venv"
+        assert python_says(venv, "import alpha, beta; print('there')") == "there"
+
+    def test_failure_is_one_line(self, program: Path, tmp_path: Path) -> None:
+        (program / "locks" / "core.txt").write_text(f"beta==9 --hash=sha256:{'0' * 64}\n")
+        done = self.run(program, "install", "--root", str(tmp_path / "root"))
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1].startswith("io.edgeloop.Runtime: cannot install the Python packages")
+        assert "Traceback" not in done.stderr
+
+    def test_wrong_use(self, program: Path) -> None:
+        assert self.run(program, "install").returncode == 2
+        assert self.run(program).returncode == 2
+
+    def test_run_ends_at_once(self, program: Path) -> None:
+        assert self.run(program, "run").returncode == 0
+
+
+def test_the_locks_name_their_imports_and_sizes() -> None:
+    for path in sorted((RUNTIME / "locks").glob("*.txt")):
+        lock = Lock.merge(path.read_text())
+        assert "numpy" in lock.imports
+        assert 10**6 < lock.download < lock.disk
+        assert all("--hash=sha256:" in line for line in lock.text.splitlines())
