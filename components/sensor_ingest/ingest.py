@@ -90,7 +90,7 @@ class Ingest:
 
     def _open(self, wanted: JournalConfiguration) -> None:
         """The journal as configured; one that cannot be used is tried again."""
-        if wanted is self._opened or time.monotonic() < self._retry or self._unwritten:
+        if wanted == self._opened or time.monotonic() < self._retry or self._unwritten:
             return
         if self._journal is not None:
             self._journal.close()
@@ -174,7 +174,7 @@ class Ingest:
         """Streams that fell silent; problems that are old enough to go."""
         now = time.monotonic()
         for stream, seen in list(self._seen.items()):
-            if not self._lineup.has(stream):
+            if not self._lineup.expects(stream):
                 del self._seen[stream]
             elif now - seen > SILENT and f"gap.{stream}" not in self._shown:
                 self._show(f"gap.{stream}", f"{stream}: nothing comes")

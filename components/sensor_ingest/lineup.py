@@ -27,25 +27,28 @@ class Lineup:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._lock = threading.Lock()
         self._wanted: dict[str, tuple[Any, type[Source[Any]], SourceConfiguration]] = {}
+        self._named: set[str] = set()
         self._running: dict[str, tuple[Any, Runner]] = {}
         self._leaving: list[Runner] = []
         self._streams: dict[str, tuple[str, Stream]] = {}
 
     def apply(self, sources: Mapping[str, Any]) -> None:
-        """Takes a new configuration; a source that is wrong is left out, with one line."""
+        """Takes a new configuration; a source that is wrong stays as it was, with one line."""
         wanted = {}
         for id, entry in sources.items():
             if entry in ("", None):
                 continue
-            key = f"source.{id}"
+            key = f"configuration.sources.{id}"
             try:
                 wanted[id] = (entry, *self._convert(id, entry))
-                if id not in self._wanted:
-                    self._app.health.clear(key)
+                self._app.health.clear(key)
             except ConfigurationError as error:
                 self._app.health.problem(key, str(error))
-        for id in self._wanted.keys() - sources.keys():
-            self._app.health.clear(f"source.{id}")
+                if id in self._wanted:
+                    wanted[id] = self._wanted[id]
+        for id in self._named - sources.keys():
+            self._app.health.clear(f"configuration.sources.{id}")
+        self._named = set(sources)
         with self._lock:
             self._wanted = wanted
 
@@ -97,9 +100,12 @@ class Lineup:
         with self._lock:
             return self._streams[name][1]
 
-    def has(self, stream: str) -> bool:
+    def expects(self, stream: str) -> bool:
+        """Whether the source of a stream runs and has not come to its end."""
         with self._lock:
-            return stream in self._streams
+            owner, _ = self._streams.get(stream, ("", None))
+        runner = self.find(owner)
+        return runner is not None and not runner.ended
 
     def find(self, id: str) -> Runner | None:
         """A running source."""

@@ -72,10 +72,11 @@ class Machine:
         self.timeline.stop(at / NS, float("inf") if until is None else until / NS)
         self._forget()
 
-    def start(self, at: int) -> None:
-        """Ends a commanded stop. ns after the start."""
-        self.timeline.start(at / NS)
+    def start(self, at: int) -> int:
+        """Ends a commanded stop. Returns when the machine is at speed. ns after the start."""
+        running = self.timeline.start(at / NS)
         self._forget()
+        return int(running * NS)
 
     def count(self, stream: str, time: int) -> int:
         """How many samples of a stream (`vib`, `slow`, `plc`) are due before `time`, ns after the start."""

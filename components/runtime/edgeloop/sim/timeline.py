@@ -60,11 +60,12 @@ class Timeline:
         if not self.commanded or at >= self.commanded[-1].running:
             self.commanded.append(Stop(at, max(until, at + LEAD + DOWN + UP)))
 
-    def start(self, at: float) -> None:
-        """Ends a commanded stop that lasts: the run-up begins at `at`. s."""
+    def start(self, at: float) -> float:
+        """Ends a commanded stop that lasts: the run-up begins at `at`. Returns when it is at speed. s."""
         if self.commanded and self.commanded[-1].running > at + UP:
             last = self.commanded[-1]
             self.commanded[-1] = Stop(last.decided, max(at, last.down) + UP)
+        return self.commanded[-1].running if self.commanded else at
 
     def _plan(self, slot: int) -> Stop | None:
         if slot in self._planned:

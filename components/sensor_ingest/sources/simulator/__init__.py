@@ -109,8 +109,8 @@ class Simulator(Source[Configuration]):
                 self._machine.stop(at, until)
                 self._state.stops = [*self._state.stops[-50:], (at, until)]
             else:
-                self._machine.start(at)
-                self._state.stops = [(s, min(u or at, at) if u is None or u > at else u) for s, u in self._state.stops]
+                running = self._machine.start(at)
+                self._state.stops = [(s, running if u is None or u > running else u) for s, u in self._state.stops]
             self._save()
 
     def _now(self) -> int:
