@@ -48,8 +48,8 @@ class Bus:
 
     socket, token: of the nucleus; by default what it gave this process in the environment.
     name: the component's, for the self-ping and thread names; without it there is no self-ping.
-    on_problem: told of what is wrong, and of its end. on_refused: called where the token has been refused at least three
-    times and 5 s, and on each refusal after that: only a restart by the nucleus gives a new one.
+    on_problem: told of what is wrong, and of its end. on_refused: called where the token has been refused three times
+    and for 5 s, and on each refusal after that: only a restart by the nucleus gives a new one.
     queue: messages waiting to be sent. ping: seconds between self-pings; two that are lost make a new connection.
     """
 
@@ -100,7 +100,8 @@ class Bus:
 
     def close(self) -> None:
         """Sends what is waiting (0.3 s at most) and ends every thread. Harmless when repeated."""
-        self._outbox.flush(_JOIN)
+        if self.connected:
+            self._outbox.flush(_JOIN)
         self._outbox.stop()
         self._keeper.close(_JOIN)
         self._outbox.join(_JOIN)

@@ -69,7 +69,7 @@ class Outbox:
         """Whether all was sent in time."""
         deadline = time.monotonic() + timeout
         with self._changed:
-            while self._queue and self._link and (left := deadline - time.monotonic()) > 0:
+            while self._queue and not self._stopped and (left := deadline - time.monotonic()) > 0:
                 self._changed.wait(left)
             return not self._queue
 

@@ -59,8 +59,8 @@ def convert(value: Any, type: type[T], where: str = "") -> T:
 def tolerant(
     value: Any, type: type[T], where: str = "", previous: T | None = None
 ) -> tuple[T, list[ConfigurationError]]:
-    """As convert, but a bad entry of a collection (a map of id to struct) is returned as an error, and stays as it is in
-    `previous`, or is left out where `previous` does not have it.
+    """As convert, but a bad entry of a collection (a map of id to struct) is returned as an error, and stays as it is
+    in `previous`, or is left out where `previous` does not have it.
 
     Raises InvalidConfiguration where anything else is wrong.
     """
@@ -301,7 +301,7 @@ def _is_struct(kind: inspect.Type) -> bool:
 
 def _takes_empty(kind: inspect.Type) -> bool:
     bare, _ = plain(kind)
-    return isinstance(bare, inspect.StrType) and not bare.min_length
+    return isinstance(bare, inspect.StrType) and not bare.min_length and not bare.pattern
 
 
 def _hint(kind: inspect.Type) -> str:

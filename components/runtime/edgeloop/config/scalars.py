@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,14 +17,18 @@ _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no",
 _INTEGER = re.compile(r"[+-]?\d{1,19}(?:\.0{1,9})?")
 
 
+_short = reprlib.Repr()
+_short.maxlevel = 3
+_short.maxstring = _short.maxother = _short.maxlong = 60
+
+
 class Refused(Exception):
     """Why a value does not fit."""
 
 
 def shown(value: object) -> str:
-    """A value in a message, cut to 60 characters."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    """A value in a message, cut to some 60 characters."""
+    return _short.repr(value)
 
 
 def leaf(value: Any, kind: inspect.Type, extra: Mapping[str, Any]) -> Any:

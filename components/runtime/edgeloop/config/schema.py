@@ -82,14 +82,8 @@ def difference(value: msgspec.Struct) -> dict[str, Any]:
 
 
 def json_schema(type: type[msgspec.Struct]) -> dict[str, Any]:
-    """JSON Schema (2020-12) of what `load.convert` takes in its plain form."""
-    return msgspec.json.schema(type, schema_hook=_quantity_schema)
-
-
-def _quantity_schema(cls: type) -> dict[str, Any]:
-    if cls in QUANTITIES:
-        return {"type": ["string", "number"], "description": cls.EXPECTED}  # type: ignore[attr-defined]
-    raise NotImplementedError
+    """JSON Schema (2020-12) of what `load.convert` takes, quantities in words."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_schema(describe(type))}
 
 
 def _default(field: inspect.Field) -> Any:
@@ -180,6 +174,65 @@ def _name(kind: inspect.Type) -> str:
         names = [_name(member) for member in bare.types if not isinstance(plain(member)[0], inspect.NoneType)]
         return " or ".join(dict.fromkeys(names))
     return next((name for family, name in _NAMES.items() if isinstance(bare, family)), "value")
+
+
+_JSON_TYPES: dict[type[inspect.Type], str] = {
+    inspect.BoolType: "boolean",
+    inspect.IntType: "integer",
+    inspect.FloatType: "number",
+    inspect.StrType: "string",
+    inspect.NoneType: "null",
+}
+_KEYWORDS = {
+    "ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum", "multiple_of": "multipleOf",
+    "pattern": "pattern",
+}  # fmt: skip
+
+
+def _schema(kind: inspect.Type) -> dict[str, Any]:
+    bare, extra = plain(kind)
+    words: dict[str, Any] = dict(_words(kind))
+    for family, name in _JSON_TYPES.items():
+        if isinstance(bare, family):
+            bounds = {keyword: getattr(bare, own, None) for own, keyword in _KEYWORDS.items()}
+            lengths = {"minLength": getattr(bare, "min_length", None), "maxLength": getattr(bare, "max_length", None)}
+            return {"type": name, **words, **{k: v for k, v in (bounds | lengths).items() if v is not None}}
+    if isinstance(bare, inspect.StructType):
+        return words | _object(bare)
+    if isinstance(bare, inspect.DictType):
+        keys, _ = plain(bare.key_type)
+        pattern = getattr(keys, "pattern", None)
+        names = {"propertyNames": {"pattern": pattern}} if pattern else {}
+        return {"type": "object", **words, **names, "additionalProperties": _schema(bare.value_type)}
+    if isinstance(bare, inspect.TupleType):
+        return {"type": "array", **words, "prefixItems": [_schema(item) for item in bare.item_types]}
+    if isinstance(bare, inspect.CollectionType):
+        return {"type": "array", **words, "items": _schema(bare.item_type)}
+    if isinstance(bare, inspect.UnionType):
+        return {**words, "anyOf": [_schema(member) for member in bare.types]}
+    if _choices(bare):
+        return {**words, "enum": list(_choices(bare))}
+    if isinstance(bare, inspect.CustomType) and bare.cls in QUANTITIES:
+        low, high = _bounds(bare, extra)
+        limits = f"; {low or '…'} to {high or '…'}" if low or high else ""
+        text = f"{words.pop('description', '')} ({bare.cls.EXPECTED}{limits})".strip()  # type: ignore[attr-defined]
+        return {"type": ["string", "number"], **words, "description": text}
+    return words
+
+
+def _object(kind: inspect.StructType) -> dict[str, Any]:
+    properties: dict[str, Any] = {}
+    required = [kind.tag_field] if kind.tag_field else []
+    if kind.tag_field:
+        properties[kind.tag_field] = {"const": kind.tag}
+    for field in kind.fields:
+        properties[field.encode_name] = _schema(field.type)
+        if field.required:
+            required.append(field.encode_name)
+        elif (default := readable(_default(field))) is not None:
+            properties[field.encode_name]["default"] = default
+    closed = {"additionalProperties": False} if kind.forbid_unknown_fields else {}
+    return {"type": "object", "properties": properties, "required": required, **closed}
 
 
 __all__ = ["Field", "defaults", "difference", "fields", "json_schema", "readable"]
