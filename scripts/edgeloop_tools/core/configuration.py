@@ -58,7 +58,7 @@ class ConfigurationStore:
         if path and path.exists():
             try:
                 self._components = {name: _load(entry) for name, entry in json.loads(path.read_bytes()).items()}
-            except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+            except (OSError, ValueError, TypeError, AttributeError, LookupError) as error:
                 raise EdgeloopError(
                     "cannot read the core's configuration",
                     where=str(path),
@@ -100,7 +100,9 @@ class ConfigurationStore:
         for key in reversed(path):
             node = {key: node}
         if isinstance(node, Leaf):
-            raise ValueError("the root of a configuration is a map")
+            if node.value != {}:
+                raise ValueError("the root of a configuration is a map")
+            node = {}
         new = deepcopy(self._components.get(component, {}))
         changed: list[Path_] = []
         _merge(new, node, (), changed, keep_newer)

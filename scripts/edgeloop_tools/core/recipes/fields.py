@@ -33,7 +33,7 @@ class Fields:
         value = self.get(name)
         if value is None:
             if default is None:
-                near = difflib.get_close_matches(name, self.names, 1, 0.6)
+                near = difflib.get_close_matches(name, self.names - _KNOWN, 1, 0.6)
                 hint = f"rename {near[0]}" if near else f"add {name}"
                 raise self.wrong(name, "it is missing", hint)
             return default
@@ -85,6 +85,13 @@ class Fields:
             if isinstance(entry, dict | list) or entry is None or (self.strict and not isinstance(entry, str)):
                 raise self.wrong(f"{name}.{key}", f"expected text, got {_kind(entry)}", "put it in quotes")
         return {str(key): _text(entry) for key, entry in value.items()}
+
+
+_KNOWN = frozenset(
+    "ComponentName ComponentVersion ComponentType ComponentDescription ComponentPublisher ComponentConfiguration "
+    "ComponentDependencies RecipeFormatVersion VersionRequirement DependencyType Manifests Lifecycle".split()
+)
+"""Names that are no misspelling of another."""
 
 
 def _text(value: Any) -> str:
