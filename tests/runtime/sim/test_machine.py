@@ -28,7 +28,8 @@ def fault(kind: Kind, start: float, end: float, severity: float = 1.0, **more: o
 def physical(m: Machine, start: float, end: float) -> NDArray[np.float64]:
     """(n, 3) m/s2."""
     first = int(start * RATE)
-    return m.vibration(first, int(end * RATE) - first) * m.spec.vibration_channels[0].scale
+    raw = m.vibration(first, int(end * RATE) - first)
+    return raw.astype(np.float64) * m.spec.vibration_channels[0].scale
 
 
 def amplitude(x: NDArray[np.float64], frequency: float, width: float = 1.0) -> float:

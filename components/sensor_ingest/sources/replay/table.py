@@ -101,7 +101,7 @@ class Table:
                 raise self._error(f"there is no column {time!r}", f"the columns are {', '.join(names)}")
             column = names.index(time)
             values = [row[column] for row in body]
-            found = times.written(form) if form else times.recognise(_most(values), certain=True)
+            found = times.written(form) if form else times.recognise(_present(values), certain=True)
             if found is None:
                 raise self._error(
                     f"the time {values[0]!r} is not understood", "give its `form`, such as %d.%m.%Y %H:%M:%S"
@@ -110,7 +110,7 @@ class Table:
         order = sorted(range(len(names)), key=lambda i: names[i].lower() not in TIMES)
         for column in order:
             named = names[column].lower() in TIMES
-            parse = times.recognise(_most([row[column] for row in body]), certain=named)
+            parse = times.recognise(_present([row[column] for row in body]), certain=named)
             if parse is not None and (named or parse is not times.epoch):
                 return column, parse
         return None, times.iso
@@ -184,6 +184,6 @@ def _sniff(lines: list[str]) -> str:
     return best if score(best)[0] else ","
 
 
-def _most(values: list[str]) -> list[str]:
-    """Without what is missing, and without the odd bad one: a time column is judged by its first values."""
-    return [v for v in values if v.lower() not in MISSING][:3]
+def _present(values: list[str]) -> list[str]:
+    """Without what is missing."""
+    return [v for v in values if v.lower() not in MISSING]

@@ -69,7 +69,7 @@ def written(form: str) -> Parse:
 
 
 def recognise(sample: list[str], *, certain: bool = False) -> Parse | None:
-    """A parser that takes all the texts, or None. certain: numbers that look like no date are seconds.
+    """The parser that takes the most texts, or None if it takes no more than half. certain: numbers that look like no date are seconds.
 
     >>> recognise(["31.12.2024 23:59:59"])("31.12.2024 00:00:01") == iso("2024-12-31 00:00:01")
     True
@@ -77,7 +77,9 @@ def recognise(sample: list[str], *, certain: bool = False) -> Parse | None:
     candidates: list[Parse] = [iso, epoch, *map(written, _FORMS)]
     if certain:
         candidates.append(seconds)
-    return next((parse for parse in candidates if sample and all(_takes(parse, text) for text in sample)), None)
+    taken = [sum(_takes(parse, text) for text in sample) for parse in candidates]
+    most = max(taken)
+    return candidates[taken.index(most)] if 2 * most > len(sample) else None
 
 
 def _takes(parse: Parse, text: str) -> bool:
