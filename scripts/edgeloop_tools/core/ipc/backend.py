@@ -68,15 +68,7 @@ class TokenRevoked:
     token: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A fault to inject or lift; kinds and arguments as `Faults.apply` documents them."""
-
-    kind: str
-    arguments: Mapping[str, Json]
-
-
-Event = ConfigurationChanged | AccessControlChanged | TokenRevoked | Fault
+Event = ConfigurationChanged | AccessControlChanged | TokenRevoked
 
 
 class Backend(Protocol):

@@ -205,9 +205,7 @@ class Connection(asyncio.Protocol):
         except Refused as error:
             self.refuse(stream, error, operation)
         except Exception as error:
-            log.error("internal error in %s: %s: %s", operation, type(error).__name__, error,
-                      exc_info=log.isEnabledFor(logging.DEBUG))
-            self.refuse(stream, Refused("ServiceError", "internal error"), operation)
+            self.internal_error(stream, error, operation)
 
     def _no_handshake(self) -> None:
         if self.authorizer is None:
@@ -230,6 +228,12 @@ class Connection(asyncio.Protocol):
         if times == 10 ** (len(str(times)) - 1):
             log.warning("%s refused %s%s", self.name, line, f" ({times} times)" if times > 1 else "")
         self.send(rpc.error(stream, error.code, error.message))
+
+    def internal_error(self, stream: int, error: Exception, operation: str) -> None:
+        """One operation fails, nothing else."""
+        log.error("internal error in %s: %s: %s", operation, type(error).__name__, error,
+                  exc_info=error if log.isEnabledFor(logging.DEBUG) else None)
+        self.refuse(stream, Refused("ServiceError", "internal error"), operation)
 
     def end_stream(self, stream: int) -> None:
         """End a subscription from here: the client hears that its stream closed."""

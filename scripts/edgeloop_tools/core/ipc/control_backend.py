@@ -24,6 +24,8 @@ from .backend import (
 
 log = logging.getLogger("edgeloop.core.ipc")
 
+REASONS: Mapping[str, Reason] = {reason: reason for reason in get_args(Reason)}
+
 FaultHandler = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 
 
@@ -108,8 +110,7 @@ class ControlBackend:
         try:
             return await self._peer.call(method, params, timeout=30)
         except ControlError as error:
-            code: Reason = error.code if error.code in get_args(Reason) else "ServiceError"  # type: ignore[assignment]
-            raise BackendError(code, str(error)) from error
+            raise BackendError(REASONS.get(error.code, "ServiceError"), str(error)) from error
 
     async def _fault(self, _: Peer, params: dict[str, Any]) -> Any:
         if self.on_fault is None:

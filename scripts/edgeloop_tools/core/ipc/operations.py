@@ -308,13 +308,17 @@ class Operations:
     # shared
 
     def _later(self, handle: Callable[[Connection, int, bytes], Coroutine[Any, Any, None]]) -> Handler:
+        name = handle.__name__.removeprefix("_")
+
         async def run(connection: Connection, stream: int, payload: bytes) -> None:
             try:
                 await handle(connection, stream, payload)
             except Refused as error:
-                connection.refuse(stream, error, handle.__name__)
+                connection.refuse(stream, error, name)
             except BackendError as error:
-                connection.refuse(stream, Refused(error.reason, error.message), handle.__name__)
+                connection.refuse(stream, Refused(error.reason, error.message), name)
+            except Exception as error:
+                connection.internal_error(stream, error, name)
 
         return lambda connection, stream, payload: self._server.spawn(run(connection, stream, payload))
 

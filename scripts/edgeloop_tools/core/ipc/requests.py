@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -58,7 +58,7 @@ class GetConfiguration(_Request):
 
 
 class UpdateConfiguration(_Request):
-    timestamp: float
+    timestamp: Annotated[float, msgspec.Meta(ge=0, le=1e11, description="seconds since 1970")]
     value_to_merge: Any
     key_path: tuple[str, ...] | None = None
 

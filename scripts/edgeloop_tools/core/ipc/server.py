@@ -17,7 +17,7 @@ from edgeloop.errors import EdgeloopError
 
 from . import limits
 from .authorization import Authorizer
-from .backend import AccessControlChanged, Backend, ConfigurationChanged, Event, Fault, Identity
+from .backend import AccessControlChanged, Backend, ConfigurationChanged, Event, Identity
 from .connection import Connection
 from .faults import Faults
 from .matching import Nucleus
@@ -175,11 +175,6 @@ class Server:
                     unrestricted = connection.authorizer is not None and connection.authorizer.identity.unrestricted
                     identity = Identity(component, access_control, unrestricted)
                     connection.authorizer = Authorizer(identity, self.nucleus)
-            case Fault(kind, arguments):
-                try:
-                    self.faults.apply(kind, arguments)
-                except EdgeloopError as error:
-                    log.warning("%s", error)
             case _:
                 for connection in [one for one in self._connections if one.token == event.token]:
                     log.info("%s closed: its token ended", connection.name)

@@ -79,6 +79,16 @@ def test_one_event_per_changed_leaf(bus: Any) -> None:
         client.subscribe_to_configuration_update(key_path=["no"], on_stream_event=every.put)
 
 
+def test_a_fault_of_the_supervisor_fails_one_operation(bus: Any) -> None:
+    client = bus.client("a.B", x=1)
+    broken = bus.backend.get_configuration
+    bus.backend.get_configuration = None
+    with pytest.raises(ServiceError):
+        client.get_configuration()
+    bus.backend.get_configuration = broken
+    assert client.get_configuration().value == {"x": 1}
+
+
 def test_update_state(bus: Any) -> None:
     client = bus.client("a.B")
     client.update_state(state="RUNNING")

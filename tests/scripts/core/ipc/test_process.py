@@ -23,6 +23,7 @@ from awsiot.greengrasscoreipc.model import (
     PublishMessage,
     ResourceNotFoundError,
     ServiceError,
+    UnauthorizedError,
 )
 
 from edgeloop_tools.core.control import ControlError, ControlServer, Peer, methods
@@ -44,7 +45,8 @@ class Supervisor:
         self.thread.start()
         handlers = {methods.BUS_ATTACH: self._attach, methods.AUTHENTICATE: self._authenticate,
                     methods.GET_CONFIGURATION: self._get, methods.UPDATE_CONFIGURATION: self._update,
-                    methods.VALIDATE_TOKEN: self._validate}
+                    methods.VALIDATE_TOKEN: self._validate, methods.UPDATE_STATE: self._state,
+                    methods.CREATE_LOCAL_DEPLOYMENT: self._deploy, methods.RESTART_COMPONENT: self._restart}
         self.server = ControlServer(folder / "control.sock", handlers)
         self.run(self.server.start())
 
@@ -84,6 +86,18 @@ class Supervisor:
 
     async def _validate(self, peer: Peer, params: dict[str, Any]) -> Any:
         return await self.backend.validate_token(**params)
+
+    async def _state(self, peer: Peer, params: dict[str, Any]) -> Any:
+        await self.backend.update_state(**params)
+
+    async def _deploy(self, peer: Peer, params: dict[str, Any]) -> Any:
+        return {"deployment": await self.backend.create_local_deployment(**params)}
+
+    async def _restart(self, peer: Peer, params: dict[str, Any]) -> Any:
+        if params["target"] == "a.Broken":
+            raise ValueError(params)
+        outcome, message = await self.backend.restart_component(**params)
+        return {"outcome": outcome, "message": message}
 
     def close(self) -> None:
         self.run(self.server.close())
@@ -157,6 +171,31 @@ def test_serves_over_the_control_socket(supervisor: Supervisor, process: subproc
     with refused:
         client.update_configuration(key_path=["x"], value_to_merge={"y": "2"}, timestamp=datetime.now(UTC))
     client.close()
+
+
+def test_components_over_the_control_socket(supervisor: Supervisor, process: subprocess.Popen[str]) -> None:
+    client = open_client(supervisor, supervisor.backend.add("a.B", unrestricted=True))
+    client.update_state(state="RUNNING")
+    assert supervisor.backend.states == [("a.B", "RUNNING")]
+    assert client.create_local_deployment(root_component_versions_to_add={"x": "1.0.0"}).deployment_id == "deployment-1"
+    assert client.restart_component(component_name="a.B").restart_status == "SUCCEEDED"
+    with pytest.raises(ServiceError):
+        client.restart_component(component_name="a.Broken")
+    manager = open_client(supervisor, supervisor.backend.add("aws.greengrass.StreamManager"))
+    assert manager.validate_authorization_token(token=next(iter(supervisor.backend.tokens))).is_valid
+    token = supervisor.backend.add("a.Old")
+    old = open_client(supervisor, token)
+    with pytest.raises(UnauthorizedError):
+        publish(old, b"")
+    access = {"aws.greengrass.ipc.pubsub": {"p": {"operations": ["*"], "resources": ["*"]}}}
+    supervisor.push("access_control_changed", component="a.Old", access_control=access)
+    closed = threading.Event()
+    assert client.get_configuration().value == {}
+    old.subscribe_to_topic(topic="t", on_stream_event=print, on_stream_closed=closed.set)
+    supervisor.push("token_revoked", token=token)
+    assert closed.wait(5)
+    client.close()
+    manager.close()
 
 
 def test_faults_pass_through(supervisor: Supervisor, process: subprocess.Popen[str]) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 import socket
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgeloop_tools.core.ipc import eventstream
 from edgeloop_tools.core.ipc.rpc import Flag, Type
@@ -124,6 +127,36 @@ def test_operations_that_are_none(bus: Any) -> None:
         assert answer.headers["service-model-type"] == "aws.greengrass#ServiceError"
         assert answer.headers[":stream-id"] == stream
     client.close()
+
+
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+                    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(
+                        ["topic", "message", "payload", "keyPath", "jsonMessage", "binaryMessage", "qos", "x"]), inner,
+                        max_size=4), max_leaves=8)
+MEMBERS = ("topic", "publishMessage", "topicName", "qos", "payload", "keyPath", "componentName", "valueToMerge",
+           "timestamp", "state", "token", "receiveMode", "rootComponentVersionsToAdd")
+OPERATIONS = ("PublishToTopic", "SubscribeToTopic", "PublishToIoTCore", "SubscribeToIoTCore", "GetConfiguration",
+              "UpdateConfiguration", "SubscribeToConfigurationUpdate", "UpdateState", "CreateLocalDeployment",
+              "RestartComponent", "ValidateAuthorizationToken")
+
+
+@pytest.mark.parametrize("nucleus", ["classic", "lite"])
+def test_requests_of_any_shape_are_answered(start: Any, nucleus: str, caplog: pytest.LogCaptureFixture) -> None:
+    bus = start(nucleus)
+
+    @given(st.lists(st.tuples(st.sampled_from(OPERATIONS), st.dictionaries(st.sampled_from(MEMBERS), JSON)),
+                    min_size=1, max_size=8))
+    @settings(max_examples=60, deadline=None)
+    def run(requests: list[tuple[str, Any]]) -> None:
+        client = bus.raw("a.B")
+        for stream, (operation, request) in enumerate(requests, 1):
+            client.send(headers(stream=stream, operation=f"aws.greengrass#{operation}"), json.dumps(request).encode())
+            while client.receive().headers[":stream-id"] != stream:
+                pass
+        client.close()
+
+    run()
+    assert "internal error" not in caplog.text
 
 
 def test_a_stream_in_use(bus: Any) -> None:
