@@ -7,31 +7,35 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeloop.journal.retention import Problem
-from edgeloop.journal.segment import Footer, Latest, read_footer, scan, segments
+from edgeloop.journal.segment import Contents, Footer, Latest, read_footer, scan, segments
+from edgeloop.wire.batch import Dropped
 
 
 @dataclass(frozen=True, slots=True)
 class Inheritance:
-    """sizes: bytes by segment, oldest first; latest: (epoch, last index) by stream."""
+    """sizes: bytes by segment, oldest first; latest: (epoch, last index) by stream; dropped: all records there are."""
 
     sizes: dict[str, int]
     latest: Latest
+    dropped: list[Dropped]
 
 
 def recover(directory: Path, on_problem: Problem) -> Inheritance:
     """Call only while holding the journal's lock: every segment found is then of a dead writer."""
     names = segments(directory)
     latest = Latest()
+    dropped: list[Dropped] = []
     for segment in names:
         footer = read_footer(directory / segment)
         if footer is not None:
             latest.update(footer.latest)
+            dropped += footer.contents.dropped
         else:
-            _seal(directory / segment, latest, on_problem)
-    return Inheritance({segment: (directory / segment).stat().st_size for segment in names}, latest)
+            dropped += _seal(directory / segment, latest, on_problem).dropped
+    return Inheritance({segment: (directory / segment).stat().st_size for segment in names}, latest, dropped)
 
 
-def _seal(path: Path, latest: Latest, on_problem: Problem) -> None:
+def _seal(path: Path, latest: Latest, on_problem: Problem) -> Contents:
     contents, end = scan(path, latest)
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
@@ -50,3 +54,4 @@ def _seal(path: Path, latest: Latest, on_problem: Problem) -> None:
             on_problem("journal.recovery", f"cannot seal {path.name}: {error.strerror}")
     finally:
         os.close(fd)
+    return contents

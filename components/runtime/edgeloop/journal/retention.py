@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgeloop.clock import now
 from edgeloop.journal.cursor import Cursor, CursorFile
-from edgeloop.journal.segment import JournalError, Latest, merge, read_footer, scan
+from edgeloop.journal.segment import JournalError, Latest, read_footer, scan, union
 from edgeloop.wire.batch import Dropped
 
 Problem = Callable[[str, str], None]
@@ -24,6 +24,7 @@ class Plan:
 class Retention:
     """Keeps the sealed segments within `budget` bytes less what is reserved for the live one.
 
+    Records of a stream and epoch repeat and grow, so that the newest stand for those that went with their segments.
     What every durable reader has passed goes first, which is always the oldest; then the oldest, each range of it
     recorded as dropped. Nothing is passed while there is no durable reader. A segment under an unexpired lease is
     spared, so that the budget can be exceeded by a segment a lease.
@@ -31,7 +32,12 @@ class Retention:
 
     def __init__(self, directory: Path, budget: int, durable_readers: Mapping[str, Path], on_problem: Problem) -> None:
         self._directory, self._budget, self._on_problem = directory, budget, on_problem
+        self._known: list[Dropped] = []
         self._cursors = {name: CursorFile(path) for name, path in durable_readers.items()}
+
+    def inherit(self, records: Sequence[Dropped]) -> None:
+        """What earlier writers recorded."""
+        self._known = union(records)
 
     def plan(self, sizes: Mapping[str, int], reserve: int) -> Plan:
         """sizes: bytes of the sealed segments, oldest first."""
@@ -53,12 +59,18 @@ class Retention:
                 dropped += self._lost(segment, time)
             victims.append(segment)
             excess -= size
-        return Plan(tuple(victims), tuple(merge(dropped)[-_RECORDS:]))
+        return Plan(tuple(victims), self._record(dropped))
 
     def released(self, sizes: Mapping[str, int]) -> tuple[str, ...]:
         """What may go at any time: sealed segments that every durable reader has passed."""
         passed = min((c.segment if c else "" for c in self._load()), default="")
         return tuple(segment for segment in sizes if segment < passed)
+
+    def _record(self, fresh: Sequence[Dropped]) -> tuple[Dropped, ...]:
+        """The records to write: what is known to be dropped, where `fresh` adds to it or would take it away."""
+        self._known = union([*self._known, *fresh])[-_RECORDS:]
+        touched = {(record.stream, record.epoch) for record in fresh}
+        return tuple(record for record in self._known if (record.stream, record.epoch) in touched)
 
     def _load(self) -> list[Cursor | None]:
         cursors: list[Cursor | None] = []

@@ -204,18 +204,17 @@ def scan(path: Path, latest: Latest) -> tuple[Contents, int]:
     return contents, at
 
 
-def merge(dropped: Iterable[Dropped]) -> list[Dropped]:
-    """Neighbouring ranges of a stream and epoch as one.
+def union(records: Iterable[Dropped]) -> list[Dropped]:
+    """Overlapping and neighbouring ranges of a stream and epoch as one.
 
-    >>> merge([Dropped("a", 1, 0, 9, 5), Dropped("b", 1, 0, 0, 5), Dropped("a", 1, 10, 19, 7)])
+    >>> union([Dropped("a", 1, 10, 19, 7), Dropped("b", 1, 0, 0, 5), Dropped("a", 1, 0, 9, 5)])
     [Dropped(stream='a', epoch=1, first=0, last=19, time=7), Dropped(stream='b', epoch=1, first=0, last=0, time=5)]
     """
-    found: dict[tuple[str, int], list[Dropped]] = {}
-    for new in dropped:
-        ranges = found.setdefault((new.stream, new.epoch), [])
-        if ranges and ranges[-1].first <= new.first <= ranges[-1].last + 1:
-            old = ranges[-1]
-            ranges[-1] = Dropped(old.stream, old.epoch, old.first, max(old.last, new.last), max(old.time, new.time))
+    found: list[Dropped] = []
+    for new in sorted(records, key=lambda record: (record.stream, record.epoch, record.first)):
+        old = found[-1] if found else None
+        if old and (old.stream, old.epoch) == (new.stream, new.epoch) and new.first <= old.last + 1:
+            found[-1] = Dropped(old.stream, old.epoch, old.first, max(old.last, new.last), max(old.time, new.time))
         else:
-            ranges.append(new)
-    return [one for ranges in found.values() for one in ranges]
+            found.append(new)
+    return found

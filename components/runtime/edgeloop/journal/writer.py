@@ -22,9 +22,9 @@ from edgeloop.journal.segment import (
     JournalFull,
     Position,
     Span,
-    merge,
     name,
     sequence,
+    union,
 )
 from edgeloop.journal.sync import Syncer
 from edgeloop.wire.batch import Dropped, Item
@@ -84,6 +84,7 @@ class JournalWriter:
         except OSError as error:
             os.close(self._lock_fd)
             raise _unusable(directory, error) from error
+        self._retention.inherit(inherited.dropped)
         self._sizes = inherited.sizes
         self._sequence = max(map(sequence, self._sizes), default=0)
         self._earlier = dict(inherited.latest)
@@ -173,7 +174,7 @@ class JournalWriter:
             raise _unusable(self.directory, error) from error
         self._sequence += 1
         self._name, self._end, self._contents = segment, 0, Contents()
-        self._owed = merge([*self._owed, *plan.dropped])
+        self._owed = union([*self._owed, *plan.dropped])
         self._syncer.began()
         return plan.victims
 
@@ -187,9 +188,8 @@ class JournalWriter:
     def _make_room(self) -> bool:
         """On a full disk, before anything is refused: deletes what every durable reader has passed."""
         released = self._retention.released(self._sizes)
-        for segment in released:
-            del self._sizes[segment]
-            (self.directory / segment).unlink(missing_ok=True)
+        self._forget(released)
+        self._syncer.settle()
         return bool(released)
 
     def _forget(self, victims: Sequence[str]) -> None:
@@ -206,6 +206,11 @@ class JournalWriter:
         self._sizes[self._name] = self._end + written
         self._syncer.sealed(self._fd)
         self._fd = -1
+
+    def flush(self) -> None:
+        """Waits until what was appended is on the disk, and what has to go is gone."""
+        if self._lock_fd >= 0:
+            self._syncer.settle()
 
     def close(self) -> None:
         """Seals the segment, waits for the disk, and lets another writer take over."""

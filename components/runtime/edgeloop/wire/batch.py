@@ -119,7 +119,10 @@ class RecordBatch:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Journal record: the owner deleted samples [first, last] of (stream, epoch) that nobody had uploaded."""
+    """Journal record: the owner deleted samples [first, last] of (stream, epoch) that nobody had uploaded.
+
+    Later records of a stream and epoch may cover earlier ones: their union is what was dropped.
+    """
 
     stream: str
     epoch: int
