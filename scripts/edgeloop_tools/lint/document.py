@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +41,9 @@ class Document:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             return Finding(path, mark.line + 1 if mark else 1, "syntax", f"no YAML: {error.problem}")
+        except yaml.YAMLError as error:
+            line = text.count("\n", 0, getattr(error, "position", 0)) + 1
+            return Finding(path, line, "syntax", f"no YAML: {' '.join(str(error).split())}")
         except ValueError as error:
             return Finding(path, getattr(error, "lineno", 1), "syntax", f"no JSON: {error}")
         if not isinstance(value, dict) or node is None:
@@ -56,14 +58,15 @@ class Document:
             where = where[:-1]
         return self.lines.get(where, 1)
 
-    def line_of(self, dotted: str) -> int:
-        """The line of `Manifests[0].Lifecycle.run`, or of the deepest part of it that is there."""
-        best, line = -1, 1
-        wanted = re.split(r"\.|(?=\[)", dotted)
+    def line_of(self, field: str) -> int:
+        """The line of `Manifests[0].Lifecycle.run`, of the deepest part of it that is there, or of what ends so."""
+        best, line = 0, 1
         for where, number in self.lines.items():
-            parts = [f"[{part}]" if isinstance(part, int) else part for part in where]
-            if parts == wanted[: len(parts)] and len(parts) > best:
-                best, line = len(parts), number
+            dotted = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where)[1:]
+            if dotted == field or dotted.endswith("." + field):
+                return number
+            if len(dotted) > best and field.startswith((dotted + ".", dotted + "[")):
+                best, line = len(dotted), number
         return line
 
     def finding(self, where: Where, rule: str, what: str, mend: str = "") -> Finding:

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+import yaml
+from msgspec import Meta
+
+from edgeloop.config.declaration import Declaration, Dependency
+from edgeloop.config.quantities import Duration
+from edgeloop_tools.build import recipe, recipes, tables
+
+
+class Lamp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A lamp."""
+
+    colour: Annotated[str, Meta(title="Colour", description="What it shines; red | green.")] = "red"
+    watts: Annotated[int, Meta(title="Watts", ge=1, le=60)] = 5
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A blinker."""
+
+    period: Annotated[Duration, Meta(title="Period", description="Between two flashes.")] = Duration("50 ms")
+    lamps: Annotated[dict[str, Lamp], Meta(title="Lamps")] = {}
+
+
+BLINKER = Declaration(
+    name="io.edgeloop.Blinker",
+    description="Blinks",
+    package="blinker",
+    configuration=Configuration,
+    publishes=("edgeloop/blinks",),
+    subscribes=("edgeloop/commands/blink",),
+    dependencies={"io.edgeloop.Runtime": Dependency(">=0.1.0 <0.2.0")},
+)
+
+
+def parsed(declaration: Declaration[Any]) -> dict[str, Any]:
+    value: dict[str, Any] = yaml.safe_load(recipe.dump(recipe.recipe(declaration)))
+    return value
+
+
+def test_a_recipe_says_what_the_declaration_says() -> None:
+    document = parsed(BLINKER)
+    defaults = document["ComponentConfiguration"]["DefaultConfiguration"]
+    assert (defaults["period"], defaults["lamps"]) == ("50 ms", {})
+    assert document["ComponentDependencies"] == {
+        "io.edgeloop.Runtime": {"VersionRequirement": ">=0.1.0 <0.2.0", "DependencyType": "SOFT"}
+    }
+    (manifest,) = document["Manifests"]
+    assert manifest["Platform"] == {"os": "linux", "runtime": "*"}
+    assert manifest["Artifacts"] == [{"Uri": "s3://BUCKET_NAME/COMPONENT_NAME/COMPONENT_VERSION/blinker.pyz"}]
+    script = manifest["Lifecycle"]["run"]["Script"]
+    assert re.findall(r"\{.*?\}", script) == ["{kernel:rootPath}", "{artifacts:path}", "{kernel:rootPath}"]
+    assert script.splitlines()[-1].startswith("exec ")
+
+
+def test_policies_name_each_topic_and_their_ids_are_never_used_again() -> None:
+    policies = recipe.access_control(BLINKER)["aws.greengrass.ipc.pubsub"]
+    assert {name: policy["resources"] for name, policy in policies.items()} == {
+        "io.edgeloop.Blinker:pubsub:1": ["edgeloop/blinks", "edgeloop/health/Blinker", "edgeloop/ping/Blinker"],
+        "io.edgeloop.Blinker:pubsub:2": ["edgeloop/commands/blink", "edgeloop/ping/Blinker"],
+    }
+    changed = Declaration(
+        name=BLINKER.name, description="", package="blinker", configuration=Configuration,
+        publishes=("edgeloop/other",), policy=2,
+    )  # fmt: skip
+    assert not set(policies) & set(recipe.access_control(changed)["aws.greengrass.ipc.pubsub"])
+
+
+def test_who_uses_no_bus_gets_no_policy() -> None:
+    silent = Declaration(name="io.edgeloop.Silent", description="", package="silent", configuration=Configuration)
+    assert "accessControl" not in parsed(silent)["ComponentConfiguration"]["DefaultConfiguration"]
+
+
+def test_the_umbrella_needs_every_component() -> None:
+    document = recipe.umbrella([BLINKER])
+    assert document["ComponentDependencies"] == {
+        "io.edgeloop.Blinker": {"VersionRequirement": recipe.requirement(), "DependencyType": "HARD"}
+    }
+    assert document["Manifests"][0]["Lifecycle"] == {"run": {"Script": "true"}}
+
+
+def test_the_checkouts_recipes_are_the_same_twice() -> None:
+    assert recipes() == recipes()
+    assert "io.edgeloop.Edgeloop-0.1.0.yaml" in recipes()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "| `period` | duration | `50 ms` |  | Between two flashes. |",
+        "| `lamps.<id>.colour` | text | `red` |  | What it shines; red \\| green. |",
+        "| `lamps.<id>.watts` | integer | `5` | 1 to 60 | Watts |",
+    ],
+)
+def test_a_table_has_a_row_per_field(row: str) -> None:
+    assert row in tables.rows(Configuration).splitlines()
+
+
+def test_a_table_replaces_what_is_between_its_markers(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "README.md"
+    monkeypatch.setattr(tables, "readme", lambda declaration: path)
+    assert tables.filled(BLINKER) is None
+    path.write_text("# Blinker\n<!-- configuration -->\nold\n<!-- /configuration -->\nafter\n")
+    once = tables.filled(BLINKER)
+    assert once is not None
+    assert "old" not in once
+    assert once.startswith("# Blinker\n")
+    assert once.endswith("<!-- /configuration -->\nafter\n")
+    path.write_text(once)
+    assert tables.filled(BLINKER) == once

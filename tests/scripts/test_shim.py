@@ -1,0 +1,163 @@
+"""The shim in a checkout of its own, with locks of small wheels."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BASE = Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
+Wheel = Callable[..., str]
+
+
+class Checkout:
+    def __init__(self, root: Path, wheels: Path, programs: Path) -> None:
+        self.root, self.venv = root, root / ".venv"
+        self.environ = {
+            "PATH": f"{programs}:/usr/bin:/bin",
+            "HOME": str(root.parent / "home"),
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(wheels),
+        }
+
+    def lock(self, name: str, text: str) -> None:
+        (self.root / "scripts" / "locks" / f"{name}.txt").write_text(text)
+
+    def start(self, *arguments: str, shim: Path | None = None, **environ: str) -> subprocess.Popen[str]:
+        command = [str(shim or self.root / "scripts" / "edgeloop"), *arguments]
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/",
+            env=self.environ | environ, start_new_session=True,
+        )  # fmt: skip
+
+    def run(self, *arguments: str, shim: Path | None = None, **environ: str) -> tuple[int, str, str]:
+        process = self.start(*arguments, shim=shim, **environ)
+        out, err = process.communicate(timeout=90)
+        return process.returncode, out, err
+
+    def has(self, module: str) -> bool:
+        command = [str(self.venv / "bin" / "python"), "-c", f"import {module}"]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, make_wheel: Wheel) -> Checkout:
+    root, programs = tmp_path / "a checkout", tmp_path / "programs"
+    for name in ("scripts/edgeloop", "scripts/edgeloop_tools", "components/runtime"):
+        source, target = ROOT / name, root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "core", "demo", "bench", "build", "lint", "harness")
+            shutil.copytree(source, target, ignore=ignored)
+        else:
+            shutil.copy(source, target)
+    programs.mkdir()
+    (programs / "python3").symlink_to(BASE)
+    made = Checkout(root, tmp_path / "wheels", programs)
+    (root / "scripts" / "locks").mkdir(parents=True)
+    tools = "# imports: alpha\n# megabytes: 3 download, 7 disk\n" + make_wheel("alpha")
+    made.lock("tools", tools)
+    made.lock("dev", tools + make_wheel("beta"))
+    return made
+
+
+def test_first_use_second_use_and_a_changed_lock(checkout: Checkout, make_wheel: Wheel, tmp_path: Path) -> None:
+    link = tmp_path / "edgeloop"
+    link.symlink_to(checkout.root / "scripts" / "edgeloop")
+    code, out, err = checkout.run("--version", shim=link)
+    assert (code, out) == (0, "edgeloop 0.1.0\n"), err
+    first, second = err.splitlines()
+    assert "about 1 minute, 3 MB to download" in first
+    assert "7 MB on disk" in first
+    assert second.startswith("edgeloop: installed in ")
+    assert checkout.has("alpha")
+    assert not checkout.has("beta")
+
+    assert checkout.run("--version") == (0, "edgeloop 0.1.0\n", "")
+
+    code, _, err = checkout.run("test", "--version")
+    assert checkout.has("beta"), err
+    assert "bringing" in err
+    assert checkout.run("--version") == (0, "edgeloop 0.1.0\n", ""), "what the tests need holds the tools"
+
+    gamma = "# imports: gamma\n" + make_wheel("gamma")
+    checkout.lock("tools", gamma)
+    checkout.lock("dev", gamma + make_wheel("beta"))
+    code, _, err = checkout.run("--version")
+    assert (code, "the lock changed" in err) == (0, True)
+    assert checkout.has("gamma")
+
+
+def test_two_at_once(checkout: Checkout) -> None:
+    both = [checkout.start("--version") for _ in range(2)]
+    outputs = [process.communicate(timeout=90) for process in both]
+    assert [out for out, _ in outputs] == ["edgeloop 0.1.0\n"] * 2
+    assert sum("first use" in err for _, err in outputs) == 1
+
+
+def test_killed_half_way_it_is_made_again(checkout: Checkout) -> None:
+    process = checkout.start("--version")
+    deadline = time.monotonic() + 30
+    while not (checkout.venv / "edgeloop.making").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    code, out, err = checkout.run("--version")
+    assert (code, out) == (0, "edgeloop 0.1.0\n"), err
+    assert checkout.has("alpha")
+
+
+def test_an_environment_of_ones_own_is_used_as_it_is(checkout: Checkout) -> None:
+    subprocess.run([str(BASE), "-m", "venv", "--without-pip", str(checkout.venv)], check=True)
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    (checkout.venv / "lib" / version / "site-packages" / "own.pth").write_text(
+        f"{checkout.root / 'components' / 'runtime'}\n{checkout.root / 'scripts'}\n"
+    )
+    assert checkout.run("--version") == (0, "edgeloop 0.1.0\n", "")
+    assert not (checkout.venv / "edgeloop.lock").exists()
+
+
+def test_elsewhere(checkout: Checkout, tmp_path: Path) -> None:
+    code, out, _ = checkout.run("--version", EDGELOOP_VENV=str(tmp_path / "elsewhere"))
+    assert (code, out) == (0, "edgeloop 0.1.0\n")
+    assert not checkout.venv.exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(checkout: Checkout) -> None:
+    checkout.venv.mkdir()
+    (checkout.venv / "thesis.tex").touch()
+    code, _, err = checkout.run("--version")
+    assert code == 1
+    assert err == f"edgeloop: this folder is no Python environment ({checkout.venv}); remove it\n"
+    assert (checkout.venv / "thesis.tex").exists()
+
+
+def test_no_python_is_one_line(checkout: Checkout, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    old.mkdir()
+    for name in ("dirname", "readlink", "cmp", "cksum", "cut"):
+        (old / name).symlink_to(str(shutil.which(name)))
+    (old / "python3").write_text("#!/bin/sh\nexit 1\n")
+    (old / "python3").chmod(0o755)
+    code, _, err = checkout.run("--version", PATH=str(old))
+    assert code == 1
+    assert err.count("\n") == 1
+    assert "Python 3.11 or newer is needed" in err
+
+
+def test_no_package_is_one_line(checkout: Checkout) -> None:
+    checkout.lock("tools", f"delta==1.0 --hash=sha256:{'0' * 64}\n")
+    code, _, err = checkout.run("--version")
+    assert code == 1
+    assert "there is no wheel of delta==1.0" in err.splitlines()[-1]
+    assert "Traceback" not in err
