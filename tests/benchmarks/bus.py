@@ -34,6 +34,7 @@ from edgeloop_tools.core.ipc.matching import Nucleus
 from edgeloop_tools.core.ipc.server import Server
 
 SIZES = (200, 2000, 7000)
+SUBSCRIBERS = 16
 SECONDS = 1.0
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -165,6 +166,25 @@ def _publish(path: str, token: str, size: int, pid: int, *, subscriber: bool) ->
         reader.close()
 
 
+def _fan_out(path: str, token: str, size: int, pid: int) -> dict[str, float]:
+    """One publisher, `SUBSCRIBERS` subscribers: a request is done when all have it."""
+    publisher, readers = _Raw(path, token), [_Raw(path, token) for _ in range(SUBSCRIBERS)]
+    for reader in readers:
+        reader.request("SubscribeToTopic", b'{"topic":"t"}')
+    payload = _payload("t", size)
+
+    def request() -> None:
+        publisher.request("PublishToTopic", payload)
+        for reader in readers:
+            reader.receive()
+
+    try:
+        return _measure(request, pid)
+    finally:
+        for client in (publisher, *readers):
+            client.close()
+
+
 def _sdk(path: str, token: str, size: int, pid: int) -> dict[str, float]:
     publisher, reader = (GreengrassCoreIPCClientV2(client=connect(ipc_socket=path, authtoken=token), executor=None)
                          for _ in range(2))
@@ -195,6 +215,7 @@ def run() -> dict[str, Any]:
                         "echo": limit,
                         "publish": _publish(path, token, size, pid, subscriber=False),
                         "publish_and_receive": _publish(path, token, size, pid, subscriber=True),
+                        f"publish_to_{SUBSCRIBERS}": _fan_out(path, token, size, pid),
                         "sdk_publish_and_receive": _sdk(path, token, size, pid),
                     }
                     for name, value in found.items():

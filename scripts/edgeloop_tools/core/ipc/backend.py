@@ -30,7 +30,8 @@ class BackendError(Exception):
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who holds a token. `access_control` is the component's `accessControl` map:
-    service id → policy id → {operations: [...], resources: [...]}. `unrestricted` is for observers of the tools."""
+    service id → policy id → {operations: [...], resources: [...]}, recipe variables replaced. `unrestricted` is for
+    observers of the tools."""
 
     component: str
     access_control: Mapping[str, Json] = field(default_factory=dict)

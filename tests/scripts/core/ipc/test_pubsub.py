@@ -123,6 +123,10 @@ def test_absent_operations_are_service_errors(bus: Any) -> None:
     bus.publish(client, "still/alive", b"")
 
 
+def test_every_user_may_connect(start: Any) -> None:
+    assert start().path.stat().st_mode & 0o777 == 0o666
+
+
 def test_the_end_of_the_server_ends_streams(start: Any) -> None:
     bus = start()
     inbox = bus.subscribe(bus.client(), "t")
