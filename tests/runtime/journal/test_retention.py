@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -12,6 +13,16 @@ from edgeloop.wire.batch import Batch, Dropped
 
 Make = Callable[..., Batch]
 BUDGET = 32 << 10
+
+
+class Disk(Protocol):
+    """As conftest makes it."""
+
+    path: Path
+
+    def fill(self, leave: int) -> None: ...
+
+    def free(self) -> None: ...
 
 
 def fill(writer: JournalWriter, make: Make, first: int, count: int) -> None:
@@ -139,7 +150,7 @@ def test_a_lower_budget_is_kept_from_the_next_append_on(tmp_path: Path, make: Ma
     assert size(tmp_path) <= BUDGET
 
 
-def test_on_a_full_disk_what_was_uploaded_makes_room(disk, make: Make) -> None:  # type: ignore[no-untyped-def]
+def test_on_a_full_disk_what_was_uploaded_makes_room(disk: Disk, make: Make) -> None:
     """Only where room can be made: a limit on one file's size does not go away with other files."""
     cursor = CursorFile(disk.path / "cursor.json")
     directory = disk.path / "j"

@@ -4,7 +4,9 @@ import os
 import queue
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,7 +18,8 @@ from edgeloop.journal.segment import read_footer, segments
 from edgeloop.wire.batch import Batch
 from edgeloop.wire.codec import decode
 
-SMALL = {"segment_bytes": 4096, "budget_bytes": 1 << 20}
+Make = Callable[..., Batch]
+SEGMENT = 4096
 
 
 def indexes(directory: Path, stream: str = "press1_vib") -> list[int]:
@@ -29,12 +32,24 @@ def indexes(directory: Path, stream: str = "press1_vib") -> list[int]:
     ]
 
 
-def test_what_is_appended_is_read_in_order_over_many_segments(tmp_path: Path, make) -> None:
-    with JournalWriter(tmp_path / "j", **SMALL) as writer:
+def starts(reader: JournalReader, stream: str = "press1_vib") -> list[int]:
+    return [item.index for item, _ in reader.read() if isinstance(item, Batch) and item.stream == stream]
+
+
+class Disk(Protocol):
+    """As conftest makes it."""
+
+    path: Path
+
+    def fill(self, leave: int) -> None: ...
+
+    def free(self) -> None: ...
+
+
+def test_what_is_appended_is_read_in_order_over_many_segments(tmp_path: Path, make: Make) -> None:
+    with JournalWriter(tmp_path / "j", segment_bytes=SEGMENT) as writer:
         spans = [writer.append([make(writer.epoch, i * 10), make(writer.epoch, i, 1, "slow")]) for i in range(200)]
-        assert [item.index for item, _ in JournalReader(writer.directory).read() if item.stream == "slow"] == [
-            *range(200)
-        ]
+        assert starts(JournalReader(writer.directory), "slow") == [*range(200)]
     assert indexes(tmp_path / "j") == [*range(2000)]
     assert len(segments(tmp_path / "j")) > 10
     assert all((tmp_path / "j" / s).stat().st_size <= 4096 + 600 for s in segments(tmp_path / "j"))
@@ -44,7 +59,7 @@ def test_what_is_appended_is_read_in_order_over_many_segments(tmp_path: Path, ma
         assert (first.stream, decode(data, end)[0].stream) == ("press1_vib", "slow")
 
 
-def test_only_the_owner_may_read(tmp_path: Path, make) -> None:
+def test_only_the_owner_may_read(tmp_path: Path, make: Make) -> None:
     before = os.umask(0)
     try:
         with JournalWriter(tmp_path / "work" / "j") as writer:
@@ -55,14 +70,14 @@ def test_only_the_owner_may_read(tmp_path: Path, make) -> None:
     assert {stat.S_IMODE(entry.stat().st_mode) for entry in (tmp_path / "work" / "j").iterdir()} == {0o600}
 
 
-def test_an_append_larger_than_a_segment_has_one_for_itself(tmp_path: Path, make) -> None:
-    with JournalWriter(tmp_path, **SMALL) as writer:
+def test_an_append_larger_than_a_segment_has_one_for_itself(tmp_path: Path, make: Make) -> None:
+    with JournalWriter(tmp_path, segment_bytes=SEGMENT) as writer:
         spans = [writer.append([make(1, 0)]), writer.append([make(1, 10, 5000)]), writer.append([make(1, 5010)])]
     assert len({span.segment for span in spans}) == 3
     assert indexes(tmp_path) == [*range(5020)]
 
 
-def test_a_restart_appends_to_a_new_segment_and_knows_where_it_stopped(tmp_path: Path, make) -> None:
+def test_a_restart_appends_to_a_new_segment_and_knows_where_it_stopped(tmp_path: Path, make: Make) -> None:
     seen: list[str] = []
     for start in range(5):
         with JournalWriter(tmp_path, epoch=start) as writer:
@@ -73,7 +88,7 @@ def test_a_restart_appends_to_a_new_segment_and_knows_where_it_stopped(tmp_path:
     assert seen == segments(tmp_path)
 
 
-def test_a_stream_that_fell_silent_long_ago_is_remembered(tmp_path: Path, make) -> None:
+def test_a_stream_that_fell_silent_long_ago_is_remembered(tmp_path: Path, make: Make) -> None:
     with JournalWriter(tmp_path, epoch=1, segment_bytes=4096, budget_bytes=8192) as writer:
         writer.append([make(1, 0, 7, "silent")])
         for i in range(500):
@@ -91,7 +106,7 @@ def test_epochs_are_random(tmp_path: Path) -> None:
     assert len(epochs) == 10
 
 
-def test_footers_say_what_a_segment_holds(tmp_path: Path, make) -> None:
+def test_footers_say_what_a_segment_holds(tmp_path: Path, make: Make) -> None:
     with JournalWriter(tmp_path, epoch=9) as writer:
         writer.append([make(9, 0, time=100), make(9, 10, time=200), make(9, 50, time=50), make(9, 3, 2, "slow", 70)])
     footer = read_footer(tmp_path / segments(tmp_path)[0])
@@ -101,7 +116,7 @@ def test_footers_say_what_a_segment_holds(tmp_path: Path, make) -> None:
     assert footer.latest == {"press1_vib": (9, 59), "slow": (9, 4)}
 
 
-def test_an_item_that_cannot_be_encoded_leaves_nothing(tmp_path: Path, make) -> None:
+def test_an_item_that_cannot_be_encoded_leaves_nothing(tmp_path: Path, make: Make) -> None:
     bad = make(1, 10)
     with JournalWriter(tmp_path) as writer:
         writer.append([make(1, 0)])
@@ -117,7 +132,7 @@ def test_two_writers_are_refused(tmp_path: Path) -> None:
     JournalWriter(tmp_path).close()
 
 
-def test_a_closed_journal_says_so(tmp_path: Path, make) -> None:
+def test_a_closed_journal_says_so(tmp_path: Path, make: Make) -> None:
     writer = JournalWriter(tmp_path)
     writer.close()
     writer.close()
@@ -149,7 +164,7 @@ def test_a_budget_that_holds_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("interval", [0.0, 0.02])
-def test_the_disk_is_told(tmp_path: Path, make, monkeypatch: pytest.MonkeyPatch, interval: float) -> None:
+def test_the_disk_is_told(tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch, interval: float) -> None:
     synced: list[int] = []
     enough = threading.Event()
     real = os.fdatasync
@@ -168,7 +183,7 @@ def test_the_disk_is_told(tmp_path: Path, make, monkeypatch: pytest.MonkeyPatch,
 
 
 def test_a_disk_that_fails_to_sync_is_a_problem_told_and_not_the_end(
-    tmp_path: Path, make, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: queue.Queue[tuple[str, str]] = queue.Queue()
 
@@ -184,12 +199,12 @@ def test_a_disk_that_fails_to_sync_is_a_problem_told_and_not_the_end(
     assert indexes(tmp_path) == [*range(20)]
 
 
-def test_a_full_disk_loses_nothing_promised_and_heals(disk, make) -> None:
+def test_a_full_disk_loses_nothing_promised_and_heals(disk: Disk, make: Make) -> None:
     directory = disk.path / "j"
     with JournalWriter(directory, segment_bytes=256 << 10, budget_bytes=64 << 20) as writer:
         writer.append([make(1, i * 10) for i in range(10)])
         reader = JournalReader(directory)
-        seen = [item.index for item, _ in reader.read()]
+        seen = starts(reader)
         disk.fill(leave=9000)
         index = 100
         full: JournalFull | None = None
@@ -201,20 +216,20 @@ def test_a_full_disk_loses_nothing_promised_and_heals(disk, make) -> None:
                 full = error
         assert "free disk space" in str(full)
         index += full.written * 500
-        seen += [item.index for item, _ in reader.read()]
+        seen += starts(reader)
         with pytest.raises(JournalFull):
             writer.append([make(1, index, 5000)])
-        seen += [item.index for item, _ in reader.read()]
+        seen += starts(reader)
         disk.free()
         writer.append([make(1, index, 5000)])
         writer.append([make(1, index + 5000)])
-        seen += [item.index for item, _ in reader.read()]
+        seen += starts(reader)
         assert reader.gaps == 0
     assert indexes(directory) == [*range(index + 5010)]
-    assert seen == [item.index for item, _ in JournalReader(directory).read()]
+    assert seen == starts(JournalReader(directory))
 
 
-def test_no_room_for_a_new_segment(disk, make) -> None:
+def test_no_room_for_a_new_segment(disk: Disk, make: Make) -> None:
     directory = disk.path / "j"
     with JournalWriter(directory, segment_bytes=8192, budget_bytes=64 << 20) as writer:
         writer.append([make(1, 0, 1900)])
@@ -227,7 +242,7 @@ def test_no_room_for_a_new_segment(disk, make) -> None:
     assert indexes(directory) == [*range(3800)]
 
 
-def test_full_at_start_and_at_the_end(disk, make) -> None:
+def test_full_at_start_and_at_the_end(disk: Disk, make: Make) -> None:
     directory = disk.path / "j"
     problems: list[str] = []
     writer = JournalWriter(directory, on_problem=lambda key, line: problems.append(key))
@@ -246,7 +261,9 @@ def test_full_at_start_and_at_the_end(disk, make) -> None:
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(limit=st.integers(0, 1200), rows=st.lists(st.integers(1, 60), min_size=1, max_size=6))
-def test_a_write_that_ends_at_any_byte(tmp_path_factory, make, limit: int, rows: list[int]) -> None:
+def test_a_write_that_ends_at_any_byte(
+    tmp_path_factory: pytest.TempPathFactory, make: Make, limit: int, rows: list[int]
+) -> None:
     """A reader that looks in between sees whole items only, none twice, none lost."""
     import resource
 
@@ -263,17 +280,17 @@ def test_a_write_that_ends_at_any_byte(tmp_path_factory, make, limit: int, rows:
             written = error.written
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        seen = [item.index for item, _ in reader.read()]
+        seen = starts(reader)
         assert len(seen) == written
         if written < len(batches):
             writer.append(batches[written:])
-        seen += [item.index for item, _ in reader.read()]
+        seen += starts(reader)
     assert seen == [batch.index for batch in batches]
     assert reader.gaps == 0
 
 
-def test_positions_are_ordered_as_the_journal_is(tmp_path: Path, make) -> None:
-    with JournalWriter(tmp_path, **SMALL) as writer:
+def test_positions_are_ordered_as_the_journal_is(tmp_path: Path, make: Make) -> None:
+    with JournalWriter(tmp_path, segment_bytes=SEGMENT) as writer:
         spans = [writer.append([make(1, i * 10)]) for i in range(300)]
         positions = [span.position for span in spans]
         assert positions == sorted(positions)

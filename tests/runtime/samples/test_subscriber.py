@@ -7,7 +7,7 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from time import monotonic
@@ -67,6 +67,14 @@ def line(tmp_path: Path) -> Iterator[Line]:
 
 def keys(items: list[Item]) -> list[tuple[str, int, int]]:
     return [(item.stream, item.epoch, item.index) for item in items if isinstance(item, Batch)]
+
+
+def taker(sent: list[bytes]) -> Callable[[str, bytes], bool]:
+    def publish(topic: str, payload: bytes) -> bool:
+        sent.append(payload)
+        return True
+
+    return publish
 
 
 def all_of(directory: Path) -> list[tuple[str, int, int]]:
@@ -229,7 +237,7 @@ def test_notices_that_nobody_takes_are_counted_and_empty_ticks_say_nothing(tmp_p
 def test_bare_notices(tmp_path: Path) -> None:
     sent: list[bytes] = []
     with JournalWriter(tmp_path) as writer:
-        publisher = SamplesPublisher(lambda topic, payload: sent.append(payload) is None, writer, inline=0)
+        publisher = SamplesPublisher(taker(sent), writer, inline=0)
         subscriber = SamplesSubscriber(tmp_path)
         publisher.tick([batch(1, 0)])
         subscriber.notice(sent[0])
@@ -243,7 +251,7 @@ def test_what_a_full_disk_still_took_is_announced(tmp_path: Path, monkeypatch: p
     sent: list[bytes] = []
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     with JournalWriter(tmp_path, sync_interval=3600) as writer:
-        publisher = SamplesPublisher(lambda topic, payload: sent.append(payload) is None, writer)
+        publisher = SamplesPublisher(taker(sent), writer)
         subscriber = SamplesSubscriber(tmp_path)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from fractions import Fraction
 from io import BytesIO
+from typing import Any
 
 import cbor2
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edgeloop.errors import WireError
-from edgeloop.wire.batch import Batch, Channel, Clock, Column, Dropped, Item, RecordBatch
+from edgeloop.wire.batch import Batch, Channel, Clock, Column, ColumnType, Dropped, Item, RecordBatch
 from edgeloop.wire.codec import Truncated, decode, encode
 
 DTYPES = ("<i2", "<i4", "<f4", "<f8", ">i2", ">f8")
@@ -45,7 +46,7 @@ def batches(draw: st.DrawFn) -> Batch:
 @st.composite
 def record_batches(draw: st.DrawFn) -> RecordBatch:
     rows = draw(st.integers(0, 10))
-    kinds = {
+    kinds: dict[ColumnType, st.SearchStrategy[Any]] = {
         "bool": hnp.arrays(np.uint8, rows, elements=st.integers(0, 1)),
         "enum": hnp.arrays(np.int32, rows),
         "status": hnp.arrays(np.uint32, rows),
@@ -85,7 +86,8 @@ def whole(item: Item) -> bytes:
 
 
 def framed(body: bytes) -> bytes:
-    return b"\x82\x1a" + crc32c(body).to_bytes(4, "big") + b"\xd8\x18\x5a" + len(body).to_bytes(4, "big") + body
+    checksum: int = crc32c(body)
+    return b"\x82\x1a" + checksum.to_bytes(4, "big") + b"\xd8\x18\x5a" + len(body).to_bytes(4, "big") + body
 
 
 DEEP = (b"\x81" * 5000 + b"\x00", b"\xa1" * 3000, b"\xd8\x28" * 4000 + b"\x80")
