@@ -1,7 +1,5 @@
 """`install`: makes the device's Python environment. Begins with the standard library alone, on any Python."""
 
-from __future__ import annotations
-
 import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036

@@ -44,25 +44,26 @@ class Lock:
 
     @classmethod
     def merge(cls, *texts: str) -> Lock:
-        """One lock from several that were resolved together.
+        """One lock from several that were resolved together and share what the smallest of them holds.
 
         >>> a = "# imports: one\\n# megabytes: 2 download, 5 disk\\none==1 \\\\\\n    --hash=sha256:aa\\n"
-        >>> Lock.merge(a, a) == Lock.merge(a)
-        True
-        >>> Lock.merge(a).disk
-        5000000
+        >>> b = a.replace("5 disk", "9 disk").replace("imports: one", "imports: one two")
+        >>> Lock.merge(a, b)
+        Lock(text='one==1 --hash=sha256:aa\\n', imports=('one', 'two'), download=2000000, disk=9000000)
         """
         requirements: dict[str, None] = {}
         imports: dict[str, None] = {}
-        download = disk = 0
+        sizes: list[tuple[int, int]] = []
         for text in texts:
             if found := re.search(r"^# imports: (.*)$", text, re.M):
                 imports.update(dict.fromkeys(found[1].split()))
             if found := re.search(r"^# megabytes: (\d+) download, (\d+) disk$", text, re.M):
-                download, disk = max(download, int(found[1])), max(disk, int(found[2]))
+                sizes.append((int(found[1]) * MEGABYTE, int(found[2]) * MEGABYTE))
             body = re.sub(r"\\\n\s*", "", re.sub(r"^\s*#.*\n", "", text, flags=re.M))
             requirements.update(dict.fromkeys(" ".join(line.split()) for line in body.splitlines() if line.strip()))
-        return cls("\n".join(sorted(requirements)) + "\n", tuple(imports), download * MEGABYTE, disk * MEGABYTE)
+        shared = min(sizes, default=(0, 0))
+        download, disk = (sum(size[n] - shared[n] for size in sizes) + shared[n] for n in (0, 1))
+        return cls("\n".join(sorted(requirements)) + "\n", tuple(imports), download, disk)
 
     @property
     def digest(self) -> str:
