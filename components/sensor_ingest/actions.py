@@ -22,12 +22,13 @@ REMEMBERED = 10_000
 """Ids that are not executed again, also after a restart."""
 WAITING = 256
 DEFAULT_EXPIRY = 2 * NS
+DAY = 86_400 * NS
 AHEAD = 2 * NS
 """How far an action may seem to come from the future."""
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
-    """A command as it travels. issued: ns UTC; expires: ns UTC, or (below `issued`) ns after it."""
+    """A command as it travels. issued: ns UTC; expires: ns UTC, or (less than a day) ns after `issued`."""
 
     id: str
     target: str
@@ -43,7 +44,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     def deadline(self) -> int:
         if not self.expires:
             return self.issued + DEFAULT_EXPIRY
-        return self.expires if self.expires >= self.issued else self.issued + self.expires
+        return self.expires if self.expires >= DAY else self.issued + self.expires
 
 
 class Writable(Protocol):
@@ -61,7 +62,10 @@ class Audit:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        size = os.fstat(self._fd).st_size
+        if size and os.pread(self._fd, 1, size - 1) != b"\n":
+            os.write(self._fd, b"\n")
 
     def write(self, record: Mapping[str, Any]) -> None:
         os.write(self._fd, documents.encode(record) + b"\n")

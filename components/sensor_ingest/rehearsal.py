@@ -38,7 +38,7 @@ class Rehearsal:
         with self._changed:
             self.chunks.append(chunk)
             self._changed.notify_all()
-        return len(self.chunks) < self._room
+        return len(self.chunks) < self._room and not self.stop.is_set()
 
     def wait(self, true: Callable[[], object], seconds: float) -> bool:
         """Until a condition holds, looked at whenever samples came."""

@@ -62,6 +62,7 @@ class Process(Source[Configuration]):
         self._arguments = shlex.split(configuration.command)
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: threading.Thread | None = None
+        self._last_word: threading.Timer | None = None
 
     @classmethod
     def live(cls, configuration: Configuration) -> bool:
@@ -182,6 +183,9 @@ class Process(Source[Configuration]):
 
     def interrupt(self) -> None:
         self._signal(signal.SIGTERM)
+        self._last_word = threading.Timer(GRACE, self._signal, (signal.SIGKILL,))
+        self._last_word.daemon = True
+        self._last_word.start()
 
     def _signal(self, number: int) -> None:
         process = self._process
@@ -198,6 +202,8 @@ class Process(Source[Configuration]):
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE)
         self._signal(signal.SIGKILL)
+        if self._last_word is not None:
+            self._last_word.cancel()
         process.wait()
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:

@@ -69,7 +69,9 @@ def written(form: str) -> Parse:
 
 
 def recognise(sample: list[str], *, certain: bool = False) -> Parse | None:
-    """The parser that takes the most texts, or None if it takes no more than half. certain: numbers that look like no date are seconds.
+    """The parser that takes the most texts, or None if it takes no more than half.
+
+    certain: numbers that look like no date are seconds since the start.
 
     >>> recognise(["31.12.2024 23:59:59"])("31.12.2024 00:00:01") == iso("2024-12-31 00:00:01")
     True
