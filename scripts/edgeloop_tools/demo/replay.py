@@ -21,8 +21,11 @@ from edgeloop_tools.harness.judge import Fault
 
 LABELS = ("anomaly", "changepoint")
 TIMES = ("datetime", "timestamp", "time", "date")
-LEARN_SHARE = 0.15
-"""Of a CSV file, as NAB's probationary period."""
+LEARN_SHARE, LONG_LEARN_SHARE, LONG = 1 / 3, 0.15, 3000
+"""Of a CSV file, and of one of more than LONG rows; SKAB's and NAB's own conventions."""
+CONFIRM, RECOVER = 3, 20
+"""Rows that an alarm takes to be raised and to be cleared."""
+FALSE_ALARMS_PER_FILE = 1 / 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +109,10 @@ def _seconds(text: str) -> float | None:
 
 
 def _csv(plan: Plan, table: Table, copy: Path, duration: float) -> None:
-    name = _identifier(f"{table.path.parent.name}_{table.path.stem}", plan)
+    stem = table.path.stem
+    name = _identifier(stem if len(stem) > 3 else f"{table.path.parent.name}_{stem}", plan)
     span = table.rows * table.step
+    share = LEARN_SHARE if table.rows <= LONG else LONG_LEARN_SHARE
     speed = max(1, -(-span // max(5.0, duration - 10)))
     plan.sources[name] = {"type": "replay", "path": str(copy), "speed": int(speed), "time": table.time}
     if table.labels:
@@ -115,8 +120,10 @@ def _csv(plan: Plan, table: Table, copy: Path, duration: float) -> None:
     plan.monitors[name] = {
         "asset": name,
         "input": name,
-        "learn": f"{max(30 * table.step, LEARN_SHARE * span):.0f} s",
-        "budget": "1 alarm/week",
+        "learn": f"{max(30 * table.step, share * span):.0f} s",
+        "confirm": f"{CONFIRM * table.step:g} s",
+        "recover": f"{RECOVER * table.step:g} s",
+        "budget": f"{span / FALSE_ALARMS_PER_FILE:.0f} s",
         "gap": "0 s",
         "flat_line": "0 s",
         "clock": "0 s",

@@ -85,6 +85,7 @@ def measure(options: Options) -> tuple[dict[str, Any], Path]:
                     "3×": 3 * SHAFT * BEARING["outer_race"], "shaft": SHAFT},
             learning=plan.learning,
             seed=options.seed if plan.machines else None,
+            recorded=any(path.suffix != ".npy" for path in options.replay),
         )  # fmt: skip
         progress = Progress(_title(options, plan), options.duration)
         view = choose(options.as_json, options.quiet)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,17 @@ from edgeloop_tools.harness.judge import Fault, faults, judge, sample_to_alert
 from edgeloop_tools.harness.ledger import audit
 from edgeloop_tools.harness.line import Line
 from edgeloop_tools.harness.page import Plots, render
+from edgeloop_tools.harness.recording import Score
 from edgeloop_tools.harness.report import ComponentLine, Run, document
 from edgeloop_tools.harness.trivial import Watched, compare
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What the harness knows of the line. truth: faults of recordings; orders: mark → Hz in the envelope spectrum."""
+    """What the harness knows of the line. truth: faults of recordings; orders: mark → Hz in the envelope spectrum.
+
+    recorded: the samples carry the time stamps of a recording.
+    """
 
     machines: Sequence[str] = ()
     watched: Sequence[Watched] = ()
@@ -32,6 +36,7 @@ class Expectation:
     orders: Mapping[str, float] = field(default_factory=dict)
     learning: int = 0
     seed: int | None = None
+    recorded: bool = False
 
 
 def evaluate(line: Line, expected: Expectation, installed: int, ended: int) -> tuple[Run, History]:
@@ -57,7 +62,7 @@ def evaluate(line: Line, expected: Expectation, installed: int, ended: int) -> t
         },
         usage=line.meter.usage,
         trivial=compare(history, expected.watched, settled) if expected.watched and settled else {},
-        wall_clock=not expected.truth,
+        wall_clock=not expected.recorded,
         simulated=bool(expected.machines),
         learning=expected.learning,
         lost=ledger.lost(recording),
@@ -92,6 +97,11 @@ def plots(run: Run, history: History, expected: Expectation, journal: Path) -> P
     kills = [i.at for i in recording.interventions]
     truth = [f.fault for f in run.verdict.found] + run.verdict.missed
     raised = [a for a in recording.alarms if a.event.state == "raised"]
+    scores: Mapping[str, Sequence[Score]] = recording.scores
+    if not run.wall_clock:
+        truth = [_in_time(fault, run, history) for fault in truth]
+        raised = [replace(a, at=a.event.sample_time or a.at) for a in raised]
+        scores = {m: [replace(s, at=s.result.time or s.at) for s in series] for m, series in scores.items()}
     assets = list(expected.machines) or sorted(set(recording.scores) | {a.event.asset for a in raised})
     pictures = []
     for asset in assets[:8]:
@@ -101,12 +111,12 @@ def plots(run: Run, history: History, expected: Expectation, journal: Path) -> P
                 asset,
                 streams,
                 history,
-                {m: s for m, s in recording.scores.items() if m == asset or m.startswith(f"{asset}_")},
+                {m: s for m, s in scores.items() if m == asset or m.startswith(f"{asset}_")},
                 [f for f in truth if f.machine == asset and f.by == "time"],
                 [a for a in raised if a.event.asset == asset],
                 kills,
                 _zero(run, history, streams),
-                run.seconds if run.simulated else _span(run, history, streams),
+                run.seconds if run.wall_clock else _span(run, history, streams),
             )
         )
     onset: defaultdict[str, list[float]] = defaultdict(list)
@@ -125,8 +135,22 @@ def plots(run: Run, history: History, expected: Expectation, journal: Path) -> P
     )
 
 
+def _in_time(fault: Fault, run: Run, history: History) -> Fault:
+    """A fault of a recording on the recording's own clock."""
+    series = history.series.get(fault.stream or "")
+    rows = run.ledger.streams[fault.stream].samples if series is not None and fault.stream is not None else 0
+    if fault.by == "time" or series is None or not series.times or not rows:
+        return fault
+    first, last = series.times[0], series.times[-1]
+
+    def at(row: int) -> int:
+        return first + (last - first) * min(row, rows) // rows
+
+    return replace(fault, start=at(fault.start), end=at(fault.end), by="time")
+
+
 def _zero(run: Run, history: History, streams: Sequence[str]) -> int:
-    if run.simulated:
+    if run.wall_clock:
         return run.installed
     return min((min(history.series[s].times) for s in streams if history.series[s].times), default=run.installed)
 

@@ -31,11 +31,10 @@ class Series:
     rows: list[NDArray[np.floating]] = field(default_factory=list)
 
     def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """(n,) and (n, channels), in order of time."""
+        """(n,) and (n, channels), in the journal's order."""
         times = np.array(self.times, dtype=np.int64)
         rows = np.array(self.rows, dtype=np.float64).reshape(len(times), len(self.channels))
-        order = np.argsort(times, kind="stable")
-        return times[order], rows[order]
+        return times, rows
 
 
 @dataclass(slots=True)

@@ -74,7 +74,8 @@ def render(run: Run, report: Mapping[str, Any], plots: Plots) -> str:
         _card(_findings(run)),
         _card(_kinds(anomalies)),
         "<h2>Machines</h2>",
-        '<p class="quiet">Shaded: the truth, hidden from components. Red: alarms. Dotted: kill −9 of SensorIngest.</p>',
+        '<p class="quiet">Shaded: the truth, hidden from components. Red: alarms. Dotted: kill −9 of SensorIngest. '
+        "Samples stand where their source's clock put them.</p>",
         *(_card(svg) for svg in plots.machines),
     ]
     if plots.spectrum:

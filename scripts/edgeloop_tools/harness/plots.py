@@ -191,11 +191,11 @@ def _level(score: Score) -> float:
 
 
 def _step(seconds: NDArray[np.float64]) -> float:
-    return float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1.0
+    return float(np.median(np.abs(np.diff(seconds)))) if len(seconds) > 1 else 1.0
 
 
 def _pieces(seconds: NDArray[np.float64], gap: float) -> list[slice]:
-    cuts = [0, *(int(i) + 1 for i in np.flatnonzero(np.diff(seconds) > gap)), len(seconds)]
+    cuts = [0, *(int(i) + 1 for i in np.flatnonzero((np.diff(seconds) > gap) | (np.diff(seconds) <= 0))), len(seconds)]
     return [slice(a, b) for a, b in itertools.pairwise(cuts)]
 
 

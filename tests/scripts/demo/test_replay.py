@@ -34,7 +34,7 @@ def test_a_table_becomes_a_source_that_fits_the_duration(tmp_path: Path) -> None
     assert source["speed"] == 20
     assert source["ignore"] == "anomaly changepoint"
     assert Path(source["path"]).stat().st_mode & 0o444 == 0o444
-    assert plan.monitors[name]["learn"] == "90 s"
+    assert plan.monitors[name]["learn"] == "200 s"
     assert [(f.start, f.by) for f in plan.truth] == [(300, "row"), (550, "row")]
 
 
