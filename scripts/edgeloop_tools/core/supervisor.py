@@ -126,10 +126,9 @@ class Supervisor:
         """Stop and start a component; HARD dependants of lite come along."""
         service = self.service(name)
         bound = [other for other in self._closure(name) if other.active] if self.nucleus == "lite" else []
-        await service.stop()
-        service.start()
-        for other in bound:
+        for other in (*bound, service):
             await other.stop()
+        for other in (service, *bound):
             other.start()
 
     async def stop(self, name: str) -> None:

@@ -81,7 +81,9 @@ class Service:
         if self.plan.builtin or self.active:
             return
         self.bound_lost = False
-        self._task = asyncio.create_task(self._life(install or not self.installed))
+        install = install or not self.installed
+        self._to(State.NEW if install else State.INSTALLED)
+        self._task = asyncio.create_task(self._life(install))
 
     async def stop(self) -> None:
         """Ends its processes; the state is FINISHED then."""
@@ -119,7 +121,6 @@ class Service:
             self._fail("run", f"cannot start: {error.strerror or error}", breaks=True)
 
     async def _install(self) -> bool:
-        self._to(State.NEW)
         step = self.plan.steps.get("install")
         while step and not self._skips(step):
             code = await self._finite("install", step)
@@ -180,9 +181,7 @@ class Service:
         if code == 0 or (self._lite and -code in _CLEAN):
             self.reason = ""
             if name == "startup":
-                self._to(State.RUNNING)
-                await self._lost.wait()
-                return not self._lite
+                return await self._stay()
             self._to(State.FINISHED)
             return False
         why = f"{name} {self._reported_state.lower()}" if code == _REPORTED else self._why(name, code)
@@ -192,6 +191,17 @@ class Service:
         if self._lite:
             await asyncio.sleep(LITE_DELAY)
         return True
+
+    async def _stay(self) -> bool:
+        """After a startup step that ended well: RUNNING without a process."""
+        self._to(State.RUNNING)
+        try:
+            await self._lost.wait()
+        finally:
+            await self._end(None)
+        if self._lite:
+            self._unbind(self.reason)
+        return not self._lite
 
     async def _follow(self, process: asyncio.subprocess.Process, name: StepName, step: Step) -> int | None:
         """The exit code; None where a dependency was lost, `_REPORTED` where the component said ERRORED."""
@@ -259,13 +269,14 @@ class Service:
         self._process = process
         return process
 
-    async def _end(self, process: asyncio.subprocess.Process) -> None:
+    async def _end(self, process: asyncio.subprocess.Process | None) -> None:
         self._to(State.STOPPING)
         shutdown = self.plan.steps.get("shutdown")
         if shutdown and not self._skips(shutdown):
             self._process = None
             await self._finite("shutdown", Step(shutdown.script, shutdown.timeout or 15.0, shutdown.setenv))
-        await self._host.groups.stop(process)
+        if process:
+            await self._host.groups.stop(process)
         self._process = None
 
     async def _recover(self) -> None:
