@@ -365,7 +365,7 @@ class _Setup:
                 scales=scales,
                 budget=budget,
                 median=self.features is not None,
-                memory=max(4 * learn, round(config.memory / NS / self.step)),
+                memory=max(learn // 2, round(config.memory / NS / self.step)),
                 transfer=max(5, min(learn, round(3 / self.step))),
             ),
         )

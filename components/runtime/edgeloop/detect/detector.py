@@ -26,6 +26,11 @@ FARTHEST = 1e6
 MOST_CONTEXTS = 64
 RELATIVE = 0.0005
 ALLOWED_RATIO = 0.08
+SLOWER = 4
+ANCHORED = 100
+"""Memories after which the anchor has followed the centre."""
+CLIPPED = 0.84
+"""Mean of min(z², 4) for normal z."""
 ALLOWED_SPREADS = 3.0
 
 
@@ -54,7 +59,7 @@ class Settings:
     systematic: float = 0.5
     transfer: int = 15
     gate: float = 2.0
-    prior: float = 0.6
+    prior: float = 0.45
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,7 @@ class Detector:
         self._pending: tuple[str, list[Float]] = ("", [])
         self._single = np.ones(n)
         self._spread = np.ones((k, n))
+        self._least = np.zeros((k, n))
         self._history = np.zeros((2 * self._widest, n))
         self._filled = self._at = 0
         self.tail = Tail(settings.step, scale=settings.prior)
@@ -229,7 +235,8 @@ class Detector:
         for k, scale in enumerate(settings.scales):
             spread = np.maximum(np.sqrt((means[k] ** 2).mean(axis=0)), self._single / scale**0.5)
             systematic = settings.systematic * self._single if scale > 1 else 0.0
-            self._spread[k] = np.sqrt(spread**2 + systematic**2 + floor**2)
+            self._least[k] = np.sqrt(systematic**2 + floor**2)
+            self._spread[k] = np.hypot(spread, self._least[k])
             z = means[k][self._widest - scale :] / self._spread[k]
             statistics = np.maximum(statistics, np.abs(np.where(z < 0, z * self._downward, z)).max(axis=1))
         self.tail.fit(statistics)
@@ -239,18 +246,20 @@ class Detector:
         return np.asarray((np.median if self.settings.median else np.mean)(windows, axis=-1))
 
     def _teach(self, row: Float, z: Float, baseline: Baseline) -> None:
+        """What changes slowly changes for all contexts: the centres move together."""
         settings = self.settings
         baseline.rows += 1
         self._rows += 1
         limit = 4 * self._spread[0]
-        centre = baseline.centre
-        centre += np.clip(row - centre, -limit, limit) / min(baseline.rows, settings.memory)
+        step = np.clip(row - baseline.centre, -limit, limit) / min(baseline.rows, settings.memory)
         reach = settings.leash * np.maximum(self._single, self._floor)
-        np.clip(centre, baseline.anchor - reach, baseline.anchor + reach, out=centre)
+        for each in self._baselines.values():
+            each.centre = np.clip(each.centre + step, each.anchor - reach, each.anchor + reach)
+            each.anchor = each.anchor + (each.centre - each.anchor) / (ANCHORED * settings.memory)
         if self._filled == self._widest:
-            variance = self._spread**2
-            variance *= 1 + (np.minimum(z * z, 9.0) - 1) / min(self._rows, 20 * settings.memory)
-            self._spread = np.maximum(np.sqrt(variance), self._floor)
+            pace = min(SLOWER * self._rows, 20 * settings.memory)
+            variance = self._spread**2 * (1 + (np.minimum(z * z, 4.0) / CLIPPED - 1) / pace)
+            self._spread = np.maximum(np.sqrt(variance), self._least)
 
     def _causes(self, z: Float, most: int = 6) -> tuple[Cause, ...]:
         strongest = np.abs(z).argmax(axis=0)
@@ -282,6 +291,7 @@ class Detector:
             "single": self._single.copy(),
             "floor": self._floor.copy(),
             "spread": self._spread.copy(),
+            "least": self._least.copy(),
             "history": self._history.copy(),
             "pending": np.array([self._pending[0]]),
             "pending_rows": np.array(self._pending[1]).reshape(-1, n),
@@ -296,7 +306,7 @@ class Detector:
         self._rows, self._filled, self._at = (int(n) for n in state["rows"])
         self._origin = np.array(state["origin"], dtype=np.int64)
         self._contexts = [str(c) for c in state["contexts"]]
-        for name in ("learned", "single", "floor", "spread", "history"):
+        for name in ("learned", "single", "floor", "spread", "least", "history"):
             setattr(self, f"_{name}", np.array(state[name], dtype=np.float64))
         self._baselines = {
             str(name): Baseline(
