@@ -26,6 +26,7 @@ def test_sixty_kills_lose_nothing(tmp_path: Path) -> None:
     directory = tmp_path / "journal"
     chance = random.Random(20)
     promises: list[list[str]] = []
+    started = 0
     with subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("writer_process.py")), str(directory)],
         stdin=subprocess.PIPE,
@@ -40,9 +41,10 @@ def test_sixty_kills_lose_nothing(tmp_path: Path) -> None:
             factory.stdin.write("\n")
             said, pid = factory.stdout.readline().split()
             assert said == "writer"
-            killer = threading.Timer(
-                chance.choice((0.0, 0.002, 0.01, 0.05)) + chance.random() * 0.02, os.kill, (int(pid), 9)
-            )
+            if chance.random() < 0.7:
+                promises.append(factory.stdout.readline().split()[1:])
+                started += 1
+            killer = threading.Timer(chance.choice((0.0, 0.01, 0.05)) * chance.random(), os.kill, (int(pid), 9))
             killer.start()
             while (line := factory.stdout.readline().split())[0] != "dead":
                 assert line[0] == "promised"
@@ -55,7 +57,7 @@ def test_sixty_kills_lose_nothing(tmp_path: Path) -> None:
     JournalWriter(directory, on_problem=lambda key, line: problems.append(line)).close()
     assert all("cut" in line for line in problems)
 
-    assert len(promises) > KILLS
+    assert len(promises) > started
     for segment, start, end, promised_epoch, *indexes in promises:
         data = (directory / segment).read_bytes()[int(start) : int(end)]
         offset = 0
@@ -83,4 +85,4 @@ def test_sixty_kills_lose_nothing(tmp_path: Path) -> None:
     assert [sequence(name) for name in names] == [*range(1, len(names) + 1)]
     epochs = [epoch(name) for name in names]
     assert len({*epochs}) == 1 + sum(a != b for a, b in pairwise(epochs)), "no epoch comes back"
-    assert len({*epochs}) > KILLS // 3
+    assert len({*epochs}) >= started > KILLS // 2

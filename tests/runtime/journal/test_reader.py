@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgeloop.journal import JournalError, JournalReader, JournalWriter, Position, tail
+from edgeloop.journal import JournalError, JournalReader, JournalWriter, Position, since, tail
 from edgeloop.journal.segment import segments
 from edgeloop.wire.batch import Batch
 from edgeloop.wire.codec import encode, encode_map
@@ -198,6 +199,35 @@ def test_frames_of_a_later_version_are_passed_over(tmp_path: Path, make: Make) -
     parts = [*encode(make(1, 0)), *encode_map({"type": "picture", "stream": "a"}), *encode(make(1, 10))]
     (tmp_path / "000000000001-0000000000000001.cborseq").write_bytes(b"".join(parts))
     assert first_indexes(JournalReader(tmp_path)) == [0, 10]
+
+
+def test_where_a_time_begins(tmp_path: Path, make: Make) -> None:
+    assert since(tmp_path / "none", 0) == ("", 0)
+    filled(tmp_path, make)
+    with JournalWriter(tmp_path, epoch=2) as writer:
+        writer.append([make(2, 5000)])
+        for time in (0, 1, 333_000_000, 999_000_000, 5_009_000_000):
+            items = [
+                item for item, _ in JournalReader(tmp_path, since(tmp_path, time)).read() if isinstance(item, Batch)
+            ]
+            wanted = [
+                item for item, _ in JournalReader(tmp_path).read() if isinstance(item, Batch) and item.end >= time
+            ]
+            assert [item.index for item in items if item.end >= time] == [item.index for item in wanted]
+            assert len(items) <= len(wanted) + 16
+    assert since(tmp_path, 10**18) == tail(tmp_path)
+
+
+def test_a_long_journal_takes_little_memory(tmp_path: Path, make: Make) -> None:
+    with JournalWriter(tmp_path, epoch=1, sync_interval=3600) as writer:
+        for i in range(16):
+            writer.append([make(1, i * 1_000_000 + j * 100_000, 100_000) for j in range(10)])
+    tracemalloc.start()
+    try:
+        assert sum(len(item) for item, _ in JournalReader(tmp_path).read() if isinstance(item, Batch)) == 16_000_000
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_other_files_are_none_of_its_business(tmp_path: Path, make: Make) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from edgeloop.journal import JournalReader, JournalWriter
 from edgeloop.journal.segment import read_footer, segments
@@ -42,6 +44,27 @@ def test_the_first_wrong_checksum_ends_a_dead_segment(tmp_path: Path, make: Make
     (tmp_path / FIRST).write_bytes(b"".join(frames))
     JournalWriter(tmp_path, on_problem=lambda key, line: None).close()
     assert read(tmp_path) == [0, 10]
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.integers(1, 40), min_size=1, max_size=8), data=st.data())
+def test_after_any_cut_and_any_rubbish_the_whole_frames_before_are_there(
+    tmp_path_factory: pytest.TempPathFactory, make: Make, rows: list[int], data: st.DataObject
+) -> None:
+    directory = tmp_path_factory.mktemp("j")
+    frames = [b"".join(encode(make(1, sum(rows[:i]), count))) for i, count in enumerate(rows)]
+    ends = [sum(map(len, frames[: i + 1])) for i in range(len(frames))]
+    cut = data.draw(st.integers(0, ends[-1]))
+    (directory / FIRST).write_bytes(b"".join(frames)[:cut] + data.draw(st.binary(max_size=40)))
+    with JournalWriter(directory, epoch=2, on_problem=lambda key, line: None) as writer:
+        whole = sum(end <= cut for end in ends)
+        last = sum(rows[:whole]) - 1
+        assert writer.previous("press1_vib") == ((1, last) if whole else None)
+        writer.append([make(2, 0)])
+    reader = JournalReader(directory)
+    found = [(item.epoch, item.index) for item, _ in reader.read() if isinstance(item, Batch)]
+    assert found == [*((1, sum(rows[:i])) for i in range(whole)), (2, 0)]
+    assert reader.gaps == 0
 
 
 def test_blocks_of_zeros_after_a_power_cut(tmp_path: Path, make: Make) -> None:

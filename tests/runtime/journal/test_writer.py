@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -295,3 +297,61 @@ def test_positions_are_ordered_as_the_journal_is(tmp_path: Path, make: Make) -> 
         positions = [span.position for span in spans]
         assert positions == sorted(positions)
         assert positions[-1] == writer.position == Position(spans[-1].segment, spans[-1].end)
+
+
+def test_a_write_that_fails_says_what_got_in(tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.pwritev
+    calls: list[int] = []
+
+    def failing(fd: int, buffers: Sequence[bytes | memoryview], offset: int) -> int:
+        calls.append(offset)
+        if len(calls) == 3:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(fd, buffers[:5], offset) if len(calls) == 2 else real(fd, buffers, offset)
+
+    with JournalWriter(tmp_path) as writer:
+        reader = JournalReader(tmp_path)
+        monkeypatch.setattr(os, "pwritev", failing)
+        writer.append([make(1, 0)])
+        batches = [make(1, index) for index in (10, 20, 30)]
+        with pytest.raises(JournalError, match=r"cannot write to the journal .*Input/output error") as failure:
+            writer.append(batches)
+        assert failure.value.written == 1
+        assert starts(reader) == [0, 10]
+        writer.append(batches[failure.value.written :])
+        assert starts(reader) == [20, 30]
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path: Path, make: Make) -> None:
+    batch = make(1, 0)
+    index = np.int64(40)
+    with JournalWriter(tmp_path) as writer:
+        writer.append([Batch(batch.stream, 1, index, np.int64(5), batch.channels, batch.samples, batch.rate)])  # type: ignore[arg-type]
+    assert indexes(tmp_path) == [*range(40, 50)]
+    with JournalWriter(tmp_path) as writer:
+        assert writer.previous("press1_vib") == (1, 49)
+
+
+def test_an_index_that_is_none(tmp_path: Path, make: Make) -> None:
+    batch = make(1, 0)
+    with JournalWriter(tmp_path) as writer, pytest.raises(WireError, match="out of range"):
+        writer.append([Batch(batch.stream, 1, -1, 0, batch.channels, batch.samples, batch.rate)])
+
+
+def test_starting_reads_the_ends_of_segments_only(tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    with JournalWriter(tmp_path, epoch=1, segment_bytes=1 << 20) as writer:
+        for i in range(40):
+            writer.append([make(1, i * 100_000, 100_000)])
+    read = 0
+    real = os.pread
+
+    def counting(fd: int, length: int, offset: int) -> bytes:
+        nonlocal read
+        data = real(fd, length, offset)
+        read += len(data)
+        return data
+
+    monkeypatch.setattr(os, "pread", counting)
+    with JournalWriter(tmp_path) as writer:
+        assert writer.previous("press1_vib") == (1, 3_999_999)
+    assert 0 < read < 20_000

@@ -9,13 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeloop.journal.cursor import Cursor, CursorFile
-from edgeloop.journal.reader import JournalReader, tail
+from edgeloop.journal.reader import JournalReader, since, tail
 from edgeloop.journal.segment import START, JournalError, JournalFull, Position, Span
 from edgeloop.journal.writer import JournalWriter
 
 __all__ = [
     "START", "Cursor", "CursorFile", "JournalError", "JournalFull", "JournalReader", "JournalWriter", "Position",
-    "Span", "directory", "tail",
+    "Span", "directory", "since", "tail",
 ]  # fmt: skip
 
 OWNER = "io.edgeloop.SensorIngest"

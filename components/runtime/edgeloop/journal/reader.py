@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from edgeloop.errors import WireError
-from edgeloop.journal.segment import FOOTER, START, JournalError, Position, segments, sequence
+from edgeloop.journal.segment import FOOTER, START, Position, read_footer, segments, sequence, unreadable
 from edgeloop.wire.batch import Item
 from edgeloop.wire.codec import decode_any
 from edgeloop.wire.frame import PREFIX, Truncated, size
@@ -100,8 +100,11 @@ class JournalReader:
             at = end
 
     def _chunk_at(self, offset: int, length: int) -> memoryview:
-        there = os.fstat(self._fd).st_size - offset
-        return memoryview(os.pread(self._fd, min(length, there), offset) if there > 0 else b"")
+        try:
+            there = os.fstat(self._fd).st_size - offset
+            return memoryview(os.pread(self._fd, min(length, there), offset) if there > 0 else b"")
+        except OSError as error:
+            raise unreadable(self.directory / self._open_name, error) from error
 
     def _open(self) -> bool:
         """The segment at the position, or the one after a gap; false where there is none."""
@@ -122,10 +125,7 @@ class JournalReader:
                 if not self._jump():
                     return False
             except OSError as error:
-                raise JournalError(
-                    "cannot read the journal", where=str(self.directory / segment), why=error.strerror or str(error),
-                    mend=f"let user {os.geteuid()} be the one that writes it",
-                ) from error  # fmt: skip
+                raise unreadable(self.directory / segment, error) from error
             else:
                 self._open_name = segment
                 return True
@@ -223,3 +223,18 @@ def tail(directory: Path) -> Position:
     finally:
         os.close(fd)
     return Position(names[-1], offset)
+
+
+def since(directory: Path, time: int) -> Position:
+    """Where to begin to read to find all samples taken at `time` (ns UTC) or later."""
+    for segment in segments(directory):
+        try:
+            footer = read_footer(directory / segment)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise unreadable(directory / segment, error) from error
+        last = footer.contents.last_time if footer else None
+        if footer is None or (last is not None and last >= time):
+            return Position(segment, 0)
+    return tail(directory)

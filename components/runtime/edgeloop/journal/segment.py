@@ -23,11 +23,13 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class JournalError(EdgeloopError):
-    """The journal cannot be read or written."""
+    """The journal cannot be read or written. Of an append that failed, the first `written` items are in the journal."""
+
+    written = 0
 
 
 class JournalFull(JournalError):
-    """No room on the disk. The first `written` items of the append are in the journal, at `span`; the rest are not."""
+    """No room on the disk. What is in the journal of the append is at `span`."""
 
     def __init__(self, span: Span, written: int, *, where: str, why: str) -> None:
         super().__init__("the journal has no room", where=where, why=why, mend="free disk space or lower its budget")
@@ -83,6 +85,17 @@ def segments(directory: Path) -> list[str]:
         return sorted(entry for entry in os.listdir(directory) if is_segment(entry))
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise unreadable(directory, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> JournalError:
+    return JournalError(
+        "cannot read the journal",
+        where=str(path),
+        why=error.strerror or str(error),
+        mend=f"let user {os.geteuid()} be the one that writes it",
+    )
 
 
 @dataclass(slots=True)
@@ -100,13 +113,15 @@ class Contents:
             return
         if not len(item):
             return
-        last = item.index + len(item) - 1
+        first, last, epoch = int(item.index), int(item.index) + len(item) - 1, int(item.epoch)
         found = self.ranges.setdefault(item.stream, [])
-        if found and found[-1][0] == item.epoch and (found[-1][2] + 1 == item.index or len(found) >= _RANGES):
+        if found and found[-1][0] == epoch and (found[-1][2] + 1 == first or len(found) >= _RANGES):
             found[-1][2] = max(last, found[-1][2])
         else:
-            found.append([item.epoch, item.index, last])
-        begin, end = (item.time, item.end) if isinstance(item, Batch) else (int(item.times[0]), int(item.times[-1]))
+            found.append([epoch, first, last])
+        begin, end = (
+            (int(item.time), int(item.end)) if isinstance(item, Batch) else (int(item.times[0]), int(item.times[-1]))
+        )
         self.first_time = begin if self.first_time is None else min(begin, self.first_time)
         self.last_time = end if self.last_time is None else max(end, self.last_time)
 
@@ -116,7 +131,7 @@ class Latest(dict[str, tuple[int, int]]):
 
     def add(self, item: Item) -> None:
         if isinstance(item, Batch | RecordBatch) and len(item):
-            self[item.stream] = (item.epoch, item.index + len(item) - 1)
+            self[item.stream] = (int(item.epoch), int(item.index) + len(item) - 1)
 
 
 @dataclass(slots=True)

@@ -152,7 +152,9 @@ class JournalWriter:
         where, why = str(self.directory), failure.strerror or str(failure)
         if failure.errno in FULL:
             return JournalFull(Span(self._name, start, self._end), written, where=where, why=why)
-        return JournalError("cannot write to the journal", where=where, why=why)
+        error = JournalError("cannot write to the journal", where=where, why=why)
+        error.written = written
+        return error
 
     def _account(self, items: Sequence[Item], size: int) -> None:
         for item in items:
@@ -160,7 +162,12 @@ class JournalWriter:
             self._latest.add(item)
         self._end += size
         if size:
-            self._syncer.dirty(self._fd)
+            try:
+                self._syncer.dirty(self._fd)
+            except OSError as failure:
+                error = JournalError("cannot bring the journal to the disk", why=failure.strerror or str(failure))
+                error.written = len(items)
+                raise error from failure
 
     def _begin(self) -> tuple[str, ...]:
         """Opens a new segment; returns the segments that have to go for it."""
@@ -260,7 +267,7 @@ def _unusable(directory: Path, error: OSError) -> JournalError:
         "cannot use the journal's folder",
         where=str(directory),
         why=error.strerror or str(error),
-        mend=f"make it a folder that user {os.geteuid()} may write to",
+        mend="free disk space" if error.errno in FULL else f"make it a folder that user {os.geteuid()} may write to",
     )
 
 

@@ -48,7 +48,7 @@ _SAMPLES = Struct(">13sIcIcBcI")
 _SAMPLES_KEY = b"\x67samples\xd8\x28\x82\x82\x1a"
 _PADS = tuple(b"\x63pad" + bytes([0x40 + n]) + bytes(n) for n in range(8))
 _PAD_LENGTH = {pad[:5]: len(pad) for pad in _PADS}
-_CACHED_HEADS = 4096
+_CACHED_HEADS = 1024
 
 
 class _Head(NamedTuple):
@@ -75,7 +75,10 @@ def encode(item: Item) -> list[bytes | memoryview]:
     ('press1_vib', Fraction(25600, 1), (4, 1), True)
     """
     if isinstance(item, Batch):
-        return _encode_batch(item)
+        try:
+            return _encode_batch(item)
+        except StructError as error:
+            raise WireError("a batch has a number out of range", where=item.stream, why=str(error)) from error
     if isinstance(item, RecordBatch):
         return encode_map(records(item))
     return encode_map({
@@ -93,7 +96,7 @@ def encode_map(value: dict[str, Any]) -> list[bytes | memoryview]:
     return [wrap([body]), body]
 
 
-def dump_map(value: dict[str, Any]) -> bytes:
+def dump_map(value: dict[str, Any] | list[int]) -> bytes:
     try:
         return cbor2.dumps(value)
     except (cbor2.CBOREncodeError, OverflowError) as error:
@@ -118,7 +121,7 @@ def _encode_batch(batch: Batch) -> list[bytes | memoryview]:
         options += b"\x6ddiscontinuity\xf5"
         count += 1
     if batch.previous is not None:
-        options += b"\x68previous" + cbor2.dumps(list(batch.previous))
+        options += b"\x68previous" + dump_map([int(value) for value in batch.previous])
         count += 1
     when = _WHEN.pack(
         _INDEX, batch.index, *((_TIME, batch.time) if batch.time >= 0 else (_TIME_BEFORE_1970, -1 - batch.time))
