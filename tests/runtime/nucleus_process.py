@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edgeloop_tools.core.ipc.backend import Identity, MemoryBackend
+from edgeloop_tools.core.ipc.backend import ConfigurationChanged, Identity, MemoryBackend
 from edgeloop_tools.core.ipc.server import Server
 
 
@@ -47,7 +47,7 @@ async def main() -> None:
         if "configure" in command:
             result = None
             backend.configuration[command["component"]] = command["configure"]
-            await backend.update_configuration(command["component"], ("changed",), command["changed"], 0)
+            backend.emit(ConfigurationChanged(command["component"], (("changed",),)))
         else:
             result = answer(server, backend, command)
         print(json.dumps(result), flush=True)

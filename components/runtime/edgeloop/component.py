@@ -36,6 +36,7 @@ C = TypeVar("C", bound=msgspec.Struct)
 EXIT_INTERVAL: Final = 20 * 60.0
 """Seconds between two exits for a dead connection: both nuclei give a component up at its third failure in an hour."""
 _PATIENCE: Final = 10.0
+_START: Final = 5.0
 _MARKER: Final = "last-exit"
 
 
@@ -98,6 +99,7 @@ class App(Generic[C]):
         self.log.info("starting", pid=os.getpid(), python=sys.version.split()[0], root=str(self.root))
         self.bus.__enter__()
         self.health.start()
+        self.bus.wait_connected(_START)
         self._live.start()
 
     def __enter__(self) -> Self:

@@ -21,7 +21,8 @@ HIDDEN: Final = "***"
 
 _SECRET_NAME = re.compile(r"(?i)password|passwd|secret|token|(?:^|[_-])key(?:$|[_-])|apikey|credential|svcuid")
 _SECRET_IN_TEXT = re.compile(
-    r"(?i)((?:password|passwd|secret|token|api_?key|access_?key|credentials?)[\w-]*[\"']?\s*[=:]\s*[\"']?)([^\s\"',;&}]+)"
+    r"(?i)((?:password|passwd|secret|token|api_?key|access_?key|credentials?)[\w-]*[\"']?(?:\s*=\s*[\"']?|:\s*[\"']|:(?=\S))"
+    r"|(?:password|passwd)[\"']?:\s+)([^\s\"',;&}]+)"
 )
 _SECRET_IN_URL = re.compile(r"(\w+://[^\s/:@]*:)([^\s/@]+)(@)")
 _SECRET_VARIABLES = ("SVCUID", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -60,6 +61,13 @@ def _redact_text(text: str) -> str:
     return _SECRET_IN_URL.sub(rf"\1{HIDDEN}\3", _SECRET_IN_TEXT.sub(rf"\1{HIDDEN}", text))
 
 
+def _formatted(message: str, arguments: tuple[object, ...]) -> str:
+    try:
+        return message % arguments if arguments else message
+    except (TypeError, ValueError):
+        return f"{message} {arguments!r}"
+
+
 class Log:
     """`log.info("connected to %s", host, attempt=3)`: a message, and fields beside it. Safe on any thread."""
 
@@ -70,28 +78,28 @@ class Log:
         self._stream = stream
         self._lock = threading.Lock()
 
-    def debug(self, message: str, *arguments: object, **fields: Any) -> None:
+    def debug(self, message: str, /, *arguments: object, **fields: Any) -> None:
         self.write("debug", message, *arguments, **fields)
 
-    def info(self, message: str, *arguments: object, **fields: Any) -> None:
+    def info(self, message: str, /, *arguments: object, **fields: Any) -> None:
         self.write("info", message, *arguments, **fields)
 
-    def warning(self, message: str, *arguments: object, **fields: Any) -> None:
+    def warning(self, message: str, /, *arguments: object, **fields: Any) -> None:
         self.write("warning", message, *arguments, **fields)
 
-    def error(self, message: str, *arguments: object, **fields: Any) -> None:
+    def error(self, message: str, /, *arguments: object, **fields: Any) -> None:
         self.write("error", message, *arguments, **fields)
 
-    def exception(self, error: BaseException, **fields: Any) -> None:
+    def exception(self, error: BaseException, /, **fields: Any) -> None:
         """One line for an error; its traceback only while debugging."""
         if self.debugging:
             fields["traceback"] = "".join(traceback.format_exception(error))
         self.write("error", "%s", summary(error), **fields)
 
-    def write(self, level: Level, message: str, *arguments: object, **fields: Any) -> None:
+    def write(self, level: Level, message: str, /, *arguments: object, **fields: Any) -> None:
         if _LEVELS.index(level) < self._threshold:
             return
-        text = message % arguments if arguments else message
+        text = _formatted(message, arguments)
         record = {"time": rfc3339(now()), "level": level, "component": self.component, "message": redact(text)}
         record |= {key: item for key, item in redact(fields).items() if key not in record}
         try:
@@ -139,7 +147,8 @@ class _Forward(logging.Handler):
 
 
 def forward_standard_logging(log: Log) -> None:
-    """Warnings and errors of libraries that use `logging` become lines of `log`."""
+    """Warnings and errors of libraries that use `logging` become lines of `log`; of the SDK the bus tells."""
     root = logging.getLogger()
     root.handlers = [_Forward(log)]
     root.setLevel(logging.WARNING)
+    logging.getLogger("awsiot").setLevel(logging.CRITICAL)

@@ -16,6 +16,8 @@ from edgeloop.errors import BusError
 
 FIRST_DELAY: Final = 0.1
 LONGEST_DELAY: Final = 60.0
+ABSENT_DELAY: Final = 5.0
+"""The longest delay while nobody listens on the socket: an attempt then costs nobody anything."""
 _SETTLED: Final = 5.0
 _REFUSALS: Final = 3
 _REFUSED_FOR: Final = 5.0
@@ -79,7 +81,7 @@ class Keeper:
         self._number = 0
         self._ended: tuple[int, str] = (0, "")
         self._since = 0.0
-        self._delay = FIRST_DELAY
+        self._delay, self._longest = FIRST_DELAY, LONGEST_DELAY
         self._refusals, self._refused_since = 0, 0.0
         self._subscriptions: list[Subscription] = []
         self._wake, self._stopped = threading.Event(), threading.Event()
@@ -155,8 +157,8 @@ class Keeper:
             link = self._link
             if link is None:
                 if not self._connect():
-                    self._stopped.wait(self._delay * random.uniform(0.8, 1.2))
-                    self._delay = min(self._delay * 2, LONGEST_DELAY)
+                    self._stopped.wait(self._delay * random.uniform(0.8, 1.0))
+                    self._delay = min(self._delay * 2, self._longest)
                 continue
             self._wake.clear()
             number, reason = self._ended
@@ -181,6 +183,7 @@ class Keeper:
         try:
             link.open(self._timeout)
         except BusError as error:
+            self._longest = ABSENT_DELAY if isinstance(error, BusClosed) else LONGEST_DELAY
             if not self._stopped.is_set():
                 self._on_problem("bus", str(error))
                 self._refused(isinstance(error, TokenRefused))

@@ -21,10 +21,14 @@ RECONCILE: Final = 60.0
 """Seconds between two readings of the whole configuration where no change is told."""
 QUIET: Final = 0.2
 LONGEST_WAIT: Final = 2.0
+_JOIN: Final = 0.3
 
 
 class Source(Protocol):
     """The part of the bus that configuration needs."""
+
+    @property
+    def connected(self) -> bool: ...
 
     def get_configuration(self, path: tuple[str, ...] = ()) -> Any: ...
 
@@ -60,9 +64,12 @@ class LiveConfiguration(Generic[C]):
         self.current: C = self._remembered()
 
     def start(self) -> None:
-        """Reads once (waiting as long as the bus does for a connection), then watches."""
+        """Reads once, where the nucleus is there, then watches."""
         self._source.on_configuration_change(lambda path: self._changed.set())
-        self.refresh()
+        if self._source.connected:
+            self.refresh()
+        else:
+            self._on_problem("configuration.read", "the nucleus is not there; the last good configuration is in force")
         self._told = self.current
         self._say("configuration", {"changed_from_defaults": difference(self.current)})
         self._thread.start()
@@ -71,7 +78,7 @@ class LiveConfiguration(Generic[C]):
         self._stopped.set()
         self._changed.set()
         if self._thread.is_alive():
-            self._thread.join(1.0)
+            self._thread.join(_JOIN)
 
     def listen(self, apply: Callable[[C], None]) -> None:
         """Calls `apply` with each later configuration that differs; at once where it differs from that at `start`."""
@@ -85,7 +92,8 @@ class LiveConfiguration(Generic[C]):
         try:
             raw = self._source.get_configuration()
         except BusError as error:
-            self._on_problem("configuration.read", str(error))
+            if not self._stopped.is_set():
+                self._on_problem("configuration.read", str(error))
             return False
         self._on_problem("configuration.read", None)
         if raw == self._raw:
