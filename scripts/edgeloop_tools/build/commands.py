@@ -23,7 +23,12 @@ def register(subparsers: Subparsers) -> None:
     other = parser.add_mutually_exclusive_group()
     other.add_argument("--check", action="store_true", help="write nothing; fail when recipes or tables are stale")
     other.add_argument("--lock", action="store_true", help="only renew the locks; COMPONENT then names profiles")
+    other.add_argument(
+        "--wheelhouse", action="store_true", help="only fetch wheels for devices without a network; ditto"
+    )
     parser.add_argument("--upgrade", action="store_true", help="with --lock: take the newest versions")
+    parser.add_argument("--python", default="3.11", metavar="X.Y", help="with --wheelhouse: the device's; default 3.11")
+    parser.add_argument("--machine", default="x86_64", metavar="NAME", help="with --wheelhouse: x86_64 or aarch64")
     parser.set_defaults(run=_run)
 
 
@@ -33,7 +38,20 @@ def _run(arguments: argparse.Namespace) -> int:
 
         lock(arguments.components, arguments.upgrade)
         return 0
+    if arguments.wheelhouse:
+        return _wheelhouse(arguments)
     return _check() if arguments.check else _build(arguments)
+
+
+def _wheelhouse(arguments: argparse.Namespace) -> int:
+    from edgeloop_tools.build import ARTIFACTS
+    from edgeloop_tools.build.wheelhouse import MACHINES, wheelhouse
+
+    if arguments.machine not in MACHINES:
+        raise EdgeloopError("no such machine", why=arguments.machine, mend=f"one of {', '.join(MACHINES)}")
+    path = wheelhouse(arguments.components, arguments.python, arguments.machine, arguments.out or ARTIFACTS)
+    print(f"{path.stat().st_size:>11,} B  {path}")
+    return 0
 
 
 def _check() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,8 @@ PROFILES = {
 
 def lock(names: list[str] | None = None, upgrade: bool = False) -> None:
     """Writes the locks of the named profiles, by default all; keeps versions that still fit unless `upgrade`."""
+    for tool in ("uv", "pip"):
+        require(tool)
     if unknown := set(names or ()) - set(PROFILES):
         raise EdgeloopError("no such profile", why=", ".join(sorted(unknown)), mend=f"one of {', '.join(PROFILES)}")
     together = _resolve(_requirements(*tomllib.loads(_pyproject())["project"]["optional-dependencies"]), None, upgrade)
@@ -60,6 +63,13 @@ def lock(names: list[str] | None = None, upgrade: bool = False) -> None:
             f"# megabytes: {download} download, {disk} disk\n{body}"
         )
         print(f"{path.relative_to(ROOT)}: {download} MB to download, {disk} MB on disk")
+
+
+def require(tool: str) -> None:
+    """Raises EdgeloopError when a developer's package is not in the environment."""
+    if importlib.util.find_spec(tool) is None:
+        mend = "run `./scripts/edgeloop test --version` once: it installs the developers' packages"
+        raise EdgeloopError(f"{tool} is not installed", mend=mend)
 
 
 def _pyproject() -> str:
