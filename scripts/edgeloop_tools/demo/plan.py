@@ -35,6 +35,7 @@ class Plan:
     watched: list[Watched] = field(default_factory=list)
     truth: list[Fault] = field(default_factory=list)
     machines: list[str] = field(default_factory=list)
+    unlabelled: list[str] = field(default_factory=list)
     learning: int = LEARN * NS
 
     @property

@@ -128,6 +128,8 @@ def _csv(plan: Plan, table: Table, copy: Path, duration: float) -> None:
         "flat_line": "0 s",
         "clock": "0 s",
     }
+    if not table.labelled:
+        plan.unlabelled.append(name)
     for number, (first, end) in enumerate(table.labelled):
         late = max(10, (end - first) // 10)
         plan.truth.append(Fault(f"{name}-{number}", "recorded", name, first, end + late, name, "row"))
@@ -172,7 +174,9 @@ def _recordings(plan: Plan, files: Sequence[tuple[Path, Path]], folder: Path, ra
         "bearing": dict(BEARING),
     }
     plan.learning = round(0.7 * healthy * NS)
-    if len(recordings) > 1:
+    if len(recordings) == 1:
+        plan.unlabelled.append(name)
+    else:
         plan.truth.append(Fault(f"{name}-change", "recorded", name, recordings[0].rows, 1 << 62, name, "row"))
 
 

@@ -85,6 +85,7 @@ def measure(options: Options) -> tuple[dict[str, Any], Path]:
                     "3×": 3 * SHAFT * BEARING["outer_race"], "shaft": SHAFT},
             learning=plan.learning,
             seed=options.seed if plan.machines else None,
+            unlabelled=plan.unlabelled,
             recorded=any(path.suffix != ".npy" for path in options.replay),
         )  # fmt: skip
         progress = Progress(_title(options, plan), options.duration)
@@ -134,7 +135,8 @@ def summary(report: dict[str, Any], path: Path) -> str:
     kinds = ", ".join(f"{k.replace('_', ' ')} {v['detected']}/{v['truth']}" for k, v in anomalies["kinds"].items())
     lines = [
         f"faults found    {anomalies['detected']} of {anomalies['truth']}" + (f" ({kinds})" if kinds else "")
-        + f", {anomalies['false_alarms']} false alarms",
+        + f", {anomalies['false_alarms']} false alarms"
+        + (f", {anomalies['unjudged_alarms']} on unlabelled recordings" if anomalies["unjudged_alarms"] else ""),
         *(
             f"  {'threshold 4 σ' if name == 'fixed' else 'best threshold'}: {f['detected']} found, "
             f"{f['false_alarms']} false alarms"
@@ -158,6 +160,7 @@ def _plan(options: Options, root: Path) -> Plan:
         plan.sources |= replay.sources
         plan.monitors |= replay.monitors
         plan.truth += replay.truth
+        plan.unlabelled += replay.unlabelled
         plan.learning = max(plan.learning, replay.learning)
     return plan
 

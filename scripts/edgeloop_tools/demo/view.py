@@ -87,7 +87,7 @@ class Lines(Silence):
         self._start = time.monotonic()
 
     def say(self, kind: str, line: str) -> None:
-        self._print({"event": kind, "text": line}, f"{kind:7} {line}")
+        self._print({"event": kind, "text": line}, f"{kind:8}{line}")
 
     def show(self, line: Line, progress: Progress) -> None:
         at = time.monotonic()
@@ -165,7 +165,7 @@ def _panel(title: str, content: Any) -> Panel:
 
 
 def _event(at: float, kind: str, line: str) -> Text:
-    return Text.assemble((f"{at:6.1f} ", "bright_black"), (f"{kind:7}", COLOURS.get(kind, "bright_black")), line)
+    return Text.assemble((f"{at:6.1f} ", "bright_black"), (f"{kind:8}", COLOURS.get(kind, "bright_black")), line)
 
 
 def _header(line: Line, progress: Progress) -> Text:

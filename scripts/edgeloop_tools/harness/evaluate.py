@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from edgeloop_tools.harness.trivial import Watched, compare
 class Expectation:
     """What the harness knows of the line. truth: faults of recordings; orders: mark → Hz in the envelope spectrum.
 
-    recorded: the samples carry the time stamps of a recording.
+    recorded: the samples carry the time stamps of a recording. unlabelled: recordings of unknown content.
     """
 
     machines: Sequence[str] = ()
@@ -37,6 +37,7 @@ class Expectation:
     learning: int = 0
     seed: int | None = None
     recorded: bool = False
+    unlabelled: Collection[str] = ()
 
 
 def evaluate(line: Line, expected: Expectation, installed: int, ended: int) -> tuple[Run, History]:
@@ -45,7 +46,7 @@ def evaluate(line: Line, expected: Expectation, installed: int, ended: int) -> t
     ledger = audit(line.journal, history.add)
     recording = line.recording
     truth = [*faults(recording, ended), *expected.truth]
-    verdict = judge(truth, recording.alarms, recording.interventions, until=ended)
+    verdict = judge(truth, recording.alarms, recording.interventions, until=ended, unlabelled=expected.unlabelled)
     settled = [f.fault for f in verdict.found] + verdict.missed
     run = Run(
         nucleus=line.nucleus,
@@ -130,7 +131,7 @@ def plots(run: Run, history: History, expected: Expectation, journal: Path) -> P
     return Plots(
         machines=pictures,
         spectrum=draw.spectrum(spectrum) if spectrum else None,
-        latency=draw.latency(alerts, onset),
+        latency=draw.latency(alerts, onset) if alerts or onset else None,
         traffic=draw.traffic(recording, run.installed, run.ended),
     )
 

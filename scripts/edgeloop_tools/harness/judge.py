@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -53,13 +53,17 @@ class Found:
 
 @dataclass(slots=True)
 class Verdict:
-    """found and missed are faults; repeats, explained and false_alarms share out the remaining alarms."""
+    """found and missed are faults; the other lists share out the remaining alarms.
+
+    unjudged: alarms on recordings of which nobody says what they hold.
+    """
 
     found: list[Found] = field(default_factory=list)
     missed: list[Fault] = field(default_factory=list)
     repeats: list[Received] = field(default_factory=list)
     explained: list[Received] = field(default_factory=list)
     false_alarms: list[Received] = field(default_factory=list)
+    unjudged: list[Received] = field(default_factory=list)
 
     @property
     def truth(self) -> int:
@@ -91,7 +95,12 @@ def faults(recording: Recording, until: int) -> list[Fault]:
 
 
 def judge(
-    faults: Iterable[Fault], alarms: Sequence[Received], interventions: Sequence[Intervention] = (), *, until: int
+    faults: Iterable[Fault],
+    alarms: Sequence[Received],
+    interventions: Sequence[Intervention] = (),
+    *,
+    until: int,
+    unlabelled: Collection[str] = (),
 ) -> Verdict:
     """Each raised alarm goes to one place.
 
@@ -114,7 +123,9 @@ def judge(
     for alarm in raised:
         if id(alarm) in taken:
             continue
-        if any(_during(fault, alarm) for fault in known):
+        if alarm.event.asset in unlabelled:
+            verdict.unjudged.append(alarm)
+        elif any(_during(fault, alarm) for fault in known):
             verdict.repeats.append(alarm)
         elif alarm.event.kind not in ("process", "range") and any(
             i.at <= alarm.at <= (i.recovered or until) + GRACE for i in interventions

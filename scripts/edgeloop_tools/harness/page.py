@@ -36,7 +36,7 @@ class Plots:
 
     machines: Sequence[str]
     spectrum: str | None
-    latency: str
+    latency: str | None
     traffic: str
 
 
@@ -54,7 +54,7 @@ def render(run: Run, report: Mapping[str, Any], plots: Plots) -> str:
     tiles = [
         (f"{anomalies['detected']} of {anomalies['truth']}", "faults found"),
         (str(anomalies["false_alarms"]), "false alarms"),
-        (_ms(latency["p50"]), f"newest sample to alarm, p50 (p99 {_ms(latency['p99'])})"),
+        *([(_ms(latency["p50"]), f"newest sample to alarm, p50 (p99 {_ms(latency['p99'])})")] if latency["n"] else []),
         (str(journal["lost"]), f"of {journal['written']:,} journalled samples lost, {journal['kills']} × kill −9"),
         (f"{report['values_per_s']:,}", "values a second"),
         (f"{report['bus_messages_per_s']:.0f}", "bus messages a second"),
@@ -80,7 +80,9 @@ def render(run: Run, report: Mapping[str, Any], plots: Plots) -> str:
     ]
     if plots.spectrum:
         sections += ["<h2>Envelope spectrum</h2>", _card(plots.spectrum)]
-    sections += ["<h2>How fast</h2>", _card(plots.latency), "<h2>The bus</h2>", _card(plots.traffic)]
+    if plots.latency:
+        sections += ["<h2>How fast</h2>", _card(plots.latency)]
+    sections += ["<h2>The bus</h2>", _card(plots.traffic)]
     sections += [
         "<h2>Streams in the journal</h2>",
         _card(_streams(report)),
@@ -143,6 +145,9 @@ def _findings(run: Run) -> str:
         rows.append(
             (start, [_at(start), escape(alarm.event.asset), "–", '<span class="bad">false alarm</span>', words])
         )
+    for alarm in run.verdict.unjudged:
+        start = (alarm.at - zero) / NS
+        rows.append((start, [_at(start), escape(alarm.event.asset), "unknown", "", escape(alarm.event.text)]))
     for kill in run.recording.interventions:
         start = (kill.at - zero) / NS
         back = f"back after {(kill.recovered - kill.at) / NS:.1f} s" if kill.recovered else "not back"

@@ -182,7 +182,7 @@ def _stream(axis: Axes, name: str, series: Series, zero: int) -> None:
                 label=channel if first else None,
             )  # fmt: skip
     axis.set_ylabel(label, fontsize=7.5)
-    axis.legend(loc="upper left", ncols=8)
+    axis.legend(loc="upper left", ncols=8 if sum(map(len, series.channels)) < 70 else 4)
 
 
 def _level(score: Score) -> float:

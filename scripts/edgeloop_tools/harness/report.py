@@ -122,6 +122,7 @@ def document(run: Run) -> dict[str, Any]:
             "sample_to_alert_ms": percentiles(alerts),
             "onset_to_alert_ms": percentiles(onset),
             "kinds": {k: {"truth": t, "detected": d} for k, (t, d) in verdict.by_kind().items()},
+            "unjudged_alarms": len(verdict.unjudged),
             "repeated_alarms": len(verdict.repeats),
             "alarms_explained_by_kills": len(verdict.explained),
             "trivial_threshold": {
