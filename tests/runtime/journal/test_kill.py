@@ -53,9 +53,7 @@ def test_sixty_kills_lose_nothing(tmp_path: Path) -> None:
         factory.stdin.close()
         factory.wait(10)
 
-    problems: list[str] = []
-    JournalWriter(directory, on_problem=lambda key, line: problems.append(line)).close()
-    assert all("cut" in line for line in problems)
+    JournalWriter(directory).close()
 
     assert len(promises) > started
     for segment, start, end, promised_epoch, *indexes in promises:

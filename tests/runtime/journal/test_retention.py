@@ -98,16 +98,20 @@ def test_a_registered_reader_that_never_came_has_passed_nothing(tmp_path: Path, 
     assert dropped + there == [*range(10000)]
 
 
-def test_a_damaged_cursor_holds_nothing_up(tmp_path: Path, make: Make) -> None:
-    (tmp_path / "cursor.json").write_text("{")
+def test_a_damaged_cursor_holds_nothing_up_and_is_a_problem_until_it_is_mended(tmp_path: Path, make: Make) -> None:
+    path = tmp_path / "cursor.json"
+    path.write_text("{")
     told: dict[str, str] = {}
     with JournalWriter(
-        tmp_path / "j", segment_bytes=4096, budget_bytes=BUDGET, durable_readers={"upload": tmp_path / "cursor.json"},
-        on_problem=told.__setitem__,
+        tmp_path / "j", segment_bytes=4096, budget_bytes=BUDGET, durable_readers={"upload": path},
+        on_problem=told.__setitem__, on_clear=told.__delitem__,
     ) as writer:  # fmt: skip
-        fill(writer, make, 0, 1000)
-    assert "cursor.json): " in told["journal.reader.upload"]
-    assert size(tmp_path / "j") <= BUDGET
+        fill(writer, make, 0, 500)
+        assert "cursor.json): " in told["journal.reader.upload"]
+        assert size(tmp_path / "j") <= BUDGET
+        CursorFile(path).save(writer.position)
+        fill(writer, make, 500, 50)
+        assert not told
 
 
 def test_a_lease_spares_the_segment_at_the_cursor(tmp_path: Path, make: Make) -> None:

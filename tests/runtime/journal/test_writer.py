@@ -184,21 +184,40 @@ def test_the_disk_is_told(tmp_path: Path, make: Make, monkeypatch: pytest.Monkey
     assert synced[-1] > end, "sealing syncs too"
 
 
-def test_a_disk_that_fails_to_sync_is_a_problem_told_and_not_the_end(
+def test_a_disk_that_fails_to_sync_is_a_problem_until_it_is_mended(
     tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: queue.Queue[tuple[str, str]] = queue.Queue()
+    mended: queue.Queue[str] = queue.Queue()
+    real = os.fdatasync
 
     def fdatasync(fd: int) -> None:
-        raise OSError(5, "Input/output error")
+        raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(os, "fdatasync", fdatasync)
-    writer = JournalWriter(tmp_path, sync_interval=0.01, on_problem=lambda *what: told.put(what))
-    writer.append([make(1, 0)])
-    assert told.get(timeout=10) == ("journal.sync", "cannot bring the journal to the disk: Input/output error")
-    writer.append([make(1, 10)])
-    writer.close()
+    with JournalWriter(
+        tmp_path, sync_interval=0.01, on_problem=lambda *what: told.put(what), on_clear=mended.put
+    ) as writer:
+        writer.append([make(1, 0)])
+        assert told.get(timeout=10) == ("journal.sync", "cannot bring the journal to the disk: Input/output error")
+        monkeypatch.setattr(os, "fdatasync", real)
+        writer.append([make(1, 10)])
+        assert mended.get(timeout=10) == "journal.sync"
     assert indexes(tmp_path) == [*range(20)]
+
+
+def test_where_every_append_is_synced_one_that_cannot_be_says_so(
+    tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fdatasync(fd: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with JournalWriter(tmp_path, sync_interval=0) as writer:
+        monkeypatch.setattr(os, "fdatasync", fdatasync)
+        with pytest.raises(JournalError, match="to the disk: Input/output") as failure:
+            writer.append([make(1, 0)])
+        assert failure.value.written == 1
+        monkeypatch.undo()
 
 
 def test_a_full_disk_loses_nothing_promised_and_heals(disk: Disk, make: Make) -> None:
@@ -246,15 +265,14 @@ def test_no_room_for_a_new_segment(disk: Disk, make: Make) -> None:
 
 def test_full_at_start_and_at_the_end(disk: Disk, make: Make) -> None:
     directory = disk.path / "j"
-    problems: list[str] = []
-    writer = JournalWriter(directory, on_problem=lambda key, line: problems.append(key))
+    writer = JournalWriter(directory)
     writer.append([make(1, 0)])
     disk.fill(leave=0)
     disk_full_page = 4096
     with pytest.raises(JournalFull):
         writer.append([make(1, 10, disk_full_page)])
     writer.close()
-    with JournalWriter(directory, on_problem=lambda key, line: problems.append(key)) as second:
+    with JournalWriter(directory) as second:
         assert second.previous("press1_vib") == (1, 9)
         disk.free()
         second.append([make(2, 0)])

@@ -22,9 +22,7 @@ def say(*words: object) -> None:
 
 def write(directory: Path, seed: int) -> None:
     chance = random.Random(seed)
-    with JournalWriter(
-        directory, segment_bytes=64 << 10, budget_bytes=1 << 30, sync_interval=0.01, on_problem=lambda key, line: None
-    ) as writer:
+    with JournalWriter(directory, segment_bytes=64 << 10, budget_bytes=1 << 30, sync_interval=0.01) as writer:
         indexes = dict.fromkeys(STREAMS, 0)
         while True:
             items = []

@@ -279,7 +279,7 @@ def publish(topic, payload):
     os.write(1, payload.hex().encode() + b"\\n")
     return True
 
-writer = JournalWriter(Path(sys.argv[1]), segment_bytes=256 << 10, budget_bytes=1 << 30, on_problem=lambda k, l: None)
+writer = JournalWriter(Path(sys.argv[1]), segment_bytes=256 << 10, budget_bytes=1 << 30)
 publisher = SamplesPublisher(publish, writer)
 index = 0
 while True:
@@ -320,7 +320,7 @@ def test_a_reader_beside_writers_that_are_killed(tmp_path: Path) -> None:
                 if chance.random() < 0.1:
                     subscriber.notice(payload)
             writer.kill()
-    JournalWriter(directory, on_problem=lambda key, line: None).close()
+    JournalWriter(directory).close()
     wanted = all_of(directory)
     deadline = monotonic() + 20
     while len(seen) < len(wanted) and monotonic() < deadline:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeloop.journal.retention import Problem
 from edgeloop.journal.segment import Contents, Footer, Latest, read_footer, scan, segments
 from edgeloop.wire.batch import Dropped
+
+_log = logging.getLogger("edgeloop.journal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,7 @@ class Inheritance:
     dropped: list[Dropped]
 
 
-def recover(directory: Path, on_problem: Problem) -> Inheritance:
+def recover(directory: Path) -> Inheritance:
     """Call only while holding the journal's lock: every segment found is then of a dead writer."""
     names = segments(directory)
     latest = Latest()
@@ -31,18 +33,18 @@ def recover(directory: Path, on_problem: Problem) -> Inheritance:
             latest.update(footer.latest)
             dropped += footer.contents.dropped
         else:
-            dropped += _seal(directory / segment, latest, on_problem).dropped
+            dropped += _seal(directory / segment, latest).dropped
     return Inheritance({segment: (directory / segment).stat().st_size for segment in names}, latest, dropped)
 
 
-def _seal(path: Path, latest: Latest, on_problem: Problem) -> Contents:
+def _seal(path: Path, latest: Latest) -> Contents:
     contents, end = scan(path, latest)
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         excess = os.fstat(fd).st_size - end
         if excess:
             os.ftruncate(fd, end)
-            on_problem("journal.recovery", f"cut {excess} B of an unfinished write off {path.name}")
+            _log.warning("cut %d B of an unfinished write off %s", excess, path.name)
         footer = Footer(contents, latest).encode()
         try:
             written = os.pwrite(fd, footer, end)
@@ -51,7 +53,7 @@ def _seal(path: Path, latest: Latest, on_problem: Problem) -> Contents:
             os.fdatasync(fd)
         except OSError as error:
             os.ftruncate(fd, end)
-            on_problem("journal.recovery", f"cannot seal {path.name}: {error.strerror}")
+            _log.warning("cannot seal %s: %s", path.name, error.strerror)
     finally:
         os.close(fd)
     return contents

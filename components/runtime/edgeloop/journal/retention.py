@@ -12,6 +12,7 @@ from edgeloop.journal.segment import JournalError, Latest, read_footer, scan, un
 from edgeloop.wire.batch import Dropped
 
 Problem = Callable[[str, str], None]
+Cleared = Callable[[str], None]
 _RECORDS = 1000
 
 
@@ -30,8 +31,12 @@ class Retention:
     spared, so that the budget can be exceeded by a segment a lease.
     """
 
-    def __init__(self, directory: Path, budget: int, durable_readers: Mapping[str, Path], on_problem: Problem) -> None:
-        self._directory, self._budget, self._on_problem = directory, budget, on_problem
+    def __init__(
+        self, directory: Path, budget: int, durable_readers: Mapping[str, Path], on_problem: Problem, on_clear: Cleared
+    ) -> None:
+        self._directory, self._budget = directory, budget
+        self._on_problem, self._on_clear = on_problem, on_clear
+        self._damaged: set[str] = set()
         self._known: list[Dropped] = []
         self._cursors = {name: CursorFile(path) for name, path in durable_readers.items()}
 
@@ -79,7 +84,12 @@ class Retention:
                 cursors.append(file.load())
             except JournalError as error:
                 cursors.append(None)
+                self._damaged.add(name)
                 self._on_problem(f"journal.reader.{name}", str(error))
+                continue
+            if name in self._damaged:
+                self._damaged.remove(name)
+                self._on_clear(f"journal.reader.{name}")
         return cursors
 
     def _lost(self, segment: str, time: int) -> list[Dropped]:

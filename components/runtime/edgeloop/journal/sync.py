@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from edgeloop.journal.retention import Problem
+from edgeloop.journal.retention import Cleared, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,10 @@ class Syncer:
     Idle, it sleeps without a timer.
     """
 
-    def __init__(self, directory: Path, interval: float, on_problem: Problem) -> None:
-        self._directory, self._interval, self._on_problem = directory, interval, on_problem
+    def __init__(self, directory: Path, interval: float, on_problem: Problem, on_clear: Cleared) -> None:
+        self._directory, self._interval = directory, interval
+        self._on_problem, self._on_clear = on_problem, on_clear
+        self._failing = False
         self._tasks: queue.SimpleQueue[_Task] = queue.SimpleQueue()
         self._announced = -1
         self._unsynced = -1
@@ -97,6 +99,7 @@ class Syncer:
         try:
             do(*arguments)
         except OSError as error:
+            self._failing = True
             self._on_problem("journal.sync", f"cannot bring the journal to the disk: {error.strerror or error}")
 
     def _sync(self) -> None:
@@ -104,6 +107,9 @@ class Syncer:
         if self._announced == fd:
             self._announced = -1
         os.fdatasync(fd)
+        if self._failing:
+            self._failing = False
+            self._on_clear("journal.sync")
 
     def _do(self, task: _Task) -> None:
         match task:

@@ -13,7 +13,7 @@ from typing import Self
 
 from edgeloop.errors import ConfigurationError
 from edgeloop.journal.recovery import recover
-from edgeloop.journal.retention import Problem, Retention
+from edgeloop.journal.retention import Cleared, Problem, Retention
 from edgeloop.journal.segment import (
     FULL,
     Contents,
@@ -35,8 +35,15 @@ MIB = 1 << 20
 _BUFFERS = 1024
 
 
+_log = logging.getLogger("edgeloop.journal")
+
+
 def _log_problem(key: str, line: str) -> None:
-    logging.getLogger("edgeloop.journal").warning("%s: %s", key, line)
+    _log.warning("%s: %s", key, line)
+
+
+def _log_cleared(key: str) -> None:
+    _log.info("%s: mended", key)
 
 
 class JournalWriter:
@@ -46,7 +53,7 @@ class JournalWriter:
     last `sync_interval` seconds (0: every append is on the disk when it returns). One thread appends.
 
     epoch: of this writer, random unless given. durable_readers: cursor files by name, see `Retention`.
-    on_problem(key, line): what a person should know of, from any thread.
+    on_problem(key, line), on_clear(key): what a person should mend, until it is; from any thread.
     Raises JournalError where the folder cannot be used or another process writes to it.
     """
 
@@ -60,6 +67,7 @@ class JournalWriter:
         sync_interval: float = 1.0,
         durable_readers: Mapping[str, Path] | None = None,
         on_problem: Problem = _log_problem,
+        on_clear: Cleared = _log_cleared,
     ) -> None:
         if segment_bytes < 4096 or budget_bytes < 2 * segment_bytes:
             raise ConfigurationError(
@@ -71,16 +79,15 @@ class JournalWriter:
         self.directory = directory
         self.epoch = secrets.randbits(64) if epoch is None else epoch
         self._segment_bytes = segment_bytes
-        self._retention = Retention(directory, budget_bytes, durable_readers or {}, on_problem)
+        self._retention = Retention(directory, budget_bytes, durable_readers or {}, on_problem, on_clear)
         self._fd = -1
         self._name = ""
         self._end = 0
         self._contents = Contents()
         self._owed: list[Dropped] = []
-        self._on_problem = on_problem
         self._lock_fd = _lock(directory)
         try:
-            inherited = recover(directory, on_problem)
+            inherited = recover(directory)
         except OSError as error:
             os.close(self._lock_fd)
             raise _unusable(directory, error) from error
@@ -89,7 +96,7 @@ class JournalWriter:
         self._sequence = max(map(sequence, self._sizes), default=0)
         self._earlier = dict(inherited.latest)
         self._latest = inherited.latest
-        self._syncer = Syncer(directory, sync_interval, on_problem)
+        self._syncer = Syncer(directory, sync_interval, on_problem, on_clear)
 
     def previous(self, stream: str) -> tuple[int, int] | None:
         """(epoch, last index) with which earlier writers left the stream."""
@@ -190,7 +197,7 @@ class JournalWriter:
         try:
             os.ftruncate(self._fd, self._end)
         except OSError as error:
-            self._on_problem("journal.write", f"cannot cut {self._name}: {error.strerror}")
+            _log.warning("cannot cut %s: %s", self._name, error.strerror)
 
     def _make_room(self) -> bool:
         """On a full disk, before anything is refused: deletes what every durable reader has passed."""
@@ -227,7 +234,7 @@ class JournalWriter:
             if self._fd >= 0:
                 self._seal()
         except JournalError as error:
-            self._on_problem("journal.close", str(error))
+            _log.warning("cannot seal: %s", error)
         finally:
             self._syncer.close()
             if self._fd >= 0:
