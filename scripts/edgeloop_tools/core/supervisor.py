@@ -94,9 +94,10 @@ class Supervisor:
         """Those that depend HARD on a component, directly."""
         return [service for service in self.services.values() if name in service.plan.hard]
 
-    async def apply(self, plans: Mapping[str, Plan], again: Iterable[str] = (), *, installed: bool = False) -> None:
-        """Run these plans and nothing else. Processes whose plan stays the same go on, but those in `again` are
-        installed and started again. `installed`: what is new here was installed by an earlier core."""
+    async def apply(self, plans: Mapping[str, Plan], again: Iterable[str] = (), *, installed: bool = False) -> set[str]:
+        """Run these plans and nothing else; returns those that it started. Processes whose plan stays the same go on,
+        but those in `again` are installed and started again. `installed`: an earlier core installed what is new here.
+        """
         again = set(again)
         gone = [name for name in self.services if name not in plans]
         fresh = {name for name, plan in plans.items() if name not in self.services}
@@ -112,15 +113,19 @@ class Supervisor:
                 self.services[name].installed |= installed
             else:
                 self.services[name].plan = plan
+        touched = set()
         for name in plans:
             service = self.services[name]
             if name in fresh or name in moved or name in again or self._dead(service):
                 service.clear_failures()
                 service.start(install=name in again or service.state is State.BROKEN)
+                touched.add(name)
             elif self.nucleus == "lite" and not service.active:
                 service.clear_failures()
                 service.start()
+                touched.add(name)
         self.pulse()
+        return touched
 
     async def restart(self, name: str) -> None:
         """Stop and start a component; HARD dependants of lite come along."""

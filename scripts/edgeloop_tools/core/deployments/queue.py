@@ -26,8 +26,8 @@ from edgeloop_tools.core.supervisor import Supervisor
 
 log = logging.getLogger("edgeloop.core")
 
-SETTLED = 0.5
-"""Seconds for which all components must be well until a deployment has succeeded."""
+SETTLED = 0.3
+"""Seconds for which all components must be well after it touched some, until a deployment has succeeded."""
 
 KEPT = 50
 """Deployments that are remembered."""
@@ -70,14 +70,20 @@ class Deployments:
         self._queue: asyncio.Queue[tuple[Record, Request]] = asyncio.Queue()
         self._ended = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._pending = False
 
     @classmethod
     def undo_interrupted(cls, root: Path) -> None:
         """Before the configuration is read: put back what a deployment had changed that a crash interrupted."""
-        before = root / "config" / "configuration.before.json"
-        if before.exists():
+        before, state = root / "config" / "configuration.before.json", root / "config" / "deployments.json"
+        try:
+            pending = state.exists() and json.loads(state.read_bytes()).get("pending")
+        except (OSError, ValueError, AttributeError):
+            return
+        if pending and before.exists():
             before.replace(root / "config" / "configuration.json")
             log.warning("the core ended during a deployment; its configuration is undone")
+        before.unlink(missing_ok=True)
 
     def load(self) -> None:
         if not self._path.exists():
@@ -127,6 +133,7 @@ class Deployments:
             self._prepare(request, self.roots)
         record = Record(str(uuid.uuid4()))
         self.records[record.id] = record
+        self._save()
         self._queue.put_nowait((record, request))
         return record.id
 
@@ -183,9 +190,12 @@ class Deployments:
         plans = {name: service.plan for name, service in self._supervisor.services.items()}
         record.reason = "; ".join([*target.notes, *await self._take(target)])
         files.write(self._before, self._configuration.dump(), 0o600)
+        self._pending = True
+        self._save()
         self._on_configuration(self._configuration.adopt(target.configuration))
-        await self._supervisor.apply(target.plans, target.again)
-        failed = await self._settle(target.plans, patient=request.failure == "DO_NOTHING" or self._lite)
+        touched = await self._supervisor.apply(target.plans, target.again)
+        patient = request.failure == "DO_NOTHING" or self._lite
+        failed = await self._settle(target.plans, SETTLED if touched else 0.0, patient=patient)
         record.components = failed
         if failed:
             record.reason = "; ".join(f"{name}: {why}" for name, why in failed.items())
@@ -197,8 +207,8 @@ class Deployments:
             record.status = "SUCCEEDED"
         self.roots = target.roots
         self.versions = {name: recipe.version for name, recipe in target.recipes.items()}
+        self._pending = False
         self._save()
-        self._before.unlink(missing_ok=True)
 
     async def _take(self, target: Target) -> list[str]:
         """Hold recipes and artifacts; says what a nucleus would not start again though it changed."""
@@ -213,7 +223,7 @@ class Deployments:
                 )
         return notes
 
-    async def _settle(self, plans: Mapping[str, Plan], *, patient: bool) -> dict[str, str]:
+    async def _settle(self, plans: Mapping[str, Plan], seconds: float, *, patient: bool) -> dict[str, str]:
         """Wait until all components are well; else name → reason of those that are not. `patient`: let the others get
         well first."""
         while True:
@@ -225,7 +235,7 @@ class Deployments:
                 return broken
             if not waiting:
                 try:
-                    async with asyncio.timeout(SETTLED):
+                    async with asyncio.timeout(seconds):
                         await self._supervisor.change()
                 except TimeoutError:
                     return {}
@@ -241,11 +251,11 @@ class Deployments:
     async def _roll_back(self, before: ConfigurationStore, plans: Mapping[str, Plan]) -> None:
         log.warning("rolling back")
         self._on_configuration(self._configuration.adopt(before))
+        self._pending = False
         await self._supervisor.apply(plans)
-        self._before.unlink(missing_ok=True)
         try:
             async with asyncio.timeout(120):
-                await self._settle(plans, patient=True)
+                await self._settle(plans, SETTLED, patient=True)
         except TimeoutError:
             log.error("not all components are well after the rollback")
 
@@ -253,6 +263,7 @@ class Deployments:
         recent = sorted(self.records.values(), key=lambda record: record.created)[-KEPT:]
         self.records = {record.id: record for record in recent}
         saved: dict[str, Any] = {
+            "pending": self._pending,
             "roots": self.roots,
             "versions": {name: str(version) for name, version in self.versions.items()},
             "records": [asdict(record) for record in recent],

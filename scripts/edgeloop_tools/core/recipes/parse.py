@@ -26,7 +26,7 @@ from edgeloop_tools.core.recipes.versions import Requirement, Version
 FORMAT = "2020-01-25"
 _NAME = re.compile(r"[a-zA-Z0-9-_.]{1,128}", re.ASCII)
 _STEPS = ("install", "startup", "run", "shutdown", "recover")
-_SIZE = 16_777_216
+_SIZE = 1 << 20
 """Bytes of the longest recipe that is read at all."""
 
 
