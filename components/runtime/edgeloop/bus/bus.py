@@ -75,13 +75,14 @@ class Bus:
         short = topics.short(name) or "bus"
         self._ping = Ping(topics.ping(name), ping) if name else None
         self._outbox = Outbox(short, queue, self._send, self._published, self._broken)
-        self._dispatcher = Dispatcher(short, self._handler_failed)
+        self._dispatcher = Dispatcher(short, self._handler_trouble)
         self._keeper = Keeper(
             Path(found), secret, timeout, self._ping, self._send, self._outbox.connected, on_problem, on_refused, short
         )
         self._crowded = False
         self._limits: dict[str, int] = {}
         self._failing: set[str] = set()
+        self._too_large: set[str] = set()
         self._oversize = 0
 
     def __enter__(self) -> Self:
@@ -116,8 +117,12 @@ class Bus:
         if len(payload) > limit:
             self._oversize += 1
             line = f"a message of {len(payload)} B on {topic} was not sent; the limit is {limit} B"
-            self._on_problem("bus.oversize", line)
+            self._too_large.add(topic)
+            self._on_problem(f"bus.oversize.{topic}", line)
             return False
+        if topic in self._too_large:
+            self._too_large.discard(topic)
+            self._on_problem(f"bus.oversize.{topic}", None)
         if self._outbox.put(topic, payload):
             return True
         if not self._crowded:
@@ -293,8 +298,9 @@ class Bus:
             self._limits[topic] = limit
         return limit
 
-    def _handler_failed(self, inbox: Inbox, error: Exception) -> None:
-        self._on_problem(f"bus.handler.{inbox.name}", f"a message on {inbox.name} was not handled: {error!r}")
+    def _handler_trouble(self, inbox: Inbox) -> None:
+        line = f"{inbox.name}: {inbox.trouble}" if inbox.trouble else None
+        self._on_problem(f"bus.handler.{inbox.name}", line)
 
 
 def _content(event: Any, filter: str) -> tuple[str, bytes]:

@@ -6,9 +6,11 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 Handler = Callable[[str, bytes], None]
+
+_LATE: Final = "messages come faster than they are handled; the oldest are dropped"
 
 
 @dataclass(eq=False)
@@ -21,15 +23,18 @@ class Inbox:
     waiting: deque[tuple[Any, ...]] = field(default_factory=deque)
     received: int = 0
     dropped: int = 0
+    dropped_before: int = 0
     failed: int = 0
     open: bool = True
+    trouble: str = ""
 
 
 class Dispatcher:
     """`put` never blocks and may be called from any thread."""
 
-    def __init__(self, name: str, on_failure: Callable[[Inbox, Exception], None]) -> None:
-        self._on_failure = on_failure
+    def __init__(self, name: str, on_trouble: Callable[[Inbox], None]) -> None:
+        """on_trouble: called on the handlers' thread where an inbox's `trouble`, one line or "", has changed."""
+        self._on_trouble = on_trouble
         self._ready: deque[Inbox] = deque()
         self._wake = threading.Condition()
         self._stopped = False
@@ -80,8 +85,14 @@ class Dispatcher:
                 if not inbox.waiting:
                     continue
                 arguments = inbox.waiting.popleft()
+                late = inbox.dropped > inbox.dropped_before or (inbox.trouble == _LATE and bool(inbox.waiting))
+                inbox.dropped_before = inbox.dropped
+            trouble = _LATE if late else ""
             try:
                 inbox.handler(*arguments)
             except Exception as error:
                 inbox.failed += 1
-                self._on_failure(inbox, error)
+                trouble = f"a message was not handled: {error!r}"
+            if trouble != inbox.trouble:
+                inbox.trouble = trouble
+                self._on_trouble(inbox)

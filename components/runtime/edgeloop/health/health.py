@@ -24,6 +24,8 @@ _SHOWN: Final = 12
 _LINE: Final = 240
 _VALUES: Final = 64
 _LARGEST: Final = 7000
+_REPORTS: Final = 1.0
+_KEYS: Final = 1000
 
 
 @dataclass(slots=True)
@@ -31,13 +33,14 @@ class _Problem:
     line: str
     since: int
     count: int = 1
+    reported: str = ""
 
 
 class Health:
     """Problems by key, counters and gauges. Every method is safe on any thread and blocks nobody.
 
-    `publish(document)` is called on change (at most 4 times a second) and every 10 s; `report(key, line)` once per
-    problem that is new or says something new, and with line None when it is over.
+    `publish(document)` is called on change (at most 4 times a second) and every 10 s; `report(key, line)` where a
+    problem is new or says something new, at most once a second per key, and with line None when that is over.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Health:
         self._gauges: dict[str, float] = {}
         self._written: dict[str, int] = {}
         self._shown: dict[str, Callable[[], Mapping[str, float]]] = {"process": process}
+        self._reported: dict[str, float] = {}
         self._started = clock.now()
         self._changed = threading.Event()
         self._stopped = threading.Event()
@@ -85,17 +89,38 @@ class Health:
                     return
                 known.line = line
             else:
-                self._problems[key] = _Problem(line, clock.now())
+                known = self._problems[key] = _Problem(line, clock.now())
+            due = self._due(key, known)
         self._changed.set()
-        self._report(key, line)
+        if due:
+            self._report(key, line)
+
+    def _due(self, key: str, problem: _Problem) -> bool:
+        """Whether the problem's line is to be reported now; it then counts as reported."""
+        moment = time.monotonic()
+        if problem.line == problem.reported or moment - self._reported.get(key, -_REPORTS) < _REPORTS:
+            return False
+        if len(self._reported) > _KEYS:
+            self._reported.clear()
+        self._reported[key] = moment
+        problem.reported = problem.line
+        return True
+
+    def _report_late(self) -> None:
+        with self._lock:
+            late = [(key, problem.line) for key, problem in self._problems.items() if self._due(key, problem)]
+        for key, line in late:
+            self._report(key, line)
 
     def clear(self, key: str) -> None:
         """It is over. Harmless where nothing was wrong."""
         with self._lock:
-            if self._problems.pop(key, None) is None:
-                return
+            problem = self._problems.pop(key, None)
+        if problem is None:
+            return
         self._changed.set()
-        self._report(key, None)
+        if problem.reported:
+            self._report(key, None)
 
     def clear_below(self, prefix: str) -> None:
         """Clears every problem whose key starts so."""
@@ -172,6 +197,7 @@ class Health:
             if self._stopped.wait(_SHORTEST):
                 break
             self._changed.clear()
+            self._report_late()
             self._publish(self.document())
             if time.monotonic() - written >= self._metrics_period:
                 written = time.monotonic()
