@@ -87,16 +87,20 @@ class Plant:
         )
         done.result(5)
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, archive: Path | None = None) -> subprocess.Popen[bytes]:
         environment = {
             **os.environ,
             "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": str(self.socket),
             "SVCUID": self.token,
             "PYTHONPATH": os.pathsep.join([str(ROOT / "components"), str(ROOT / "components" / "runtime")]),
         }
+        program = ["-m", "sensor_ingest"]
+        if archive is not None:
+            program = [str(archive)]
+            del environment["PYTHONPATH"]
         with (self.root / "log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-u", "-m", "sensor_ingest", "--root", str(self.root), "--debug"],
+                [sys.executable, "-u", *program, "--root", str(self.root), "--debug"],
                 env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=self.work,
             )  # fmt: skip
         self._processes.append(process)
