@@ -191,6 +191,15 @@ def test_a_nucleus_killed_for_good_ends_nobody_and_does_not_delay_the_end(nucleu
     assert time.monotonic() - began < 2
 
 
+def test_it_ends_at_once_while_it_still_waits_for_its_nucleus(run: Run) -> None:
+    process = run()
+    process.line("cannot connect to the nucleus")
+    process.process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    assert process.end() == (0, "")
+    assert time.monotonic() - began < 2
+
+
 def test_a_process_that_hangs_with_its_nucleus_still_ends(nucleus: Any, run: Run) -> None:
     process = run()
     process.line("running at")

@@ -11,13 +11,12 @@ from __future__ import annotations
 import argparse
 import os
 import pwd
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
 import msgspec
@@ -30,6 +29,7 @@ from edgeloop.errors import EdgeloopError
 from edgeloop.files import replace
 from edgeloop.health import Health, MetricFiles
 from edgeloop.log import Log, forward_standard_logging
+from edgeloop.signals import Signals
 
 C = TypeVar("C", bound=msgspec.Struct)
 
@@ -53,7 +53,8 @@ class App(Generic[C]):
         self.stop = threading.Event()
         self.log = Log(topics.short(self.name), "debug" if debug else "info")
         self._code = 0
-        self._previous: dict[int, Any] = {}
+        self._signals: Signals | None = None
+        self._starting = True
 
     @classmethod
     def start(cls, declaration: Declaration[C], argv: list[str] | None = None) -> Self:
@@ -75,7 +76,8 @@ class App(Generic[C]):
 
     def _begin(self) -> None:
         forward_standard_logging(self.log)
-        self._catch_signals()
+        if threading.current_thread() is threading.main_thread():
+            self._signals = Signals(self._signalled)
         threading.excepthook = self._thread_failed
         self._check_work()
         short = topics.short(self.name)
@@ -101,6 +103,7 @@ class App(Generic[C]):
         self.health.start()
         self.bus.wait_connected(_START)
         self._live.start()
+        self._starting = False
 
     def __enter__(self) -> Self:
         return self
@@ -195,14 +198,10 @@ class App(Generic[C]):
         if arguments.exc_value is not None and not isinstance(arguments.exc_value, SystemExit):
             self.fail(arguments.exc_value)
 
-    def _catch_signals(self) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._previous[number] = signal.signal(number, self._signalled)
-
-    def _signalled(self, number: int, frame: FrameType | None) -> None:
+    def _signalled(self, number: int) -> None:
         self.stop.set()
+        if self._starting and hasattr(self, "bus"):
+            self.bus.close()
 
     def _end(self) -> None:
         self.stop.set()
@@ -211,8 +210,8 @@ class App(Generic[C]):
             self.health.close()
             self.bus.publish_document(topics.health(self.name), self.health.document())
             self.bus.close()
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+        if self._signals is not None:
+            self._signals.close()
         threading.excepthook = threading.__excepthook__
         self.log.info("stopped", code=self._code)
 

@@ -91,6 +91,7 @@ class Subscription:
         self._operation = None
         self.due = 0.0
         self.active.clear()
+        self.answered.set()
 
     def _back_off(self) -> None:
         if self._since and time.monotonic() - self._since > _SETTLED:
