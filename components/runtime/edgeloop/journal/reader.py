@@ -30,7 +30,7 @@ class JournalReader:
         position: Position | None = None,
         *,
         resume: Literal["oldest", "tail"] = "oldest",
-        chunk: int = MIB,
+        chunk: int = 256 << 10,
     ) -> None:
         self.directory, self._resume, self._chunk = directory, resume, chunk
         self.gaps = 0

@@ -4,10 +4,11 @@ Each item is a CBOR map with text keys in a frame (`edgeloop.wire.frame`). A bat
 
     fixed        bytes of the map that are the same in every batch of the stream (a decoder may cache them)
     type         "batch"
-    stream, epoch, calibration
-    channels     [{name, unit (UCUM), scale, offset}]
+    stream, epoch
+    channels     [{name, unit (UCUM), scale (else 1), offset (else 0)}]
     rate         samples a second, rational (tag 30); absent where `times` is given
-    clock        {source, offset, uncertainty, synced_at}, ns
+    clock        {source, offset, uncertainty, synced_at}, ns, else 0
+    calibration  only where there is one
     align        zeros, so that the samples start at a multiple of 8 in the frame
     index        of the first sample, uint64
     time         of the first sample, ns UTC
@@ -34,7 +35,7 @@ from edgeloop.errors import WireError
 from edgeloop.wire import typed
 from edgeloop.wire.batch import Batch, Channel, Clock, Item, RecordBatch
 from edgeloop.wire.frame import PREFIX, Buffer, ChecksumError, Truncated, octets, unwrap, wrap
-from edgeloop.wire.mapping import batch_head, clock_map, head_fields, read, records
+from edgeloop.wire.mapping import batch_head, channel_map, clock_map, head_fields, read, records
 
 __all__ = ["ChecksumError", "Truncated", "WireError", "decode", "decode_any", "dump_map", "encode", "encode_map"]
 
@@ -49,6 +50,8 @@ _SAMPLES_KEY = b"\x67samples\xd8\x28\x82\x82\x1a"
 _PADS = tuple(b"\x63pad" + bytes([0x40 + n]) + bytes(n) for n in range(8))
 _PAD_LENGTH = {pad[:5]: len(pad) for pad in _PADS}
 _CACHED_HEADS = 1024
+_MORE_KEYS = 6
+"""fixed, align, index, time, samples, pad"""
 
 
 class _Head(NamedTuple):
@@ -60,7 +63,7 @@ class _Head(NamedTuple):
     calibration: str
 
 
-_encoded: dict[str, tuple[_Head, bytes]] = {}
+_encoded: dict[str, tuple[_Head, bytes, int]] = {}
 _decoded: dict[bytes, _Head | None] = {}
 
 
@@ -115,8 +118,8 @@ def _encode_batch(batch: Batch) -> list[bytes | memoryview]:
     timed = batch.times is not None
     if timed == (batch.rate is not None) or (batch.times is not None and len(batch.times) != len(samples)):
         raise WireError("a batch needs either a rate or a time for every sample", where=batch.stream)
+    head, count = _head(batch)
     options = b""
-    count = 12
     if batch.discontinuity:
         options += b"\x6ddiscontinuity\xf5"
         count += 1
@@ -126,18 +129,17 @@ def _encode_batch(batch: Batch) -> list[bytes | memoryview]:
     when = _WHEN.pack(
         _INDEX, batch.index, *((_TIME, batch.time) if batch.time >= 0 else (_TIME_BEFORE_1970, -1 - batch.time))
     )
-    head = _head(batch)
     rows, columns = samples.shape
     samples_head = _SAMPLES.pack(
         _SAMPLES_KEY, rows, b"\x1a", columns, b"\xd8", typed.CODES[samples.dtype], b"\x5a", samples.nbytes
     )
     parts: list[bytes | memoryview]
     if batch.times is None:
-        parts = [bytes([0xA0 + count + 1]) + head + when + options + samples_head, typed.data(samples)]
+        parts = [bytes([0xA0 + count]) + head + when + options + samples_head, typed.data(samples)]
     else:
         times = typed.little(batch.times.astype(np.int64, copy=False))
         parts = [
-            bytes([0xA0 + count + 1]) + head + when + options + _TIMES.pack(_TIMES_KEY, times.nbytes),
+            bytes([0xA1 + count]) + head + when + options + _TIMES.pack(_TIMES_KEY, times.nbytes),
             typed.data(times),
             samples_head,
             typed.data(samples),
@@ -147,22 +149,23 @@ def _encode_batch(batch: Batch) -> list[bytes | memoryview]:
     return [wrap(parts), *parts]
 
 
-def _head(batch: Batch) -> bytes:
-    """What every batch of a stream begins with, after the first byte of the map."""
+def _head(batch: Batch) -> tuple[bytes, int]:
+    """What every batch of a stream begins with, after the first byte of the map, and how many keys a plain one has."""
     head = _Head(batch.stream, batch.epoch, batch.channels, batch.rate, batch.clock, batch.calibration)
     known = _encoded.get(batch.stream)
     if known is not None and known[0] == head:
-        return known[1]
+        return known[1:]
     fields: dict[str, Any] = {
         "type": "batch",
         "stream": head.stream,
         "epoch": head.epoch,
-        "channels": [{"name": c.name, "unit": c.unit, "scale": c.scale, "offset": c.offset} for c in head.channels],
+        "channels": [channel_map(channel) for channel in head.channels],
     }
     if head.rate is not None:
         fields["rate"] = cbor2.CBORTag(30, [head.rate.numerator, head.rate.denominator])
     fields["clock"] = clock_map(head.clock)
-    fields["calibration"] = head.calibration
+    if head.calibration:
+        fields["calibration"] = head.calibration
     body = dump_map(fields)[1:] + b"\x65align"
     data_at = PREFIX + _START.size + len(body) + 1 + _WHEN.size + _SAMPLES.size
     zeros = -data_at % 8
@@ -173,8 +176,9 @@ def _head(batch: Batch) -> bytes:
     encoded = _FIXED + fixed.to_bytes(2, "big") + body
     if len(_encoded) >= _CACHED_HEADS:
         _encoded.clear()
-    _encoded[batch.stream] = (head, encoded)
-    return encoded
+    count = len(fields) + _MORE_KEYS
+    _encoded[batch.stream] = (head, encoded, count)
+    return encoded, count
 
 
 def decode(buffer: Buffer, offset: int = 0) -> tuple[Item, int]:

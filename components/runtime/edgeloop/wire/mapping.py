@@ -20,7 +20,8 @@ Fields = dict[str, Any]
 UINT64 = (1 << 64) - 1
 INT64 = 1 << 63
 _FAILURES = (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError, MemoryError, ArithmeticError)
-_HEAD = {"fixed", "type", "stream", "epoch", "channels", "clock", "calibration", "align"}
+_HEAD = {"fixed", "type", "stream", "epoch", "channels", "clock", "align"}
+_OPTIONAL = {"rate", "calibration"}
 _COLUMNS: dict[ColumnType, str] = {"bool": "u1", "enum": "<i4", "status": "<u4", "int": "<i8", "float": "<f8"}
 
 
@@ -65,7 +66,7 @@ def head_fields(head: bytes) -> Fields | None:
             fields[key] = decoder.decode()
     except _FAILURES:
         return None
-    if fields.keys() - {"rate"} != _HEAD or fields["type"] != "batch":
+    if fields.keys() - _OPTIONAL != _HEAD or fields["type"] != "batch":
         return None
     return fields
 
@@ -158,9 +159,17 @@ def records(batch: RecordBatch) -> Fields:
 
 
 def clock_map(clock: Clock) -> Fields:
-    return {
-        "source": clock.source, "offset": clock.offset, "uncertainty": clock.uncertainty, "synced_at": clock.synced_at
-    }  # fmt: skip
+    times = {"offset": clock.offset, "uncertainty": clock.uncertainty, "synced_at": clock.synced_at}
+    return {"source": clock.source, **{key: value for key, value in times.items() if value}}
+
+
+def channel_map(channel: Channel) -> Fields:
+    fields: Fields = {"name": channel.name, "unit": channel.unit}
+    if channel.scale != 1.0:
+        fields["scale"] = channel.scale
+    if channel.offset != 0.0:
+        fields["offset"] = channel.offset
+    return fields
 
 
 def text(fields: Mapping[str, Any], key: str, default: str | None = None) -> str:
