@@ -1,0 +1,94 @@
+"""Nothing that was announced is lost, whatever dies."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from edgeloop_tools.demo.plan import ANOMALY, INGEST, machines
+from edgeloop_tools.harness.ledger import audit
+from edgeloop_tools.harness.line import Line
+
+KILLS = 50
+SEED = 20
+
+
+@pytest.fixture
+def forgiving(request: pytest.FixtureRequest) -> Iterator[Callable[[Line], None]]:
+    """Clears the restart counters, which a nucleus keeps for an hour."""
+
+    def clear(line: Line) -> None:
+        line.core.clear_restart_counters()
+
+    yield clear
+
+
+@pytest.mark.timeout(300)
+def test_fifty_kills_of_the_ingest_lose_nothing(running: Any, until: Any, forgiving: Callable[[Line], None]) -> None:
+    plan = machines(["press1"], SEED)
+    dice = random.Random(SEED)
+    with running("classic", plan) as line:
+        for _ in range(KILLS):
+            segments = set(line.recording.announced_bytes)
+            assert line.kill(INGEST) is not None
+            forgiving(line)
+            until(lambda known=segments: set(line.recording.announced_bytes) - known, 30, "a sample after the kill")
+            time.sleep(dice.uniform(0, 0.3))
+        line.poll()
+        assert line.components[INGEST].restarts >= KILLS
+        assert line.components[ANOMALY].restarts == 0
+        line.close()
+        ledger = audit(line.journal)
+    assert ledger.lost(line.recording) == {}
+    assert ledger.short_bytes(line.recording) == 0
+    assert ledger.doubled == 0
+    assert len({epoch for _, epoch in ledger.lanes}) >= KILLS + 1
+    assert sum(line.recording.unreadable.values()) == 0
+
+
+@pytest.mark.parametrize("nucleus", ["classic", "lite"])
+@pytest.mark.timeout(240)
+def test_each_death_leaves_the_rest_running(
+    running: Any, until: Any, nucleus: str, forgiving: Callable[[Line], None]
+) -> None:
+    with running(nucleus, machines(["press1"], SEED)) as line:
+        for victim, witness in ((INGEST, ANOMALY), (ANOMALY, INGEST)):
+            before = line.poll()
+            pid = before[victim].pid
+            line.kill(victim)
+            until(lambda v=victim, p=pid: _alive_again(line, v, p), 30, f"{victim} after kill -9")
+            assert line.components[witness].pids == before[witness].pids
+            forgiving(line)
+        before = line.poll()
+        heard = sum(line.recording.messages.values())
+        line.core.fault("kill_bus")
+        until(lambda: sum(line.recording.messages.values()) > heard + 20, 60, "messages after the bus was killed")
+        until(lambda: _all_running(line), 60, "all components after the bus was killed")
+        if nucleus == "classic":
+            assert line.components[INGEST].pids == before[INGEST].pids
+            assert line.components[ANOMALY].pids == before[ANOMALY].pids
+        results = line.recording.messages["edgeloop/results/AnomalyInference"]
+        until(lambda: line.recording.messages["edgeloop/results/AnomalyInference"] > results + 5, 60, "results")
+        line.close()
+        ledger = audit(line.journal)
+    assert ledger.lost(line.recording) == {}
+    assert ledger.doubled == 0
+
+
+def _alive_again(line: Line, name: str, old: int | None) -> bool:
+    component = line.poll()[name]
+    return component.state == "RUNNING" and component.pid not in (None, old)
+
+
+def _all_running(line: Line) -> bool:
+    components = line.poll()
+    return all(components[name].state == "RUNNING" and _exists(components[name].pid) for name in (INGEST, ANOMALY))
+
+
+def _exists(pid: int | None) -> bool:
+    return pid is not None and os.path.exists(f"/proc/{pid}")
