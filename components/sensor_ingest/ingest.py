@@ -9,11 +9,12 @@ from typing import Self
 from edgeloop import topics
 from edgeloop.clock import NS
 from edgeloop.component import App
-from edgeloop.errors import EdgeloopError
+from edgeloop.errors import EdgeloopError, WireError
 from edgeloop.journal import JournalError, JournalFull, JournalWriter, directory
 from edgeloop.samples import SamplesPublisher
 from edgeloop.sequence import Chunk, Records, Sequencer
 from edgeloop.wire.batch import Item
+from edgeloop.wire.codec import encode
 from sensor_ingest.actions import Actions
 from sensor_ingest.configuration import Configuration
 from sensor_ingest.configuration import Journal as JournalConfiguration
@@ -43,6 +44,7 @@ class Ingest:
         self._sequencers: dict[str, Sequencer] = {}
         self._unwritten: list[Item] = []
         self._retry = 0.0
+        self._refusing = False
         self._seen: dict[str, float] = {}
         self._shown: dict[str, float] = {}
         self._next = time.monotonic()
@@ -106,6 +108,7 @@ class Ingest:
         except EdgeloopError as error:
             self._refused(error)
             return
+        self._refusing = False
         self._app.health.clear("journal")
         self._opened = wanted
         self._publisher = SamplesPublisher(self._app.bus.publish, self._journal)
@@ -154,16 +157,31 @@ class Ingest:
             return
         try:
             self._publisher.tick(items)
+        except WireError:
+            self._write([item for item in items if self._encodable(item)])
+            return
         except JournalError as error:
             self._unwritten = items[error.written if isinstance(error, JournalFull) else 0 :]
             self._refused(error)
             return
-        if self._unwritten:
+        if self._refusing:
+            self._refusing = False
             self._app.health.clear("journal")
         self._unwritten = []
 
+    def _encodable(self, item: Item) -> bool:
+        """Whether an item can be written; one that cannot is dropped, counted, and alone."""
+        try:
+            encode(item)
+        except WireError as error:
+            self._app.health.count(f"dropped.{item.stream}")
+            self._show(f"queue.{item.stream}", str(error))
+            return False
+        return True
+
     def _refused(self, error: EdgeloopError) -> None:
         self._app.health.problem("journal", str(error))
+        self._refusing = True
         self._retry = time.monotonic() + RETRY
 
     def _show(self, key: str, line: str) -> None:

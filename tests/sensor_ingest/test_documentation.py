@@ -65,7 +65,7 @@ def test_the_samples_run_together_from_the_archive(plant: Any, tmp_path: Path) -
     plant.configure(sources=sources)
     plant.start(archive)
     plant.wait(
-        lambda: {"press1_vib", "press1_slow", "press1_plc", "valve", "spindle"} <= set(map(_name, plant.journal()))
+        lambda: {"press1_vib", "press1_slow", "press1_plc", "valve", "spindle"} <= {i.stream for i in plant.journal()}
     )
     plant.wait(lambda: sum(len(i) for i in plant.journal() if i.stream == "spindle") == 24_000)
     played = np.concatenate([i.samples for i in plant.journal() if i.stream == "spindle"])
@@ -73,7 +73,3 @@ def test_the_samples_run_together_from_the_archive(plant: Any, tmp_path: Path) -
     valve = next(i for i in plant.journal() if i.stream == "valve")
     assert [(c.name, c.unit) for c in valve.channels] == [("Temperature", "Cel"), ("Pressure", "bar")]
     assert plant.problems() in ("[]", "")
-
-
-def _name(item: Any) -> str:
-    return str(item.stream)

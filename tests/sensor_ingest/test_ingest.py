@@ -117,11 +117,10 @@ def test_a_wrong_source_is_degraded_by_one_line_and_the_others_run(plant: Any, t
             "Wrong Id": {"type": "simulator"},
             "number": 5,
             "later": {"type": "replay", "path": str(missing), "speed": "max"},
-            "press1_vib": {"type": "replay", "path": str(missing)},
         }
     )
     plant.start()
-    plant.wait(lambda: plant.health().get("problem_count", 0) >= 6 and len(announced(plant)) > 5)
+    plant.wait(lambda: plant.health().get("problem_count", 0) >= 5 and len(announced(plant)) > 5)
     problems = plant.problems()
     for line in (
         "unknown key (sources.broken.sed); did you mean 'seed'?",
@@ -133,12 +132,12 @@ def test_a_wrong_source_is_degraded_by_one_line_and_the_others_run(plant: Any, t
         assert line in problems or json.dumps(line)[1:-1] in problems
     missing.write_text("t,a\n0,1\n1,2\n")
     plant.wait(lambda: any(i.stream == "later" for i in plant.journal()))
-    plant.wait(lambda: "cannot read" not in plant.problems() and "two sources" in plant.log())
+    plant.wait(lambda: "cannot read" not in plant.problems())
     assert plant.health()["state"] == "degraded"
     assert "Traceback" not in plant.log()
 
 
-def test_a_change_of_configuration_restarts_only_what_changed(plant: Any) -> None:
+def test_a_change_of_configuration_restarts_only_what_changed(plant: Any, tmp_path: Path) -> None:
     plant.configure(sources={"press1": SIMULATOR, "press2": {**SIMULATOR, "seed": "8"}})
     plant.start()
     plant.wait(lambda: {"press1_vib", "press2_vib"} <= {i.stream for i in plant.journal()})
@@ -146,12 +145,15 @@ def test_a_change_of_configuration_restarts_only_what_changed(plant: Any) -> Non
     plant.wait(lambda: "sources.press2.seed" in plant.problems())
     count = len(announced(plant))
     plant.wait(lambda: len(announced(plant)) > count + 5)
-    plant.configure(sources={"press2": {"seed": "9"}, "press3": SIMULATOR})
+    (tmp_path / "a.csv").write_text("t,a\n0,1\n1,2\n")
+    same_name = {"type": "replay", "path": str(tmp_path / "a.csv")}
+    plant.configure(sources={"press2": {"seed": "9"}, "press3": SIMULATOR, "press1_vib": same_name})
     plant.wait(lambda: any(i.stream == "press3_slow" for i in plant.journal()))
     plant.wait(lambda: "sources.press2.seed" not in plant.problems())
+    plant.wait(lambda: "two sources have a stream press1_vib" in plant.problems())
     log = [json.loads(line) for line in plant.log().splitlines()]
     started = [line["source"] for line in log if line["message"] == "source started"]
-    assert sorted(started) == ["press1", "press2", "press2", "press3"]
+    assert sorted(started) == ["press1", "press1_vib", "press2", "press2", "press3"]
     items = plant.journal()
     assert all(len(e) == 1 for e in contiguous(items).values())
     assert not any(isinstance(i, Batch) and i.discontinuity for i in items if i.stream == "press1_vib")
@@ -194,8 +196,8 @@ def test_a_full_disk_holds_the_samples_back_and_then_lets_them_through(plant: An
     plant.wait(lambda: "the journal has no room" in plant.problems())
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     plant.wait(lambda: "the journal has no room" not in plant.problems())
-    count = len(announced(plant))
-    plant.wait(lambda: len(announced(plant)) > count + 5)
+    before = len(announced(plant))
+    plant.wait(lambda: len(announced(plant)) > before + 5)
     process.kill()
     process.wait()
     items = plant.journal()
