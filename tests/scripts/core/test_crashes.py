@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import socket
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,6 @@ from edgeloop_tools.core.control import ControlError
 from edgeloop_tools.core.lifecycle import Groups
 
 
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def gone(*pids: int, timeout: float = 5) -> bool:
-    end = time.monotonic() + timeout
-    while any(map(alive, pids)) and time.monotonic() < end:
-        time.sleep(0.02)
-    return not any(map(alive, pids))
-
-
 def test_kill_9_of_the_core_takes_all_with_it_and_the_next_resumes(folder: Any, nucleus: str) -> None:
     folder.component("t.A", "sleep 1000 & echo begun; exec sleep 1000", install="echo installed")
     folder.component("t.B")
@@ -41,7 +26,7 @@ def test_kill_9_of_the_core_takes_all_with_it_and_the_next_resumes(folder: Any, 
     status = core.status()
     pids = [pid for entry in core.components() for pid in entry.pids]
     os.kill(status["pid"], signal.SIGKILL)
-    assert gone(status["pid"], status["bus_pid"], *pids)
+    assert folder.gone(status["pid"], status["bus_pid"], *pids)
     assert (folder.root / "control.sock").exists()
     core.close()
     core = folder.start(nucleus, bus=True)
@@ -58,7 +43,7 @@ def test_sigterm_stops_it_all(folder: Any) -> None:
     folder.deploy(core, "t.A")
     pid, own = core.component("t.A").pid, core.status()["pid"]
     os.kill(own, signal.SIGTERM)
-    assert gone(own, pid)
+    assert folder.gone(own, pid)
     assert not (folder.root / "control.sock").exists()
     with pytest.raises(ControlError) as closed:
         core.components()

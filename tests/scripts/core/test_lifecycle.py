@@ -5,26 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edgeloop_tools.core.control import ControlError
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def gone(*pids: int, timeout: float = 5) -> bool:
-    end = time.monotonic() + timeout
-    while any(map(alive, pids)) and time.monotonic() < end:
-        time.sleep(0.02)
-    return not any(map(alive, pids))
 
 
 def test_the_environment_is_a_nucleus_s(folder: Any, nucleus: str) -> None:
@@ -71,7 +56,7 @@ def test_cleared_counters_let_it_live_on(folder: Any) -> None:
     for _ in range(5):
         pid = core.component("t.A").pid
         core.fault("kill", component="t.A")
-        assert gone(pid)
+        assert folder.gone(pid)
         assert core.wait_state("t.A").pid != pid
         core.clear_restart_counters()
     for _ in range(3):
@@ -112,7 +97,7 @@ def test_hard_dependants_on_classic_wait_and_restart_with_it(folder: Any) -> Non
     core.wait(id_)
     base, top, loose = (core.component(name).pid for name in ("t.Base", "t.Top", "t.Loose"))
     core.fault("kill", component="t.Base")
-    assert gone(base, top)
+    assert folder.gone(base, top)
     core.wait_state("t.Top")
     folder.said("t.Top", "top", times=2)
     assert core.component("t.Loose").pid == loose
@@ -204,11 +189,11 @@ def test_nothing_of_a_group_outlives_its_leader(folder: Any, nucleus: str) -> No
     leader, *children = core.component("t.A").pids
     assert len(children) == 2
     core.fault("kill", component="t.A")
-    assert gone(leader, *children)
+    assert folder.gone(leader, *children)
     core.wait_state("t.A")
     pids = core.component("t.A").pids
     core.stop_component("t.A")
-    assert gone(*pids)
+    assert folder.gone(*pids)
     assert core.component("t.A").state == "FINISHED"
     core.restart("t.A")
     assert core.wait_state("t.A").pid

