@@ -1,0 +1,215 @@
+"""`manifest.json` of a model package."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from edgeloop.config.identifiers import Id
+from edgeloop.models.archive import is_name
+from edgeloop.models.errors import ModelRefused
+
+SCHEMA: Final = 1
+LARGEST: Final = 1 << 20
+"""Bytes of a manifest."""
+
+RuntimeName = Literal["onnxruntime", "dlr"]
+Architecture = Literal["any", "x86_64", "aarch64", "armv7l"]
+Task = Literal["anomaly", "classification", "detection", "segmentation", "one_class", "regression"]
+DType = Literal["float32", "float64", "float16", "int8", "uint8", "int16", "uint16", "int32", "int64", "bool"]
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Text = Annotated[str, Meta(max_length=10_000)]
+Version = Annotated[str, Meta(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.-]+)?$", max_length=64)]
+Extent = Annotated[int, Meta(ge=1, le=2**31)]
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    pass
+
+
+class File(_Part, frozen=True, kw_only=True):
+    """sha256: of its content, hexadecimal digits. size: bytes."""
+
+    sha256: Digest
+    size: Annotated[int, Meta(ge=0)]
+
+
+class Tensor(_Part, frozen=True, kw_only=True):
+    """shape: extents; a text is an extent that each run chooses (onnxruntime only)."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=256)]
+    dtype: DType
+    shape: tuple[Extent | Annotated[str, Meta(min_length=1, max_length=64)], ...]
+
+    def fits(self, array: np.ndarray[Any, Any]) -> str | None:
+        """Why an array is not this tensor, or None.
+
+        >>> Tensor(name="x", dtype="float32", shape=("n", 3)).fits(np.zeros((5, 4), np.float32))
+        'x has shape (5, 4), (n, 3) is expected'
+        """
+        if array.dtype != np.dtype(self.dtype):
+            return f"{self.name} has type {array.dtype}, {self.dtype} is expected"
+        pairs = zip(array.shape, self.shape, strict=False)
+        if len(array.shape) != len(self.shape) or any(isinstance(want, int) and have != want for have, want in pairs):
+            wanted = ", ".join(map(str, self.shape))
+            return f"{self.name} has shape {array.shape}, ({wanted}) is expected"
+        return None
+
+
+class Variant(_Part, frozen=True, kw_only=True):
+    """One form of the model. path: the file (onnxruntime) or the folder (dlr) in the package. metrics: where they
+    differ from the model's own, as for a quantized form."""
+
+    runtime: RuntimeName
+    path: Annotated[str, Meta(min_length=1, max_length=100)]
+    architecture: Architecture = "any"
+    precision: Literal["float32", "float16", "int8", "mixed"] = "float32"
+    metrics: dict[str, float] = {}
+
+    def holds(self, name: str) -> bool:
+        """Whether a file of the package belongs to it."""
+        return name == self.path or name.startswith(self.path + "/")
+
+
+class Window(_Part, frozen=True, kw_only=True, tag_field="kind", tag="window"):
+    """A window of samples (samples × channels), physical units; mean and scale are subtracted and divided by channel
+    before the model sees it (empty: the graph does that). rate: Hz. hop: samples between two windows."""
+
+    input: str
+    samples: Extent
+    channels: tuple[str, ...]
+    rate: Annotated[float, Meta(gt=0)]
+    hop: Extent = 1
+    units: tuple[str, ...] = ()
+    mean: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+
+
+class Image(_Part, frozen=True, kw_only=True, tag_field="kind", tag="image"):
+    """An image; values are 0..255 divided by `scale` and then, by channel, (value - mean) / deviation (empty: the graph
+    does that)."""
+
+    input: str
+    width: Extent
+    height: Extent
+    colour: Literal["rgb", "bgr", "grey"] = "rgb"
+    layout: Literal["nchw", "nhwc"] = "nchw"
+    fit: Literal["stretch", "letterbox", "crop"] = "stretch"
+    scale: Annotated[float, Meta(gt=0)] = 255.0
+    mean: tuple[float, ...] = ()
+    deviation: tuple[float, ...] = ()
+
+
+class Golden(_Part, frozen=True, kw_only=True):
+    """Inputs and the outputs that every variant must give for them, in `golden.npz`; absolute + relative × |expected|
+    is the largest difference allowed. agreement: the part of cases in which this must hold."""
+
+    absolute: Annotated[float, Meta(ge=0)] = 1e-4
+    relative: Annotated[float, Meta(ge=0)] = 1e-4
+    agreement: Annotated[float, Meta(gt=0, le=1)] = 1.0
+
+
+class Calibration(_Part, frozen=True, kw_only=True):
+    """scores, ascending, and the return time (log10 s between false alarms at this score) of each."""
+
+    scores: tuple[float, ...] = ()
+    return_times: tuple[float, ...] = ()
+    temperature: Annotated[float, Meta(gt=0)] = 1.0
+
+
+class Provenance(_Part, frozen=True, kw_only=True):
+    """trained_at: RFC 3339. code, data: a revision or digest and what it is of. parent: digest of the package it was
+    trained from."""
+
+    trained_at: str = ""
+    code: Text = ""
+    data: Text = ""
+    seed: int | None = None
+    tools: dict[str, str] = {}
+    parent: Digest | None = None
+
+
+class Card(_Part, frozen=True, kw_only=True):
+    """For people: what it is for, what not, under which licence."""
+
+    description: Text = ""
+    use: Text = ""
+    limits: Text = ""
+    licence: Text = ""
+
+
+class Manifest(_Part, frozen=True, kw_only=True):
+    """A model package. files: all files but the manifest and its signature, by name. variants: best first."""
+
+    schema: Literal[1]
+    name: Id
+    version: Version
+    task: Task
+    files: Annotated[dict[str, File], Meta(min_length=1, max_length=250)]
+    variants: Annotated[tuple[Variant, ...], Meta(min_length=1, max_length=16)]
+    inputs: Annotated[tuple[Tensor, ...], Meta(min_length=1, max_length=16)]
+    outputs: Annotated[tuple[Tensor, ...], Meta(min_length=1, max_length=16)]
+    golden: Golden
+    preprocessing: tuple[Window | Image, ...] = ()
+    labels: tuple[str, ...] = ()
+    thresholds: dict[str, float] = {}
+    calibration: Calibration = Calibration()
+    metrics: dict[str, float] = {}
+    provenance: Provenance = Provenance()
+    card: Card = Card()
+
+    def __post_init__(self) -> None:
+        if GOLDEN not in self.files:
+            raise ValueError(f"files has no {GOLDEN}")
+        for name in self.files:
+            if not is_name(name) or name in (MANIFEST, SIGNATURE):
+                raise ValueError(f"files: {name!r} is no name for a file of a package")
+        for variant in self.variants:
+            if not any(variant.holds(name) for name in self.files):
+                raise ValueError(f"variants: {variant.path!r} is not among files")
+            if (variant.runtime == "onnxruntime") != (variant.path in self.files):
+                raise ValueError(f"variants: {variant.path!r} is a file for onnxruntime, a folder for dlr")
+        inputs = {tensor.name for tensor in self.inputs}
+        if len(inputs) < len(self.inputs):
+            raise ValueError("inputs: a name is there twice")
+        if unknown := [p.input for p in self.preprocessing if p.input not in inputs]:
+            raise ValueError(f"preprocessing: {unknown[0]!r} is no input")
+        if len(self.calibration.scores) != len(self.calibration.return_times):
+            raise ValueError("calibration: as many scores as return times")
+
+    def candidates(self, runtimes: tuple[str, ...], machine: str | None = None) -> tuple[Variant, ...]:
+        """The variants for this machine and these runtimes, best first."""
+        machine = machine or platform.machine()
+        return tuple(v for v in self.variants if v.runtime in runtimes and v.architecture in ("any", machine))
+
+    def encode(self) -> bytes:
+        """The canonical bytes: sorted keys, no defaults, indented."""
+        return msgspec.json.format(msgspec.json.encode(self, order="sorted"), indent=1) + b"\n"
+
+
+MANIFEST: Final = "manifest.json"
+SIGNATURE: Final = "manifest.sig"
+GOLDEN: Final = "golden.npz"
+
+_decoder = msgspec.json.Decoder(Manifest)
+
+
+def decode(data: bytes, where: str = MANIFEST) -> Manifest:
+    """Raises ModelRefused naming the field that does not fit, and where the bytes are not the canonical ones."""
+    try:
+        manifest = _decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ModelRefused("the manifest is not valid", where=where, why=str(error)) from None
+    if manifest.encode() != data:
+        raise ModelRefused("the manifest is not in its canonical form", where=where, mend="use Manifest.encode")
+    return manifest
+
+
+def describe(content: bytes) -> File:
+    """A file's line of a manifest."""
+    return File(sha256=hashlib.sha256(content).hexdigest(), size=len(content))

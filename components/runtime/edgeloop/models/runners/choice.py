@@ -1,0 +1,16 @@
+"""The runner for a variant."""
+
+from __future__ import annotations
+
+from edgeloop.models.manifest import Variant
+from edgeloop.models.package import Package
+from edgeloop.models.runners.base import DEFAULT, Options, Runner
+from edgeloop.models.runners.neo import NeoRunner
+from edgeloop.models.runners.onnx import OnnxRunner
+
+
+def open_runner(package: Package, variant: Variant, options: Options = DEFAULT) -> Runner:
+    """Loads a variant. Raises ModelRefused where it cannot be loaded, ModelError where its runtime is not there."""
+    if variant.runtime == "dlr":
+        return NeoRunner(package.path(variant), package.manifest, options)
+    return OnnxRunner(package.path(variant), package.manifest, options)

@@ -1,0 +1,103 @@
+"""The process that loads a model for the first time: `main([folder, variant, options])`. Prints one Outcome."""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from edgeloop.errors import EdgeloopError
+from edgeloop.models.errors import ModelRefused
+from edgeloop.models.golden import Case, worst
+from edgeloop.models.package import open_package
+from edgeloop.models.runners import Options, Runner, open_runner
+
+_TIMED: Final = 0.4
+"""Seconds spent on timing, at most."""
+_RUNS: Final = 50
+_EXPENDABLE: Final = b"1000"
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """error: "" where the model gave what the golden set says. final: whether another try gives the same. load, latency
+    (median of a run): seconds. memory: bytes at most. worst: the largest difference as a multiple of what is allowed.
+    agreement: the part of cases within it."""
+
+    error: str = ""
+    final: bool = False
+    load: float = 0.0
+    latency: float = 0.0
+    memory: int = 0
+    worst: float = 0.0
+    agreement: float = 0.0
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """memory: bytes of data that the process may have."""
+
+    options: Options = Options()
+    memory: int = 2 << 30
+
+
+DEFAULT: Final = Task()
+
+
+def attempt(folder: Path, index: int, task: Task) -> Outcome:
+    package = open_package(folder)
+    cases = package.cases()
+    began = time.perf_counter()
+    runner = open_runner(package, package.manifest.variants[index], task.options)
+    load = time.perf_counter() - began
+    try:
+        ratios = [worst(case, runner.run(case.inputs), package.manifest.golden) for case in cases]
+        latency = _latency(runner, cases)
+    finally:
+        runner.close()
+    agreement = sum(ratio <= 1 for ratio in ratios) / len(ratios)
+    memory = 1024 * sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    largest = min(max(ratios), 1e300)
+    outcome = Outcome(load=load, latency=latency, memory=memory, worst=largest, agreement=agreement)
+    needed = package.manifest.golden.agreement
+    if agreement < needed:
+        error = (
+            f"{sum(ratio > 1 for ratio in ratios)} of {len(ratios)} golden cases come out wrong, "
+            f"by up to {largest:.3g} times what is allowed"
+        )
+        return msgspec.structs.replace(outcome, error=error, final=True)
+    return outcome
+
+
+def _latency(runner: Runner, cases: Sequence[Case]) -> float:
+    times: list[float] = []
+    deadline = time.perf_counter() + _TIMED
+    while len(times) < _RUNS and (not times or time.perf_counter() < deadline):
+        began = time.perf_counter()
+        runner.run(cases[len(times) % len(cases)].inputs)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+def main(argv: Sequence[str]) -> int:
+    report = os.dup(1)
+    os.dup2(2, 1)
+    folder, index, text = argv
+    task = msgspec.json.decode(text, type=Task)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_DATA, (task.memory, task.memory))
+    Path("/proc/self/oom_score_adj").write_bytes(_EXPENDABLE)
+    try:
+        outcome = attempt(Path(folder), int(index), task)
+    except EdgeloopError as error:
+        outcome = Outcome(error=str(error), final=isinstance(error, ModelRefused))
+    except MemoryError:
+        outcome = Outcome(error=f"it takes more than {task.memory >> 20} MiB of memory", final=True)
+    os.write(report, msgspec.json.encode(outcome))
+    sys.stdout.flush()
+    return 0
