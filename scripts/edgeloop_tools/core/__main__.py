@@ -46,6 +46,7 @@ def settings_of(argv: list[str] | None = None) -> tuple[Settings, int | None]:
     parser.add_argument("--thing-name", default="edgeloop-core")
     parser.add_argument("--region", default="us-east-1")
     parser.add_argument("--token-exchange-port", type=int, default=0)
+    parser.add_argument("--stream-manager-port", type=int, default=0)
     parser.add_argument("--fresh", action="store_true", help="forget what was deployed; work folders stay")
     parser.add_argument("--no-bus", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--debug", action="store_true")
@@ -58,6 +59,7 @@ def settings_of(argv: list[str] | None = None) -> tuple[Settings, int | None]:
         thing_name=given.thing_name,
         region=given.region,
         token_exchange_port=given.token_exchange_port,
+        stream_manager_port=given.stream_manager_port,
         resume=not given.fresh,
         bus=not given.no_bus,
         debug=given.debug,

@@ -27,6 +27,7 @@ def core_start(arguments: argparse.Namespace) -> int | None:
         thing_name=arguments.thing_name,
         region=arguments.region,
         token_exchange_port=arguments.token_exchange_port,
+        stream_manager_port=arguments.stream_manager_port,
         resume=not arguments.fresh,
     )
     status = core.status()

@@ -65,8 +65,8 @@ class CoreClient:
         """Queue a local deployment; returns its id at once.
 
         components: root component → version or requirement. merge: component → configuration. reset: component →
-        JSON pointers ("/sources/press1", "" for all). failure: what a classic nucleus does when a component breaks; lite
-        never rolls back. What is wrong with recipes, dependencies or artifacts raises here, and nothing has changed.
+        JSON pointers ("/sources/press1", "" for all). failure: what a classic nucleus does when a component breaks;
+        lite never rolls back. What is wrong with recipes, dependencies or artifacts raises here, and nothing has changed.
         """
         request = {
             "components": dict(components or {}),
@@ -136,7 +136,8 @@ class CoreClient:
 
     def fault(self, kind: str, **arguments: Any) -> Any:
         """Inject a fault: `kill` (component, signal=9), `kill_bus`, `full_disk` (component, bytes), `disk_room`
-        (component), `network` (offline: bool); any other kind goes to the bus."""
+        (component), `network` (offline: bool), `s3_refuse`, `kinesis_throttle` and `kill_stream_manager` (see
+        faults.Faults); any other kind goes to the bus."""
         return self._control.call("fault", {"kind": kind, "arguments": arguments}, timeout=30)
 
     def clear_restart_counters(self) -> None:

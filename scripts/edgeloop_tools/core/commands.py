@@ -31,6 +31,9 @@ def _register_core(verbs: Subparsers) -> None:
     start.add_argument("--thing-name", default="edgeloop-core")
     start.add_argument("--region", default="us-east-1")
     start.add_argument("--token-exchange-port", type=int, default=0, metavar="PORT", help="0: any (default)")
+    start.add_argument(
+        "--stream-manager-port", type=int, default=0, metavar="PORT", help="0: any (default); a device has 8088"
+    )
     start.add_argument("--fresh", action="store_true", help="forget what was deployed; work folders stay")
     _common(start, "core_start")
     _common(actions.add_parser("stop", help="stop its components and itself"), "core_stop")

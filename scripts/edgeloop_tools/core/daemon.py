@@ -34,6 +34,7 @@ def start(
     thing_name: str = "edgeloop-core",
     region: str = "us-east-1",
     token_exchange_port: int = 0,
+    stream_manager_port: int = 0,
     resume: bool = True,
     bus: bool = True,
     debug: bool = False,
@@ -42,6 +43,7 @@ def start(
     """Start a core in the background and return once it answers and components can reach the bus.
 
     resume: run what was deployed last; False forgets it, while work folders stay. bus: False starts no IPC server.
+    stream_manager_port: 0 is any that is free, told to components in STREAM_MANAGER_SERVER_PORT (a device has 8088).
     Raises EdgeloopError with the core's own line.
     """
     command = [
@@ -60,6 +62,7 @@ def start(
     if component_user:
         command += ["--component-user", component_user]
     command += ["--token-exchange-port", str(token_exchange_port)]
+    command += ["--stream-manager-port", str(stream_manager_port)]
     command += [word for word, wanted in (("--fresh", not resume), ("--no-bus", not bus), ("--debug", debug)) if wanted]
     ready_read, ready_write = os.pipe()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(filter(None, sys.path)))}

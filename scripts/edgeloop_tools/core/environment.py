@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgeloop_tools.core import builtin
@@ -20,8 +22,8 @@ _ROOT_CA = "/etc/ssl/certs/ca-certificates.crt"
 
 @dataclass(slots=True)
 class Environment:
-    """python: what `python3` is for components. Nothing of the caller's environment is passed on but locale, proxies,
-    certificates and pip's settings."""
+    """python: what `python3` is for components. endpoint: variables for Stream Manager. Nothing of the caller's
+    environment is passed on but locale, proxies, certificates and pip's settings."""
 
     root: Path
     nucleus: str
@@ -32,6 +34,8 @@ class Environment:
     thing_name: str
     region: str
     credentials_uri: str = ""
+    stream_manager_port: Callable[[], int] = lambda: 0
+    endpoint: Mapping[str, str] = field(default_factory=dict)
 
     def prepare(self) -> None:
         """Make the folder that shows the chosen Python as `python3`."""
@@ -64,4 +68,10 @@ class Environment:
         if self.credentials_uri and (self.nucleus == "classic" or builtin.TOKEN_EXCHANGE in plan.hard):
             found["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = self.credentials_uri
             found["AWS_CONTAINER_AUTHORIZATION_TOKEN"] = token
+        found[builtin.PORT_KEY] = str(self.stream_manager_port())
+        if plan.core:
+            found["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, sys.path)))
+            found |= self.endpoint
+            if self.user.owner:
+                found["EDGELOOP_COMPONENT_OWNER"] = "{}:{}".format(*self.user.owner)
         return found

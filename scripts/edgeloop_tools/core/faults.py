@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgeloop_tools.core import builtin
 from edgeloop_tools.core.bus_process import BusProcess
-from edgeloop_tools.core.control import ControlError
+from edgeloop_tools.core.control import ControlError, Peer, methods
 from edgeloop_tools.core.supervisor import Supervisor
 from edgeloop_tools.core.token_exchange import TokenExchange
 
@@ -35,12 +36,17 @@ class Faults:
                                            `bytes`
     disk_room  component                   room again in that file system
     disk_back  component                   the work folder as it was, with what was written since
-    network    offline                     no IoT Core, no credentials
+    network    offline                     no IoT Core, no credentials, no S3 and Kinesis
+    s3_refuse         on=True, code=AccessDenied, times    S3 answers an export with an error, `times` or always
+    kinesis_throttle  on=True, share=1, times              Kinesis refuses this share of the records
+    kill_stream_manager
     """
 
     def __init__(self, supervisor: Supervisor, bus: BusProcess, token_exchange: TokenExchange) -> None:
         self._supervisor, self._bus, self._token_exchange = supervisor, bus, token_exchange
         self._mounted: set[Path] = set()
+        self._stream_manager: Peer | None = None
+        self._stream_manager_faults: dict[str, dict[str, Any]] = {}
 
     async def inject(self, kind: str, arguments: Mapping[str, Any]) -> Any:
         match kind:
@@ -57,13 +63,34 @@ class Faults:
                 return await self._disk_back(str(arguments.get("component")))
             case "network":
                 self._token_exchange.offline = bool(arguments.get("offline", True))
+                await self._tell_stream_manager("offline", {"on": self._token_exchange.offline})
                 return await self._bus.fault("iot_offline", {"offline": self._token_exchange.offline})
+            case "kill_stream_manager":
+                return self._kill(builtin.STREAM_MANAGER, signal.SIGKILL)
+            case "s3_refuse" | "kinesis_throttle":
+                return await self._tell_stream_manager(kind, dict(arguments))
         return await self._bus.fault(kind, dict(arguments))
 
     async def close(self) -> None:
         for work in list(self._mounted):
             await asyncio.to_thread(_unmount, work)
         self._mounted.clear()
+
+    def attach_stream_manager(self, peer: Peer) -> list[dict[str, Any]]:
+        """Stream Manager's process says hello: the faults that are in force."""
+        self._stream_manager, peer.name = peer, "Stream Manager"
+        return list(self._stream_manager_faults.values())
+
+    async def _tell_stream_manager(self, kind: str, arguments: dict[str, Any]) -> Any:
+        fault = {"kind": kind, "arguments": arguments}
+        peer, answer = self._stream_manager, None
+        if peer and not peer.closed.is_set():
+            answer = await peer.call(methods.FAULT, fault)
+        if arguments.get("on", True) and "times" not in arguments:
+            self._stream_manager_faults[kind] = fault
+        else:
+            self._stream_manager_faults.pop(kind, None)
+        return answer
 
     def _kill(self, name: str, number: int) -> dict[str, int]:
         pids = self._supervisor.service(name).pids

@@ -19,9 +19,11 @@ from edgeloop_tools.core.configuration import ConfigurationStore, Path_
 from edgeloop_tools.core.control import ControlServer, Handler, Peer, methods
 from edgeloop_tools.core.control.server import check_length
 from edgeloop_tools.core.deployments import Deployments, Request
+from edgeloop_tools.core.endpoint import LocalEndpoint
 from edgeloop_tools.core.environment import Environment
 from edgeloop_tools.core.interpolate import Names
-from edgeloop_tools.core.lifecycle import Groups, Service
+from edgeloop_tools.core.lifecycle import Groups, Service, State
+from edgeloop_tools.core.ports import free_port
 from edgeloop_tools.core.store import ComponentStore
 from edgeloop_tools.core.supervisor import Supervisor
 from edgeloop_tools.core.token_exchange import TokenExchange
@@ -41,6 +43,7 @@ class Settings:
     thing_name: str = "edgeloop-core"
     region: str = "us-east-1"
     token_exchange_port: int = 0
+    stream_manager_port: int = 0
     resume: bool = True
     bus: bool = True
     debug: bool = False
@@ -63,6 +66,10 @@ class Nucleus:
         self._tokens = Tokens()
         self._groups = Groups(root / "config" / "groups.json")
         self._token_exchange = TokenExchange(self._tokens)
+        self._own_port = settings.stream_manager_port or free_port()
+        given = os.environ.get("EDGELOOP_ENDPOINT_URL", "")
+        self._endpoint = None if given else LocalEndpoint(root, self._groups)
+        self._endpoint_url = self._endpoint.url if self._endpoint else given
 
     async def run(self, ready: asyncio.Event) -> None:
         """Raises EdgeloopError where the core cannot start. `ready` is set once it takes requests."""
@@ -109,7 +116,11 @@ class Nucleus:
             settings.region,
         )
         self._environment.prepare()
+        self._environment.stream_manager_port = self._stream_manager_port
+        create = {"EDGELOOP_ENDPOINT_CREATE": "1"} if self._endpoint else {}
+        self._environment.endpoint = {"EDGELOOP_ENDPOINT_URL": self._endpoint_url, **create}
         self._supervisor = Supervisor(root, nucleus, self._user, self._groups, self._environment)
+        self._supervisor.on_state.append(self._on_state)
         self._configuration = ConfigurationStore(root / "config" / "configuration.json")
         names = Names(root, settings.thing_name, nucleus)
         store = ComponentStore(root, nucleus, self._user)
@@ -125,6 +136,8 @@ class Nucleus:
             await self._supervisor.stop_all()
             await self._faults.close()
             await self._bus.close()
+        if self._endpoint:
+            await self._endpoint.close()
         await self._token_exchange.close()
         self._groups.close()
         await self._control.close()
@@ -144,6 +157,17 @@ class Nucleus:
     def _on_close(self, peer: Peer) -> None:
         if hasattr(self, "_bus") and self._bus.peer is peer:
             self._bus.peer = None
+
+    def _on_state(self, service: Service, before: State) -> None:
+        if self._endpoint and service.name == builtin.STREAM_MANAGER and service.state is State.STARTING:
+            self._endpoint.start()
+
+    def _stream_manager_port(self) -> int:
+        """As the component is configured, else the core's own choice."""
+        configured = ""
+        if builtin.STREAM_MANAGER in self._configuration.components():
+            configured = str(self._configuration.get(builtin.STREAM_MANAGER, ()).get(builtin.PORT_KEY) or "")
+        return int(configured) if configured.isdecimal() else self._own_port
 
     # control
 
@@ -173,6 +197,7 @@ class Nucleus:
             methods.VALIDATE_TOKEN,
         ):
             own[method] = self._for_bus(method)
+        own[methods.STREAM_MANAGER_ATTACH] = self._stream_manager_attach
         return own
 
     def _for_bus(self, method: str) -> Handler:
@@ -194,7 +219,12 @@ class Nucleus:
             "thing_name": self.settings.thing_name,
             "region": self.settings.region,
             "credentials": self._token_exchange.uri,
+            "stream_manager_port": self._stream_manager_port(),
+            "endpoint": self._endpoint_url,
         }
+
+    async def _stream_manager_attach(self, peer: Peer, params: dict[str, Any]) -> Any:
+        return {"faults": self._faults.attach_stream_manager(peer)}
 
     async def _stop(self, peer: Peer, params: dict[str, Any]) -> Any:
         self.stop_requested.set()

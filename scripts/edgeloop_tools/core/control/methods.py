@@ -12,13 +12,17 @@ modelled error of the Greengrass IPC (`ResourceNotFoundError`, …):
     ipc.restart_component     {component, target}                 {outcome: SUCCEEDED|FAILED, message}
     ipc.validate_token        {component, token}                  true or false
 
+Requests of Stream Manager to the supervisor (and `ipc.authenticate`):
+
+    stream_manager.attach     {}                                  {faults: [{kind, arguments}]}
+
 Events that the supervisor pushes to an attached IPC server:
 
     configuration_changed     {component, paths: [[..], ..]}
     access_control_changed    {component, access_control}
     token_revoked             {token}
 
-Requests of the supervisor to the IPC server:
+Requests of the supervisor to the IPC server and to Stream Manager:
 
     fault                     {kind, arguments}                   anything; an unknown kind is an error
 """
@@ -35,6 +39,7 @@ UPDATE_STATE: Final = "ipc.update_state"
 CREATE_LOCAL_DEPLOYMENT: Final = "ipc.create_local_deployment"
 RESTART_COMPONENT: Final = "ipc.restart_component"
 VALIDATE_TOKEN: Final = "ipc.validate_token"
+STREAM_MANAGER_ATTACH: Final = "stream_manager.attach"
 
 CONFIGURATION_CHANGED: Final = "configuration_changed"
 ACCESS_CONTROL_CHANGED: Final = "access_control_changed"

@@ -152,5 +152,6 @@ def _plan(
         of["HARD"],
         of["SOFT"],
         work / recipe.name,
-        recipe.name in builtin.RECIPES,
+        builtin=recipe.name in builtin.RECIPES and not steps,
+        core=recipe.name in builtin.RECIPES,
     )

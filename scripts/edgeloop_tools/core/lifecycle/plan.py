@@ -12,7 +12,8 @@ from edgeloop_tools.core.recipes.model import StepName
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Scripts with their variables replaced. `setenv` holds for every step."""
+    """Scripts with their variables replaced. `setenv` holds for every step. builtin: no process. core: its process is
+    one of the core's own, with the core's user and Python."""
 
     name: str
     version: Version
@@ -22,6 +23,7 @@ class Plan:
     soft: frozenset[str] = frozenset()
     work: Path = Path()
     builtin: bool = False
+    core: bool = False
 
     def same_process(self, other: Plan) -> bool:
         """Whether a running process of `other` can go on under this plan."""

@@ -262,8 +262,9 @@ class Service:
 
     async def _spawn(self, step: Step) -> asyncio.subprocess.Process:
         environment = {**self._host.environment(self.plan), **self.plan.setenv, **step.setenv}
+        switch: Switch = {} if self.plan.core else self._host.switch
         process = await self._host.groups.start(
-            ["/bin/sh", "-c", step.script], self.plan.work, environment, self._host.log_of(self.name), self._host.switch
+            ["/bin/sh", "-c", step.script], self.plan.work, environment, self._host.log_of(self.name), switch
         )
         self._host.limits(self.name, process.pid)
         self._process = process
