@@ -23,6 +23,7 @@ from edgeloop.models.runners.base import Array
 LARGEST: Final = 1 << 20
 RUN: Final = b"run"
 _ALIGNMENT: Final = 64
+_NO_LIBRARY: Final = "DLRLibraryNotFound"
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -74,7 +75,8 @@ def silence() -> None:
 
 
 def load(job: Job) -> Any:
-    """Raises ImportError without dlr, else anything for a model that is no good."""
+    """Loads it and runs it once on zeros, which shows its outputs. Raises ImportError without dlr, else anything for a
+    model that is no good."""
     silence()
     dlr = __import__("dlr")
     model = dlr.DLRModel(job.path, "cpu", 0)
@@ -85,6 +87,8 @@ def load(job: Job) -> Any:
     for name, dtype in zip(names, model.get_input_dtypes(), strict=True):
         if dtype != declared[name]:
             raise ValueError(f"its input {name} is {dtype}, the manifest says {declared[name]}")
+    zeros = {tensor.name: np.zeros(extents(tensor), tensor.dtype) for tensor in job.inputs}
+    run(model, zeros, job.outputs, [np.empty(extents(tensor), tensor.dtype) for tensor in job.outputs])
     return model
 
 
@@ -109,11 +113,8 @@ def main(argv: Sequence[str]) -> int:
 
     try:
         model = load(job)
-    except ImportError as error:
-        answer(Answer(f"{error}", missing=True))
-        return 1
     except Exception as error:
-        answer(Answer(_line(error)))
+        answer(Answer(_line(error), isinstance(error, ImportError) or type(error).__name__ == _NO_LIBRARY))
         return 1
     tensors = (*job.inputs, *job.outputs)
     arrays = views(mmap.mmap(memory, layout(tensors)[1]), tensors)
