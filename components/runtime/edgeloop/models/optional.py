@@ -1,29 +1,17 @@
-"""Packages that not every profile of the Runtime installs."""
+"""Packages that run models and not every profile of the Runtime installs."""
 
 from __future__ import annotations
 
-import importlib
-from typing import Any, Final
+from typing import Any
 
+from edgeloop import optional
+from edgeloop.errors import EdgeloopError
 from edgeloop.models.errors import ModelError
-
-PROFILES: Final = {"onnxruntime": "vision", "dlr": "neo", "boto3": "upload"}
-"""Profile of io.edgeloop.Runtime by package; a package without one is installed by hand."""
 
 
 def load(module: str, purpose: str) -> Any:
-    """The module. Raises ModelError naming what lacks and where it comes from.
-
-    >>> try: load("no_such_package", "reading tea leaves")
-    ... except ModelError as error: print(error)
-    reading tea leaves needs a package that is not installed: no_such_package; add it to the environment
-    """
+    """As `edgeloop.optional.load`. Raises ModelError."""
     try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        top = module.partition(".")[0]
-        mend = f"add {PROFILES[top]!r} to profiles of io.edgeloop.Runtime" if top in PROFILES else ""
-        why = top if isinstance(error, ModuleNotFoundError) and error.name == top else f"{top}: {error}"
-        raise ModelError(
-            f"{purpose} needs a package that is not installed", why=why, mend=mend or "add it to the environment"
-        ) from error
+        return optional.load(module, purpose)
+    except EdgeloopError as error:
+        raise ModelError(error.what, why=error.why, mend=error.mend) from error

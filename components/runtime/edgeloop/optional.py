@@ -1,0 +1,32 @@
+"""Packages that not every profile of the Runtime installs."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Final
+
+from edgeloop.errors import EdgeloopError
+
+PROFILES: Final = {
+    "onnxruntime": "vision", "cv2": "vision", "dlr": "neo",
+    "boto3": "upload", "pyarrow": "upload", "stream_manager": "upload",
+}  # fmt: skip
+"""Profile of io.edgeloop.Runtime by package; a package without one is installed by hand."""
+
+
+def load(module: str, purpose: str) -> Any:
+    """The module. Raises EdgeloopError naming what lacks and where it comes from.
+
+    >>> try: load("no_such_package", "reading tea leaves")
+    ... except EdgeloopError as error: print(error)
+    reading tea leaves needs a package that is not installed: no_such_package; add it to the environment
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        top = module.partition(".")[0]
+        mend = f"add {PROFILES[top]!r} to profiles of io.edgeloop.Runtime" if top in PROFILES else ""
+        why = top if isinstance(error, ModuleNotFoundError) and error.name == top else f"{top}: {error}"
+        raise EdgeloopError(
+            f"{purpose} needs a package that is not installed", why=why, mend=mend or "add it to the environment"
+        ) from error

@@ -1,0 +1,1 @@
+"""io.edgeloop.StreamUpload: what is on the disk → Stream Manager → S3 and Kinesis."""

@@ -1,0 +1,113 @@
+"""The configuration of StreamUpload."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from edgeloop.config.identifiers import Id
+from edgeloop.config.quantities import Duration, Rate, Size, bounded
+
+POLICIES: Final = ("all", "none", "windows", "alarms")
+
+Rank = Annotated[int, Meta(ge=1, le=10)]
+Name = Annotated[str, Meta(max_length=255)]
+
+
+class Capture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which samples of a stream go up."""
+
+    policy: Annotated[
+        str,
+        Meta(
+            title="Policy",
+            description="all, none, or one or both of: windows (routine), alarms (windows around alarms)",
+        ),
+    ] = "all"
+    length: Annotated[Duration, bounded("Length", "length of a routine window", ge="10 ms")] = Duration("10 s")
+    every: Annotated[Duration, bounded("Every", "from one routine window to the next", ge="1 s")] = Duration("1 h")
+    before: Annotated[Duration, bounded("Before", "captured before an alarm", le="1 min")] = Duration("10 s")
+    after: Annotated[Duration, bounded("After", "captured after an alarm", le="1 h")] = Duration("10 s")
+    monitors: Annotated[
+        str,
+        Meta(title="Monitors", description="monitors whose alarms count, separated by blanks; empty: the stream's own"),
+    ] = ""
+
+    def __post_init__(self) -> None:
+        words = self.words
+        if not words or not words <= set(POLICIES):
+            raise ValueError(f"policy {self.policy!r} is none of {', '.join(POLICIES)}")
+        if len(words) > 1 and words & {"all", "none"}:
+            raise ValueError(f"policy {self.policy!r}: {min(words & {'all', 'none'})} stands alone")
+
+    @property
+    def words(self) -> set[str]:
+        return set(self.policy.replace(",", " ").split())
+
+
+class Priorities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    records: Annotated[Rank, Meta(title="Records", description="results and alarms")] = 1
+    files: Annotated[Rank, Meta(title="Files", description="hard examples and other files of components")] = 3
+    samples: Annotated[Rank, Meta(title="Samples", description="samples and what is declared about them")] = 7
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    site: Annotated[str, Meta(title="Site", description="name of the site in keys and files", max_length=64)] = "plant"
+    bucket: Annotated[
+        str, Meta(title="Bucket", description="S3 bucket; empty: nothing is read or uploaded yet", max_length=63)
+    ] = ""
+    prefix: Annotated[str, Meta(title="Prefix", description="begin of every key in the bucket", max_length=256)] = ""
+    kinesis: Annotated[
+        str,
+        Meta(
+            title="Kinesis",
+            description="Kinesis stream for results and alarms; empty: they go to the bucket as JSON lines",
+            max_length=128,
+        ),
+    ] = ""
+    capture: Annotated[
+        dict[Id, Capture], Meta(title="Capture", description="which samples of a stream go up, by stream")
+    ] = {}
+    slow: Annotated[
+        Rate, Meta(title="Slow", description="streams that `capture` does not name go up whole up to this rate")
+    ] = Rate("100 Hz")
+    fast: Annotated[Capture, Meta(title="Fast", description="and are captured like this above it")] = Capture(
+        policy="windows alarms"
+    )
+    indicators: Annotated[
+        Duration,
+        bounded("Indicators", "block of the indicators that always go up of faster streams; 0: none", le="1 min"),
+    ] = Duration("1 s")
+    every: Annotated[Duration, bounded("Every", "samples of one file; limits are those of the clock", ge="1 s")] = (
+        Duration("5 min")
+    )
+    file: Annotated[
+        Size, Meta(title="File", description="samples of one file, in memory", extra={"ge": "64 KiB", "le": "256 MiB"})
+    ] = Size("16 MiB")
+    disk: Annotated[
+        Size,
+        Meta(
+            title="Disk",
+            description="files that wait for upload; beyond it samples stay in the journal",
+            extra={"ge": "1 MiB"},
+        ),
+    ] = Size("1 GiB")
+    bandwidth: Annotated[
+        Size, Meta(title="Bandwidth", description="bytes a second handed over for upload; 0: no limit")
+    ] = Size("0 B")
+    priorities: Annotated[
+        Priorities, Meta(title="Priorities", description="of exports, 1 is the first to go")
+    ] = Priorities()
+    streams: Annotated[
+        Name,
+        Meta(title="Streams", description="begin of the names of the streams in Stream Manager", pattern=r"^[\w-]*$"),
+    ] = "edgeloop"
+
+    def policy(self, stream: str, rate: float | None) -> Capture:
+        """Of a stream. rate: samples a second, None where each sample brings its time."""
+        named = self.capture.get(stream)
+        if named is not None:
+            return named
+        return Capture() if rate is None or rate <= self.slow else self.fast

@@ -1,0 +1,203 @@
+"""From the journal to files that wait for upload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from edgeloop import clock
+from edgeloop.data.layout import date, gaps_key, raw_key
+from edgeloop.journal import START, CursorFile, JournalReader, Position
+from edgeloop.wire.batch import Batch, Dropped, Item
+from stream_upload import parquet
+from stream_upload.assembler import Assembler, Cut, Limits
+from stream_upload.capture import Alarms, Policy, extent
+from stream_upload.configuration import Configuration
+from stream_upload.ledger import Gap
+from stream_upload.spool import Account, Note, Spool
+from stream_upload.state import State
+
+PASS: Final = 8 << 20
+"""Bytes of the journal read at once."""
+MEMORY: Final = 64 << 20
+"""Bytes of samples in hand beyond which no more are read, over and above one file of each stream."""
+LEASE: Final = 120.0
+"""s for which the journal spares the segment at the cursor."""
+
+
+class Harvest:
+    """One pass is `read`. After it `state` holds the account and must be saved; then `release` moves the cursor."""
+
+    def __init__(
+        self, journal: Path, cursor: CursorFile, spool: Spool, state: State, configuration: Configuration, device: str
+    ) -> None:
+        self._spool, self._state, self._device = spool, state, device
+        self._cursor = cursor
+        self._saved: Position | None = None
+        self._leased = 0
+        self.configuration = configuration
+        self.alarms = Alarms(state.alarms)
+        self._assemblers: dict[str, Assembler] = {}
+        self._rates: dict[str, float | None] = {}
+        self._reader = JournalReader(journal, self._start())
+        self.samples = 0
+        self.on_item: Callable[[Batch], None] = lambda batch: None
+
+    @property
+    def gaps(self) -> int:
+        """Segments or frames that the reader could not read."""
+        return self._reader.gaps
+
+    @property
+    def held(self) -> int:
+        """Bytes of samples in hand."""
+        return sum(assembler.bytes for assembler in self._assemblers.values())
+
+    @property
+    def oldest(self) -> int | None:
+        """ns UTC since when something has been in hand."""
+        return min((a.oldest for a in self._assemblers.values() if a.oldest is not None), default=None)
+
+    def apply(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+        for stream, assembler in self._assemblers.items():
+            assembler.policy, assembler.limits = self._policy(stream), self._limits()
+
+    def read(self, limit: int = PASS) -> bool:
+        """Takes what is in the journal, at most about `limit` bytes; whether there may be more at once.
+
+        Raises SpoolError where files cannot be kept and JournalError; nothing is lost then.
+        """
+        now = clock.now()
+        for assembler in self._assemblers.values():
+            assembler.settle(now)
+        if self.full:
+            return False
+        before = start = self._reader.position
+        taken = 0
+        for item, after in self._reader.read(limit_bytes=limit):
+            try:
+                self._take(item, before, after, now)
+            except BaseException:
+                self._reader.seek(before)
+                raise
+            before = after
+            taken += 1
+            if self.full:
+                break
+        return before != start and taken > 0
+
+    @property
+    def full(self) -> bool:
+        files = len(self._assemblers) * int(self.configuration.file)
+        return self._spool.bytes >= self.configuration.disk or self.held >= MEMORY + files
+
+    def account(self) -> None:
+        """Brings the state up to what is settled, and what is declared into a file where it is due."""
+        state = self._state
+        for stream, assembler in self._assemblers.items():
+            epochs = {f"{epoch:x}": index for epoch, index in assembler.ledger.epochs.items()}
+            state.accounts[stream] = Account(stream=stream, done=assembler.done, epochs=epochs)
+            state.gaps += assembler.gaps
+            assembler.gaps = []
+        state.gaps = _joined(state.gaps)
+        state.alarms = list(self.alarms.kept())
+        now = clock.now()
+        if not state.gaps:
+            state.gaps_since = now
+        elif now - state.gaps_since >= self.configuration.every or len(state.gaps) >= 1000:
+            self._write_gaps(now)
+
+    def release(self) -> None:
+        """Lets the journal go of what is settled, once the state is on the disk. Raises JournalError."""
+        begins = [begin for a in self._assemblers.values() if (begin := a.begin) is not None]
+        position = min(begins, default=self._reader.position)
+        now = clock.now()
+        if position != START and (position != self._saved or now - self._leased > LEASE * clock.NS / 2):
+            self._cursor.save(position, LEASE)
+            self._saved, self._leased = position, now
+
+    def close(self) -> None:
+        self._reader.close()
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _start(self) -> Position:
+        cursor = self._cursor.load()
+        return cursor.position if cursor is not None else START
+
+    def _take(self, item: Item, before: Position, after: Position, now: int) -> None:
+        if isinstance(item, Batch):
+            self._rates[item.stream] = None if item.rate is None else float(item.rate)
+        assembler = self._assemblers.get(item.stream)
+        if assembler is None:
+            assembler = self._assemblers[item.stream] = self._assembler(item.stream)
+        new = after > assembler.done
+        assembler.add(item, before, after, now)
+        if new and not isinstance(item, Dropped):
+            self.samples += len(item)
+            if isinstance(item, Batch):
+                self.on_item(item)
+
+    def _assembler(self, stream: str) -> Assembler:
+        account = self._state.accounts.get(stream) or Account(stream=stream, done=START, epochs={})
+        return Assembler(
+            stream, self._policy(stream), self._limits(), self._save, done=account.done,
+            epochs={int(epoch, 16): index for epoch, index in account.epochs.items()}, gaps=[],
+        )  # fmt: skip
+
+    def _policy(self, stream: str) -> Policy:
+        return Policy(self.configuration.policy(stream, self._rates.get(stream)), self.alarms)
+
+    def _limits(self) -> Limits:
+        return Limits(int(self.configuration.every), int(self.configuration.file))
+
+    def _save(self, cut: Cut) -> None:
+        first = cut.items[0]
+        now = clock.now()
+        synced = first.clock.source != "free"
+        site = self.configuration.site
+        key = raw_key(
+            site, first.stream, date(extent(first)[0] if synced else now), "synced" if synced else "unsynced",
+            self._device, first.epoch, cut.first, cut.last,
+        )  # fmt: skip
+
+        def write(path: Path) -> Note:
+            size = parquet.write(path, cut.items, site=site, device=self._device)
+            epochs = {f"{epoch:x}": index for epoch, index in cut.epochs.items()}
+            account = Account(stream=first.stream, done=cut.done, epochs=epochs, gaps=cut.gaps)
+            return Note(key=self._key(key), kind="samples", bytes=size, made=now, account=account)
+
+        self._spool.add(write)
+
+    def _write_gaps(self, now: int) -> None:
+        def write(path: Path) -> Note:
+            digest = parquet.write_gaps(path, self._state.gaps, device=self._device)
+            key = self._key(gaps_key(self.configuration.site, date(now), self._device, digest))
+            return Note(key=key, kind="gaps", bytes=path.stat().st_size, made=now, serial=self._state.serial + 1)
+
+        self._spool.add(write)
+        self._state.gaps, self._state.gaps_since = [], now
+
+    def _key(self, key: str) -> str:
+        prefix = self.configuration.prefix.strip("/")
+        return f"{prefix}/{key}" if prefix else key
+
+
+def _joined(gaps: list[Gap]) -> list[Gap]:
+    """Neighbours of a kind as one.
+
+    >>> _joined([Gap("a", 1, 0, 4, "dropped", 7), Gap("b", 1, 0, 0, "dropped", 7), Gap("a", 1, 5, 9, "dropped", 8)])[0]
+    Gap(stream='a', epoch=1, first=0, last=9, reason='dropped', time=7)
+    """
+    joined: dict[tuple[str, int, str], list[Gap]] = {}
+    for gap in gaps:
+        same = joined.setdefault((gap.stream, gap.epoch, gap.reason), [])
+        if same and same[-1].last + 1 == gap.first:
+            same[-1] = msgspec.structs.replace(same[-1], last=gap.last)
+        else:
+            same.append(gap)
+    return [gap for same in joined.values() for gap in same]
