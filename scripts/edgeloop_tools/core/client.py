@@ -66,7 +66,8 @@ class CoreClient:
 
         components: root component → version or requirement. merge: component → configuration. reset: component →
         JSON pointers ("/sources/press1", "" for all). failure: what a classic nucleus does when a component breaks;
-        lite never rolls back. What is wrong with recipes, dependencies or artifacts raises here, and nothing has changed.
+        lite never rolls back. What is wrong with recipes, dependencies or artifacts raises here, and nothing has
+        changed.
         """
         request = {
             "components": dict(components or {}),

@@ -16,8 +16,9 @@ def serve(port: int) -> None:
         from moto.server import main as moto
     except ImportError as error:
         raise EdgeloopError(
-            "there is no local S3 and Kinesis", why=str(error), mend="install the tools' profile, or set "
-            "EDGELOOP_ENDPOINT_URL to an endpoint, or to `aws`"
+            "there is no local S3 and Kinesis",
+            why=str(error),
+            mend="install the tools' profile, or set EDGELOOP_ENDPOINT_URL to an endpoint, or to `aws`",
         ) from None
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     moto(["--host", HOST, "--port", str(port)])

@@ -147,6 +147,9 @@ class Connection:
             fields = {"status": int(ResponseStatus.SUCCESS), **await self._operations.answer(operation, request)}
         except StreamManagerError as error:
             fields = {"status": int(error.status), "errorMessage": str(error)}
+        except Exception as error:
+            log.exception("operation %s failed", operation)
+            fields = {"status": int(ResponseStatus.UNKNOWN_FAILURE), "errorMessage": type(error).__name__}
         await self._respond(RESPONSES[operation], request_id, fields)
 
     async def _respond(self, operation: Operation, request_id: str, fields: dict[str, Any]) -> None:

@@ -174,7 +174,7 @@ class ReadRequest(Request, frozen=True, kw_only=True):
 def convert(value: dict[str, Any], type_: type[T]) -> T:
     """A request's map as its type; an absent field and None are the same. Raises StreamManagerError, InvalidRequest."""
     try:
-        return msgspec.convert(_present(value), type_)
+        return msgspec.convert(_present(value), type_, builtin_types=(bytes,))
     except msgspec.ValidationError as error:
         raise StreamManagerError(ResponseStatus.INVALID_REQUEST, str(error)) from None
 

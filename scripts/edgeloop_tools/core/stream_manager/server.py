@@ -20,7 +20,7 @@ class Server:
         self.port = 0
         self._operations, self._authenticate = operations, authenticate
         self._server: asyncio.Server | None = None
-        self._connections: set[Connection] = set()
+        self._connections: dict[asyncio.Task[None], Connection] = {}
 
     async def start(self, port: int) -> None:
         """Raises EdgeloopError where the port is taken."""
@@ -38,13 +38,17 @@ class Server:
     async def close(self) -> None:
         if self._server:
             self._server.close()
-        for connection in list(self._connections):
+        for connection in self._connections.values():
             connection.abort()
+        if self._connections:
+            await asyncio.wait(self._connections)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(reader, writer, self._operations, self._authenticate)
-        self._connections.add(connection)
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections[task] = connection
         try:
             await connection.serve()
         finally:
-            self._connections.discard(connection)
+            del self._connections[task]

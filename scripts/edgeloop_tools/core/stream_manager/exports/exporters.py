@@ -27,9 +27,12 @@ class _Running(NamedTuple):
 class Exporters:
     def __init__(self, streams: Streams, means: Means) -> None:
         self._streams, self._means = streams, means
+        self._ready = asyncio.Event()
         self._running: dict[tuple[str, str], _Running] = {}
 
     def start(self) -> None:
+        """The endpoint is there: what waits begins."""
+        self._ready.set()
         for name in self._streams.names:
             self.refresh(name)
 
@@ -55,7 +58,8 @@ class Exporters:
         """Messages go before every export has taken them: S3 tasks among them are canceled."""
         for export in stream.definition.exports:
             last = stream.state(export).last_exported_sequence_number
-            self._tell_canceled(stream, export, [entry for entry in messages if entry.sequence_number > last])
+            left = [message for message in messages if message.sequence_number > last]
+            asyncio.get_running_loop().call_soon(self._tell_canceled, stream, export, left)
 
     async def close(self) -> None:
         tasks = [running.task for running in self._running.values()]
@@ -79,6 +83,7 @@ class Exporters:
                 self._means.status.write(stream, export, message, Status.CANCELED, text)
 
     async def _run(self, exporter: Exporter, what: str) -> None:
+        await self._ready.wait()
         try:
             await exporter.run()
         except Exception as error:

@@ -94,9 +94,6 @@ class Stream:
             data = msgspec.json.encode(list(self.exports.values()))
             files.write(self.folder / _EXPORTS, data, 0o600, durable=False)
 
-    def pending(self, export: Export) -> list[Message]:
-        return list(self.log.read(self.state(export).last_exported_sequence_number + 1))
-
     def close(self) -> None:
         self.save_exports()
         self.log.close()
