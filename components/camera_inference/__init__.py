@@ -1,0 +1,1 @@
+"""Frames to verdicts: cameras in; verdicts, reject actions and hard examples out."""

@@ -1,0 +1,22 @@
+"""CameraInference: setup, then a round every tick until it is stopped."""
+
+from __future__ import annotations
+
+import sys
+
+from camera_inference.declaration import DECLARATION
+from camera_inference.service import Service
+from edgeloop.component import App
+
+
+def main(argv: list[str] | None = None) -> int:
+    with App.start(DECLARATION, argv) as app, Service(app) as service:
+        app.on_configuration(service.apply)
+        service.apply(app.config)
+        while not app.stop.wait(service.pause()):
+            service.tick()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

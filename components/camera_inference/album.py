@@ -1,0 +1,96 @@
+"""Images that are kept: examples to be labelled, and the last parts that failed, with what was seen on them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from queue import Full, Queue
+from typing import Final
+
+from camera_inference import pictures
+from camera_inference.capture import Surroundings
+from camera_inference.configuration import Camera
+from camera_inference.documents import Result
+from camera_inference.frame import Frame
+from edgeloop import documents, files
+from edgeloop.errors import EdgeloopError
+
+WAITING: Final = 8
+EVIDENCE: Final = 20
+"""Annotated images kept of each camera."""
+HOUR: Final = 3600.0
+
+
+class Album:
+    """`offer` never waits: what finds no room is counted and let go. Files are made on a thread of their own."""
+
+    def __init__(self, work: Path, around: Surroundings) -> None:
+        self._work, self._around = work, around
+        self._queue: Queue[tuple[Camera, Frame, Result, bool] | None] = Queue(WAITING)
+        self._kept: dict[str, deque[float]] = {}
+        self._thread = threading.Thread(target=self._run, name="album", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        try:
+            self._queue.put(None, timeout=1.0)
+        except Full:
+            return
+        self._thread.join(2.0)
+
+    def offer(self, camera: Camera, frame: Frame, result: Result) -> None:
+        """Keeps what failed, and what the model was unsure of as far as the budget goes."""
+        unsure = result.confidence < camera.examples.below and self._within(camera, result.camera)
+        if not unsure and not (result.verdict == "fail" and result.part):
+            return
+        try:
+            self._queue.put_nowait((camera, frame, result, unsure))
+        except Full:
+            self._around.count(f"not_kept.{result.camera}")
+
+    def _within(self, camera: Camera, id: str) -> bool:
+        times = self._kept.setdefault(id, deque())
+        now = time.monotonic()
+        while times and now - times[0] > HOUR:
+            times.popleft()
+        if len(times) >= camera.examples.most:
+            return False
+        times.append(now)
+        return True
+
+    def _run(self) -> None:
+        while (entry := self._queue.get()) is not None:
+            camera, frame, result, unsure = entry
+            key = f"camera.{result.camera}.images"
+            try:
+                if unsure:
+                    self._example(camera, frame, result)
+                if result.verdict == "fail" and result.part:
+                    self._evidence(frame, result)
+                self._around.clear(key)
+            except (EdgeloopError, OSError) as error:
+                self._around.count(f"not_kept.{result.camera}")
+                self._around.problem(key, f"{result.camera}: an image cannot be kept: {error}")
+
+    def _example(self, camera: Camera, frame: Frame, result: Result) -> None:
+        assert frame.image is not None
+        folder = self._work / "upload"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        name = f"{result.camera}-{result.time}"
+        files.replace(folder / f"{name}.jpg", pictures.jpeg(frame.image, frame.colour, camera.examples.quality))
+        files.replace(folder / f"{name}.json", documents.encode(result))
+        self._around.count(f"hard_examples.{result.camera}")
+
+    def _evidence(self, frame: Frame, result: Result) -> None:
+        assert frame.image is not None
+        folder = self._work / "evidence" / result.camera
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        line = f"{result.camera} {result.part}: {result.label} {result.score:.2f}"
+        drawn = pictures.annotated(frame.image, frame.colour, result.boxes, line)
+        files.replace(folder / f"{result.time}.jpg", pictures.jpeg(drawn, "bgr", 90))
+        for path in sorted(folder.glob("[0-9]*.jpg"))[:-EVIDENCE]:
+            path.unlink(missing_ok=True)

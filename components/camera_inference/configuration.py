@@ -1,0 +1,115 @@
+"""The configuration of CameraInference. What a URI takes behind its question mark is in the folder of its type."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from edgeloop.config.identifiers import Id
+from edgeloop.config.quantities import Duration, Rate, Size
+
+Policy = Literal["latest", "every"]
+Share = Annotated[float, Meta(ge=0, le=1)]
+DEFAULT_MODEL = "visual_inspection"
+
+
+class Act(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A command to a source of SensorIngest."""
+
+    source: Annotated[Id, Meta(title="Source", description="source of SensorIngest whose write-back acts")]
+    target: Annotated[
+        str, Meta(title="Target", description="name of the action in that source", min_length=1, max_length=64)
+    ]
+    value: Annotated[float, Meta(title="Value", description="what is written")] = 1.0
+    expires: Annotated[Duration, Meta(title="Expires", description="age at which the action is refused")] = Duration(
+        "2 s"
+    )
+    armed: Annotated[bool, Meta(title="Armed", description="false: the source only reports what it would do")] = False
+
+
+class Examples(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Images that the model was unsure of."""
+
+    below: Annotated[
+        float, Meta(title="Below", description="confidence under which an image is kept for labelling", ge=0, le=1)
+    ] = 0.8
+    most: Annotated[
+        int, Meta(title="Most per hour", description="images kept within an hour; 0: none", ge=0, le=100_000)
+    ] = 60
+    quality: Annotated[int, Meta(title="Quality", description="of the JPEG files", ge=50, le=100)] = 95
+
+
+class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One camera: frames in, verdicts out."""
+
+    uri: Annotated[
+        str,
+        Meta(
+            title="URI",
+            description='"simulator:?seed=7", "/images", "/clip.mp4", "rtsp://camera/stream", "/dev/video0"',
+            min_length=1,
+            max_length=512,
+        ),
+    ]
+    asset: Annotated[str, Meta(title="Asset", description="the machine it looks at", max_length=64)] = ""
+    policy: Annotated[
+        Policy, Meta(title="Policy", description="latest: the newest frame; every: exactly one verdict for each part")
+    ] = "latest"
+    model: Annotated[Id, Meta(title="Model", description="name of the model")] = DEFAULT_MODEL
+    region: Annotated[
+        str,
+        Meta(title="Region", description='part of the image that is used: "x y width height", each 0..1; empty: all'),
+    ] = ""
+    rate: Annotated[
+        Rate, Meta(title="Rate", description="most frames a second that are inferred (latest); 0: no limit")
+    ] = Rate(0)
+    deadline: Annotated[
+        Duration,
+        Meta(title="Deadline", description="age at which a part is unknown (every)", extra={"ge": "1 ms", "le": "1 h"}),
+    ] = Duration("500 ms")
+    queue: Annotated[int, Meta(title="Queue", description="frames that may wait (every)", ge=1, le=1000)] = 8
+    accept: Annotated[
+        str, Meta(title="Accept", description="labels that pass, separated by blanks", max_length=256)
+    ] = "good"
+    threshold: Annotated[
+        float | None, Meta(title="Threshold", description="score from which it fails; absent: the model's own")
+    ] = None
+    certain: Annotated[
+        float, Meta(title="Certain", description="confidence under which the verdict is unknown", ge=0, le=1)
+    ] = 0.0
+    reject: Annotated[Act | None, Meta(title="Reject", description="what a part that fails fires")] = None
+    safe: Annotated[Act | None, Meta(title="Safe", description="what a part that is unknown fires")] = None
+    examples: Annotated[Examples, Meta(title="Examples", description="images kept for labelling")] = Examples()
+
+    def __post_init__(self) -> None:
+        area(self.region)
+        if self.policy == "latest" and (self.reject or self.safe):
+            raise ValueError("reject and safe act on parts: they need policy: every")
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    site: Annotated[str, Meta(title="Site", description="name of the site in results", max_length=64)] = "plant"
+    cameras: Annotated[dict[Id, Camera], Meta(title="Cameras", description="what is looked at, by id")] = {}
+    threads: Annotated[int, Meta(title="Threads", description="of one inference", ge=1, le=64)] = 1
+    memory: Annotated[
+        Size, Meta(title="Memory", description="of all models", extra={"ge": "16 MiB", "le": "64 GiB"})
+    ] = Size("512 MiB")
+
+
+def area(text: str) -> tuple[float, float, float, float]:
+    """x, y, width and height as shares of the image. Raises ValueError.
+
+    >>> area(""), area("0.1 0.1 0.8 0.5")
+    ((0.0, 0.0, 1.0, 1.0), (0.1, 0.1, 0.8, 0.5))
+    """
+    if not text.strip():
+        return 0.0, 0.0, 1.0, 1.0
+    try:
+        x, y, width, height = (float(word) for word in text.replace(",", " ").split())
+    except ValueError:
+        raise ValueError(f"region: {text!r} is no area, such as 0.1 0.1 0.8 0.8") from None
+    if x < 0 or y < 0 or width <= 0 or height <= 0 or x + width > 1.001 or y + height > 1.001:
+        raise ValueError(f"region: {text!r} is not within the image, 0..1")
+    return x, y, width, height

@@ -1,0 +1,19 @@
+"""What CameraInference is to a nucleus."""
+
+from __future__ import annotations
+
+from camera_inference.configuration import Configuration
+from edgeloop import topics
+from edgeloop.config.declaration import Declaration, Dependency
+
+NAME = "io.edgeloop.CameraInference"
+
+DECLARATION = Declaration(
+    name=NAME,
+    description="Frames to verdicts: one for each part, reject actions, and the images that the model was unsure of.",
+    package="camera_inference",
+    configuration=Configuration,
+    publishes=(topics.results(NAME), "edgeloop/actions/*", topics.TRUTH, topics.health(NAME), topics.ping(NAME)),
+    subscribes=("edgeloop/models/*", topics.ping(NAME)),
+    dependencies={"io.edgeloop.Runtime": Dependency(">=0.1.0 <0.2.0")},
+)

@@ -1,0 +1,178 @@
+"""Capture → preparation → inference, each in its own thread: while one frame is inferred, the next is prepared and the
+one after that is captured. Cameras with the same model share its session and its thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any, Final, Protocol
+
+from numpy.typing import NDArray
+
+from camera_inference.frame import Frame, Inbox
+from camera_inference.prepare import Area, Placement, Preparation
+from camera_inference.verdict import Criteria, Finding, interpret
+from edgeloop.errors import EdgeloopError
+from edgeloop.models.active import Loaded
+from edgeloop.models.errors import ModelError
+
+AHEAD: Final = 2
+"""Frames of one camera that are being prepared, wait for the session, or are inferred."""
+
+
+class Models(Protocol):
+    """A model that may change at any moment, as ActiveModel is one."""
+
+    @property
+    def current(self) -> Loaded | None: ...
+
+    def used(self, loaded: Loaded, count: int = 1) -> None: ...
+
+    def failed(self, loaded: Loaded, count: int = 1) -> None: ...
+
+
+Done = Callable[[Frame, Finding | None, Loaded | None, str], None]
+"""Called once for each frame taken, on the session's thread: what was found, or why nothing was."""
+
+
+@dataclass(slots=True)
+class _Job:
+    """A frame on its way through the session."""
+
+    lane: Lane
+    frame: Frame
+    loaded: Loaded | None = None
+    tensor: NDArray[Any] | None = None
+    placement: Placement | None = None
+    error: str = ""
+
+
+class Session:
+    """The thread that infers with one model, frame by frame, in the order they were prepared."""
+
+    def __init__(self, name: str, models: Models, unexpected: Callable[[Exception], None]) -> None:
+        self._models, self._unexpected = models, unexpected
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=f"session-{name}", daemon=True)
+        self.busy = 0
+        """ns spent in the model."""
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Infers what waits, then ends."""
+        self._jobs.put(None)
+        if self._thread.is_alive():
+            self._thread.join(2.0)
+
+    @property
+    def current(self) -> Loaded | None:
+        return self._models.current
+
+    def put(self, job: _Job) -> None:
+        self._jobs.put(job)
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            finding = self._infer(job)
+            lane, frame, loaded, error = job.lane, job.frame, job.loaded, job.error
+            lane.free.put(job)
+            try:
+                lane.done(frame, finding, loaded, error)
+            except Exception as failure:
+                self._unexpected(failure)
+
+    def _infer(self, job: _Job) -> Finding | None:
+        """A model that changed since the frame was prepared prepares it again: nothing is lost in a swap."""
+        loaded = self._models.current
+        if loaded is not job.loaded and loaded is not None:
+            job.lane.prepare(job, loaded)
+        if job.error or loaded is None or job.tensor is None or job.placement is None:
+            job.error = job.error or "there is no model"
+            return None
+        try:
+            began = time.perf_counter_ns()
+            outputs = loaded.runner.run(job.tensor)
+            self.busy += time.perf_counter_ns() - began
+            finding = interpret(loaded.manifest, outputs, job.placement, job.lane.criteria)
+        except ModelError as error:
+            self._models.failed(loaded)
+            job.error = str(error)
+            return None
+        self._models.used(loaded)
+        return finding
+
+
+class Lane:
+    """The preparing thread of one camera. interval: s between two frames, at least."""
+
+    def __init__(
+        self, id: str, inbox: Inbox, session: Session, area: Area, criteria: Criteria, done: Done, interval: float = 0.0
+    ) -> None:
+        self.criteria, self.done = criteria, done
+        self.free: SimpleQueue[_Job | None] = SimpleQueue()
+        self._inbox, self._session, self._area, self._interval = inbox, session, area, interval
+        self._preparation: tuple[Loaded, Preparation | str] | None = None
+        self._buffers: dict[int, NDArray[Any]] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"lane-{id}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self, timeout: float = 1.0) -> None:
+        self._stop.set()
+        self._inbox.close()
+        self.free.put(None)
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        for _ in range(AHEAD):
+            self.free.put(_Job(self, Frame("", 0, 0, None)))
+        due = time.monotonic()
+        while (job := self.free.get()) is not None:
+            if self._interval:
+                if self._stop.wait(max(0.0, due - time.monotonic())):
+                    return
+                due = max(due, time.monotonic()) + self._interval
+            frame = self._inbox.take()
+            if frame is None:
+                return
+            job.frame = frame
+            self.prepare(job, self._session.current)
+            self._session.put(job)
+
+    def prepare(self, job: _Job, loaded: Loaded | None) -> None:
+        """Fills a job for a model; on the lane's thread, or on the session's after a swap."""
+        job.loaded, job.tensor, job.placement, job.error = loaded, None, None, job.frame.reason
+        if loaded is None or job.frame.image is None:
+            return
+        with self._lock:
+            try:
+                preparation = self._for(loaded)
+                buffer = self._buffers.get(id(job))
+                if buffer is None:
+                    buffer = self._buffers[id(job)] = preparation.buffer()
+                job.tensor, job.placement = preparation.fill(job.frame, buffer)
+            except EdgeloopError as error:
+                job.error = str(error)
+
+    def _for(self, loaded: Loaded) -> Preparation:
+        """Raises EdgeloopError where the model takes no images."""
+        known = self._preparation
+        if known is None or known[0] is not loaded:
+            self._buffers.clear()
+            try:
+                known = loaded, Preparation(loaded.manifest, self._area)
+            except EdgeloopError as error:
+                known = loaded, str(error)
+            self._preparation = known
+        if isinstance(known[1], str):
+            raise EdgeloopError(known[1])
+        return known[1]

@@ -1,0 +1,80 @@
+"""The kinds of sources, one folder each, found by the scheme of a URI."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+from urllib.parse import parse_qsl
+
+from camera_inference.sources.base import Options, Source
+from edgeloop.config.load import convert
+from edgeloop.errors import ConfigurationError
+
+CLIPS = {".mp4", ".mkv", ".avi", ".mov", ".webm", ".mjpeg", ".ts"}
+STILLS = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a URI says: the type of the source, where, and its options."""
+
+    kind: type[Source[Any]]
+    place: str
+    options: Options
+
+
+def scheme(uri: str) -> tuple[str, str]:
+    """A bare path is a device, a file or a folder.
+
+    >>> [scheme(uri)[0] for uri in ("rtsp://host/1", "/dev/video0", "/data/a.MP4", "/images", "simulator:?seed=7")]
+    ['rtsp', 'v4l2', 'file', 'folder', 'simulator']
+    """
+    head, colon, rest = uri.partition(":")
+    if colon and head.isalnum() and "/" not in head:
+        return head.lower(), rest
+    path = uri.partition("?")[0]
+    if path.startswith("/dev/video"):
+        return "v4l2", uri
+    return ("file" if PurePath(path).suffix.lower() in CLIPS | STILLS else "folder"), uri
+
+
+class Registry:
+    """The types that could be imported; a type that could not is an error only of those who use it."""
+
+    def __init__(self, on_failure: Callable[[str], None], package: str = __name__) -> None:
+        self._schemes: dict[str, type[Source[Any]]] = {}
+        folder = importlib.import_module(package)
+        for module in pkgutil.iter_modules(folder.__path__):
+            if module.ispkg:
+                self._add(package, module.name, on_failure)
+
+    def _add(self, package: str, name: str, on_failure: Callable[[str], None]) -> None:
+        try:
+            kind = importlib.import_module(f"{package}.{name}").SOURCE
+        except Exception as error:
+            on_failure(f"the source type {name} cannot be used: {type(error).__name__}: {error}")
+            return
+        self._schemes |= dict.fromkeys(kind.schemes, kind)
+
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        return tuple(sorted(self._schemes))
+
+    def find(self, uri: str, where: str) -> Place:
+        """Raises ConfigurationError."""
+        name, rest = scheme(uri)
+        kind = self._schemes.get(name)
+        if kind is None:
+            mend = f"one of: {', '.join(self.schemes)}, or a path"
+            raise ConfigurationError("no source takes this URI", where=where, why=f"{name}:", mend=mend)
+        if kind.whole:
+            return Place(kind, f"{name}:{rest}" if name != "v4l2" else rest, convert({}, kind.options, where))
+        place, _, query = rest.partition("?")
+        given = dict(parse_qsl(query, keep_blank_values=True))
+        if place.startswith("//"):
+            place = place[2:] if place.startswith("///") else place
+        return Place(kind, place, convert(given, kind.options, where))

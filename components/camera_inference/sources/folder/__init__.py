@@ -1,0 +1,125 @@
+"""A folder of images, the oldest first, and those that come later."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from camera_inference.pictures import decode
+from camera_inference.sources import STILLS
+from camera_inference.sources.base import Options, Outlet, Source
+from edgeloop import files
+from edgeloop.config.quantities import Duration, Rate
+from edgeloop.errors import EdgeloopError
+
+SAVE = 1.0
+"""s between two savings of how far it came."""
+
+
+class FolderOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    rate: Annotated[Rate, Meta(title="Rate", description="images a second; 0: as fast as they are judged")] = Rate(0)
+    loop: Annotated[bool, Meta(title="Loop", description="begin again after the last one")] = False
+    poll: Annotated[
+        Duration, Meta(title="Poll", description="how often it looks for new ones", extra={"ge": "10 ms", "le": "1 h"})
+    ] = Duration("500 ms")
+
+
+class Mark(msgspec.Struct, order=True, frozen=True):
+    """An image, in the order they are taken. time: ns of its last change."""
+
+    time: int = 0
+    name: str = ""
+
+
+class Folder(Source[FolderOptions]):
+    """Each file is a part, named by the file, and taken once, also across restarts."""
+
+    schemes = ("folder",)
+    options = FolderOptions
+
+    def __init__(self, place: str, options: FolderOptions, outlet: Outlet) -> None:
+        super().__init__(place, options, outlet)
+        self._folder = Path(place)
+        self._once = outlet.policy == "every" and not options.loop
+        self._mark, self._saved = Mark(), 0.0
+
+    def setup(self) -> None:
+        if not self._folder.is_dir():
+            raise EdgeloopError("there is no such folder", where=self.place, mend="create it, or correct the URI")
+        if self._once:
+            self._mark = self._load()
+
+    def run(self) -> None:
+        while not self.outlet.stop.is_set():
+            found = False
+            for mark in self._listed():
+                found = True
+                if not self._take(mark):
+                    return
+            if self._once:
+                self._save()
+            elif self.configuration.loop and found:
+                self._mark = Mark()
+                continue
+            if self.outlet.wait(self.configuration.poll.seconds):
+                return
+
+    def close(self) -> None:
+        if self._once:
+            self._save()
+
+    def _take(self, mark: Mark) -> bool:
+        began = time.monotonic()
+        if not self.outlet.room():
+            return False
+        part = mark.name if self._once else ""
+        try:
+            image = decode((self._folder / mark.name).read_bytes(), str(self._folder / mark.name))
+        except (EdgeloopError, OSError) as error:
+            if isinstance(error, FileNotFoundError):
+                return True
+            self.outlet.count("bad_frames")
+            self.outlet.problem(str(error), "image")
+            self.outlet.missed(part, mark.time, str(error))
+        else:
+            self.outlet.clear("image")
+            if not self.outlet.put(image, "bgr", part=part):
+                return False
+        self._mark = mark
+        if self._once and time.monotonic() - self._saved > SAVE:
+            self._save()
+        rate = float(self.configuration.rate)
+        return not (rate and self.outlet.wait(max(0.0, began + 1 / rate - time.monotonic())))
+
+    def _listed(self) -> Iterator[Mark]:
+        marks = []
+        for path in self._folder.iterdir():
+            if path.suffix.lower() in STILLS and not path.name.startswith("."):
+                try:
+                    mark = Mark(path.stat().st_mtime_ns, path.name)
+                except FileNotFoundError:
+                    continue
+                if mark > self._mark:
+                    marks.append(mark)
+        return iter(sorted(marks))
+
+    def _load(self) -> Mark:
+        try:
+            return msgspec.json.decode(self.outlet.state.read_bytes(), type=Mark)
+        except FileNotFoundError:
+            return Mark()
+        except (OSError, msgspec.MsgspecError) as error:
+            self.outlet.log(f"the folder begins anew: {self.outlet.state} cannot be read: {error}")
+            return Mark()
+
+    def _save(self) -> None:
+        self._saved = time.monotonic()
+        files.replace(self.outlet.state, msgspec.json.encode(self._mark))
+
+
+SOURCE = Folder

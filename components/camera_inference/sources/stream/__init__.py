@@ -1,0 +1,58 @@
+"""A camera of the network or of this device, through OpenCV."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from camera_inference.pictures import cv2
+from camera_inference.sources.base import Nothing, Outlet, Source
+from edgeloop.errors import EdgeloopError
+
+PATIENCE = 5000
+"""ms without an answer, or without a frame, after which the connection is made anew."""
+
+
+class Stream(Source[Nothing]):
+    schemes = ("rtsp", "rtsps", "http", "https", "v4l2")
+    options = Nothing
+    whole = True
+
+    def __init__(self, place: str, options: Nothing, outlet: Outlet) -> None:
+        super().__init__(place, options, outlet)
+        self._capture: Any = None
+
+    def setup(self) -> None:
+        cv = cv2("reading a camera")
+        if self.place.startswith("/dev/"):
+            self._capture = cv.VideoCapture(self.place, cv.CAP_V4L2)
+        else:
+            limits = [cv.CAP_PROP_OPEN_TIMEOUT_MSEC, PATIENCE, cv.CAP_PROP_READ_TIMEOUT_MSEC, PATIENCE]
+            self._capture = cv.VideoCapture(self.place, cv.CAP_FFMPEG, limits)
+        if not self._capture.isOpened():
+            mend = "is it there, and is this user in group video?" if self.place.startswith("/dev/") else ""
+            raise EdgeloopError("the camera does not answer", where=redacted(self.place), mend=mend)
+
+    def run(self) -> None:
+        while not self.outlet.stop.is_set():
+            good, image = self._capture.read()
+            if not good:
+                raise EdgeloopError("the camera delivers nothing any more", where=redacted(self.place))
+            if not self.outlet.put(image, "bgr"):
+                return
+
+    def close(self) -> None:
+        if self._capture is not None:
+            self._capture.release()
+
+
+def redacted(uri: str) -> str:
+    """A URI without user and password.
+
+    >>> redacted("rtsp://admin:secret@10.0.0.7/live?profile=1")
+    'rtsp://10.0.0.7/live?profile=1'
+    """
+    return re.sub(r"//[^/@]*@", "//", uri)
+
+
+SOURCE = Stream

@@ -1,0 +1,236 @@
+"""One camera with all that belongs to it: source, queue, preparation, parts, and what came of its frames."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from camera_inference import actions
+from camera_inference.capture import Capture, Sink, Surroundings
+from camera_inference.configuration import Camera, area
+from camera_inference.documents import ModelName, Result
+from camera_inference.frame import Every, Frame, Inbox, Latest
+from camera_inference.inference import Lane, Session
+from camera_inference.parts import PartBook
+from camera_inference.sources import Place
+from camera_inference.verdict import Criteria, Finding
+from edgeloop import clock, topics
+from edgeloop.models.active import Loaded
+
+CHANGES: Final = 200_000_000
+"""ns between two results of a camera whose frames are no parts."""
+STILL: Final = 10 * clock.NS
+"""ns after which a result goes out although nothing changed."""
+SYNC: Final = 1.0
+"""s: what a power cut can take."""
+
+
+class Around(Surroundings, Protocol):
+    """What a camera needs of the component."""
+
+    def keep(self, camera: Camera, frame: Frame, result: Result) -> None:
+        """Perhaps keeps the image."""
+        ...
+
+
+class Station:
+    """`start`, then `tick` and `collect` from the loop's thread, then `end` and, once `ended`, `close`."""
+
+    def __init__(self, id: str, camera: Camera, place: Place, session: Session, folder: Path, around: Around) -> None:
+        self.id, self.camera = id, camera
+        self._around = around
+        self._book: PartBook | None = None
+        self._out: deque[Result] = deque()
+        self._told: Result | None = None
+        self._latest: Result | None = None
+        self._latencies: deque[float] = deque(maxlen=1000)
+        self._inferred = self._counted = 0
+        self._synced = self._gauged = time.monotonic()
+        inbox: Inbox = Latest()
+        if camera.policy == "every":
+            inbox = Every(camera.queue)
+            self._book = PartBook(folder / "parts", id)
+        self._inbox = inbox
+        (folder / "cameras").mkdir(mode=0o700, exist_ok=True)
+        sink = Sink(self._put, inbox.room, lambda: self._book.last if self._book else "")
+        self._capture = Capture(id, place, camera.policy, folder / "cameras" / f"{id}.json", sink, around)
+        criteria = Criteria(frozenset(camera.accept.replace(",", " ").split()), camera.threshold, camera.certain)
+        interval = 1 / float(camera.rate) if camera.rate and camera.policy == "latest" else 0.0
+        self._lane = Lane(id, inbox, session, area(camera.region), criteria, self._done, interval)
+
+    def start(self) -> None:
+        if self._book is not None:
+            for result in self._book.pending():
+                self._announce(result)
+            for part in self._book.left:
+                self._decide(self._unknown(part.part, part.time, 0, "the process ended before it was judged"))
+        self._lane.start()
+        self._capture.start()
+
+    def end(self) -> None:
+        """Asks everything to end; does not wait."""
+        self._capture.end()
+        self._inbox.close()
+
+    @property
+    def ended(self) -> bool:
+        return self._capture.ended
+
+    def close(self, timeout: float = 1.0) -> None:
+        self._capture.join(timeout)
+        self._lane.close(timeout)
+        if self._book is not None:
+            for part in self._book.overdue(time.monotonic_ns()):
+                self._decide(self._unknown(part.part, part.time, part.seen, "the camera was stopped"))
+
+    def release(self) -> None:
+        """The last step, when nothing is to be collected any more."""
+        if self._book is not None:
+            self._book.sync()
+            self._book.close()
+
+    def tick(self) -> None:
+        """Parts that are too old; what has to reach the disk; gauges."""
+        now = time.monotonic()
+        book = self._book
+        if book is not None:
+            deadline = int(self.camera.deadline)
+            for part in book.overdue(time.monotonic_ns() - deadline):
+                reason = f"no verdict within {self.camera.deadline}"
+                if self._decide(self._unknown(part.part, part.time, part.seen, reason)):
+                    self._around.count(f"late.{self.id}")
+            if now - self._synced >= SYNC:
+                self._synced = now
+                book.sync()
+            key = f"camera.{self.id}.parts"
+            if book.trouble:
+                line = f"{self.id}: verdicts cannot be journalled: {book.trouble}; free space on the disk"
+                self._around.problem(key, line)
+            else:
+                self._around.clear(key)
+
+    def due(self) -> float:
+        """s until the next part is too old; infinite where none waits."""
+        oldest = self._book.oldest if self._book is not None else None
+        if oldest is None:
+            return float("inf")
+        return max(0.0, (oldest + int(self.camera.deadline) - time.monotonic_ns()) / 1e9)
+
+    def collect(self) -> list[Result]:
+        """What is to be published now."""
+        if self._book is not None:
+            found = []
+            while self._out:
+                found.append(self._out.popleft())
+            return found
+        latest, told = self._latest, self._told
+        if latest is None or latest is told:
+            return []
+        if told is not None:
+            age = latest.decided - told.decided
+            if age < CHANGES or (age < STILL and not _differs(latest, told)):
+                return []
+        self._told = latest
+        return [latest]
+
+    def again(self, results: list[Result]) -> None:
+        """Results that nobody took."""
+        self._out.extendleft(reversed(results))
+
+    def announced(self, parts: list[str]) -> None:
+        if self._book is not None:
+            self._book.announced(parts)
+
+    def gauges(self) -> dict[str, float]:
+        """Frames a second since the last call, and latencies in ms."""
+        now = time.monotonic()
+        span, self._gauged = now - self._gauged, now
+        done, self._counted = self._inferred - self._counted, self._inferred
+        numbers = {f"fps.{self.id}": round(done / max(span, 1e-6), 2)}
+        if values := sorted(self._latencies):
+            numbers[f"latency_ms_p50.{self.id}"] = round(values[len(values) // 2], 2)
+            numbers[f"latency_ms_p99.{self.id}"] = round(values[min(len(values) - 1, len(values) * 99 // 100)], 2)
+        return numbers
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _put(self, frame: Frame) -> None:
+        """From the camera's thread."""
+        if self._book is None:
+            if frame.image is not None and self._inbox.put(frame) is not None:
+                self._around.count(f"skipped.{self.id}")
+            return
+        if not self._book.open(frame.part, frame.time, frame.seen):
+            self._around.count(f"repeated.{self.id}")
+        elif frame.image is None:
+            self._decide(self._unknown(frame.part, frame.time, frame.seen, frame.reason))
+        elif self._inbox.put(frame) is not None:
+            self._around.count(f"skipped.{self.id}")
+            self._decide(self._unknown(frame.part, frame.time, frame.seen, "too many parts wait"))
+
+    def _done(self, frame: Frame, finding: Finding | None, loaded: Loaded | None, error: str) -> None:
+        """From the session's thread."""
+        key = f"camera.{self.id}.inference"
+        if finding is None or loaded is None:
+            self._around.problem(key, f"{self.id}: {error}")
+            self._around.count(f"not_inferred.{self.id}")
+            if self._book is not None:
+                self._decide(self._unknown(frame.part, frame.time, frame.seen, error))
+            return
+        self._around.clear(key)
+        self._around.count(f"inferred.{self.id}")
+        self._inferred += 1
+        latency = (time.monotonic_ns() - frame.seen) / 1e6
+        self._latencies.append(latency)
+        manifest = loaded.manifest
+        result = Result(
+            camera=self.id,
+            part=frame.part,
+            asset=self.camera.asset,
+            time=frame.time,
+            decided=clock.now(),
+            verdict=self._lane.criteria.judge(finding, manifest),
+            label=finding.label,
+            score=finding.score,
+            confidence=finding.confidence,
+            boxes=finding.boxes,
+            model=ModelName(manifest.name, manifest.version),
+            latency_ms=round(latency, 2),
+        )
+        if self._book is None:
+            self._around.count(f"{result.verdict}.{self.id}")
+            self._latest = result
+        else:
+            self._decide(result)
+        self._around.keep(self.camera, frame, result)
+
+    def _decide(self, result: Result) -> bool:
+        assert self._book is not None
+        first = self._book.decide(result)
+        if first:
+            self._around.count(f"{result.verdict}.{self.id}")
+            self._announce(result)
+        return first
+
+    def _announce(self, result: Result) -> None:
+        action = actions.act(self.camera, result)
+        if action is not None:
+            document: dict[str, Any] = actions.document(action, result)
+            self._around.publish(topics.action(action.source), document)
+            self._around.count(f"actions.{self.id}")
+        self._out.append(result)
+
+    def _unknown(self, part: str, at: int, seen: int, reason: str) -> Result:
+        latency = round((time.monotonic_ns() - seen) / 1e6, 2) if seen else 0.0
+        return Result(
+            camera=self.id, part=part, asset=self.camera.asset, time=at, decided=clock.now(),
+            verdict="unknown", latency_ms=latency, reason=reason,
+        )  # fmt: skip
+
+
+def _differs(one: Result, other: Result) -> bool:
+    """Whether a result says something else than another."""
+    labels = [sorted(box.label for box in result.boxes) for result in (one, other)]
+    return (one.verdict, one.label, one.model) != (other.verdict, other.label, other.model) or labels[0] != labels[1]
