@@ -97,7 +97,10 @@ async def _export(cloud: Cloud, exporters: Exporters) -> None:
 async def _keep_house(streams: Streams) -> None:
     while True:
         await asyncio.sleep(_HOUSEKEEPING)
-        streams.expire(time.time_ns() // 1_000_000)
+        try:
+            streams.expire(time.time_ns() // 1_000_000)
+        except OSError as error:
+            log.warning("messages that outlived their time cannot be deleted: %s", error)
 
 
 def _number(key: str, text: str, default: int, highest: int) -> int:

@@ -84,8 +84,10 @@ class Exporters:
 
     async def _run(self, exporter: Exporter, what: str) -> None:
         await self._ready.wait()
-        try:
-            await exporter.run()
-        except Exception as error:
-            log.exception("%s ended: %s: %s", what, type(error).__name__, error)
-            exporter.failed(f"{type(error).__name__}: {error}")
+        while True:
+            try:
+                await exporter.run()
+            except Exception as error:
+                log.error("%s: %s", what, error, exc_info=log.isEnabledFor(logging.DEBUG))
+                exporter.failed(f"{type(error).__name__}: {error}")
+                await exporter.backoff.wait()
