@@ -34,6 +34,11 @@ ACTION_RESULTS = "edgeloop/action-results"
 """JSON: what became of an action."""
 
 
+def model(name: str) -> str:
+    """JSON: a model's pointer in the store has changed. A notice only; the store is the truth."""
+    return f"edgeloop/models/{name}"
+
+
 def health(component: str) -> str:
     """JSON: state, problems and counters of a component, on change and every 10 s."""
     return f"edgeloop/health/{short(component)}"

@@ -81,9 +81,11 @@ def unpack(
 
     digest: what the archive must have. keys: public keys by id, of which one must have signed (empty: no signature is
     asked for). limit: bytes of the contents. Raises ModelRefused for a package that is no good, ModelError where the
-    file cannot be read or the disk is full.
+    file cannot be read, is another one (yet), or the disk is full.
     """
     where = str(path)
+    if digest is not None and (found := _file_digest(path)) != digest:
+        raise _another(where, found, digest)
     into.mkdir(parents=True, exist_ok=True)
     scratch = into / f".{os.getpid()}.{path.name}.new"
     shutil.rmtree(scratch, ignore_errors=True)
@@ -98,8 +100,7 @@ def unpack(
                 have[member.name] = _store(member, scratch)
         found = hashing.hash.hexdigest()
         if digest is not None and found != digest:
-            why = f"its digest is {found[:12]}…, not {digest[:12]}…"
-            raise ModelRefused("the package is another one", where=where, why=why)
+            raise _another(where, found, digest)
         _check(scratch, have, keys, where)
         _sync_folders(scratch)
         target = into / found
@@ -145,6 +146,19 @@ def room(folder: Path, size: int) -> None:
     if free < size + (8 << 20):
         why = f"{size:,} B are needed, {free:,} B are free"
         raise ModelError("no room for the model", where=str(folder), why=why, mend="free some space")
+
+
+def _another(where: str, found: str, digest: str) -> ModelError:
+    return ModelError("the package is another one", where=where, why=f"its digest is {found[:12]}…, not {digest[:12]}…")
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise ModelError("cannot read the model package", where=str(path), why=why) from error
 
 
 def _store(member: archive.Member, folder: Path) -> File:

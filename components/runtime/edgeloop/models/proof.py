@@ -52,7 +52,7 @@ class Prover:
             said = child.last_line(log)
             why = f"it crashed the process that tried it, {child.ending(process.returncode)}"
             final = process.returncode != _OUT_OF_MEMORY and not self._cancelled
-            return Outcome(error=f"{why}: {said}" if said else why, final=final)
+            return Outcome(error=f"{why}: {said}" if said else why, final=final, crashed=True)
 
     def cancel(self) -> None:
         with self._lock:

@@ -28,7 +28,7 @@ _EXPENDABLE: Final = b"1000"
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """error: "" where the model gave what the golden set says. final: whether another try gives the same. load, latency
     (median of a run): seconds. memory: bytes at most. worst: the largest difference as a multiple of what is allowed.
-    agreement: the part of cases within it."""
+    agreement: the part of cases within it. crashed: whether the process died."""
 
     error: str = ""
     final: bool = False
@@ -37,6 +37,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     memory: int = 0
     worst: float = 0.0
     agreement: float = 0.0
+    crashed: bool = False
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""io.edgeloop.ModelUpdate: desired versions to proven, active models."""

@@ -1,0 +1,97 @@
+"""The configuration of ModelUpdate."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from edgeloop.config.identifiers import Id
+from edgeloop.config.quantities import Duration, Size
+from edgeloop.models.signature import raw
+
+DEFAULT: Final = "default"
+"""The uri that lets the model serve that came with the component."""
+_DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
+_RUNTIMES: Final = {"onnxruntime", "dlr"}
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The version of one model that is to be active."""
+
+    uri: Annotated[
+        str,
+        Meta(
+            title="URI", description='"file:/…" or "s3://bucket/key" of the package; "default": the one that came along'
+        ),
+    ]
+    digest: Annotated[str, Meta(title="Digest", description='SHA-256 of the package, "sha256:" before it or not')] = ""
+    latency: Annotated[
+        Duration, Meta(title="Latency", description="what one run may take when it is tried; 0: any time")
+    ] = Duration("0 s")
+    memory: Annotated[
+        Size, Meta(title="Memory", description="data that the process trying it may have", extra={"ge": "64 MiB"})
+    ] = Size("1 GiB")
+    attempt: Annotated[
+        int, Meta(title="Attempt", description="raise it to try a package again that was refused", ge=1)
+    ] = 1
+
+    def __post_init__(self) -> None:
+        if self.uri == DEFAULT:
+            return
+        if not re.fullmatch(r"file:/.+|s3://[^/]+/.+", self.uri):
+            raise ValueError(f'{self.uri!r} is neither "file:/…" nor "s3://bucket/key" nor "{DEFAULT}"')
+        if not _DIGEST.fullmatch(self.digest):
+            raise ValueError("digest must be the 64 hexadecimal digits of the package's SHA-256")
+
+    @property
+    def sha256(self) -> str:
+        found = _DIGEST.fullmatch(self.digest)
+        return found[1] if found else ""
+
+
+class Probation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a new model must show before it stays."""
+
+    inferences: Annotated[int, Meta(title="Inferences", description="runs that came out well", ge=0)] = 100
+    time: Annotated[Duration, Meta(title="Time", description="least time; idleness prolongs it")] = Duration("1 min")
+    load: Annotated[
+        Duration,
+        Meta(title="Load", description="time that a component that is alive may take to load it", extra={"ge": "1 s"}),
+    ] = Duration("2 min")
+    failures: Annotated[float, Meta(title="Failures", description="part of the runs that may fail", ge=0, le=1)] = 0.01
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    models: Annotated[
+        dict[Id, Model], Meta(title="Models", description="what is to be active, by the model's name")
+    ] = {}
+    keys: Annotated[
+        dict[Id, str],
+        Meta(title="Keys", description="public Ed25519 keys in base64; where there are any, one must have signed"),
+    ] = {}
+    runtimes: Annotated[
+        str, Meta(title="Runtimes", description="words among onnxruntime and dlr (a worker process, x86-64)")
+    ] = "onnxruntime"
+    probation: Annotated[Probation, Meta(title="Probation", description="before a new model stays")] = Probation()
+    limit: Annotated[
+        Size, Meta(title="Limit", description="size of a package", extra={"ge": "64 KiB", "le": "8 GiB"})
+    ] = Size("512 MiB")
+    timeout: Annotated[
+        Duration, Meta(title="Timeout", description="of loading and trying one variant", extra={"ge": "1 s"})
+    ] = Duration("1 min")
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.allowed) - _RUNTIMES:
+            raise ValueError(f"runtimes: {', '.join(sorted(unknown))}; words among {', '.join(sorted(_RUNTIMES))}")
+        for name, key in self.keys.items():
+            try:
+                raw(key)
+            except ValueError as error:
+                raise ValueError(f"keys.{name}: {error}") from None
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        return tuple(self.runtimes.replace(",", " ").split())

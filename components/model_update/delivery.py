@@ -1,0 +1,250 @@
+"""One model from the version desired to the version active."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from edgeloop import __version__, clock, topics
+from edgeloop.documents import encode
+from edgeloop.health import Health
+from edgeloop.log import Log
+from edgeloop.models import ModelError, ModelRefused, report, store
+from edgeloop.models.package import Package, open_package, unpack
+from edgeloop.models.proof import Prover
+from edgeloop.models.store import Pointer, Ref, Shelf
+from edgeloop.models.trial import Outcome, Task
+from model_update import probation
+from model_update.configuration import DEFAULT, Configuration, Model
+from model_update.fetch import fetch
+from model_update.progress import Journal, Progress, Step
+
+TRIES: Final = 3
+"""Trials without an answer, because something killed this process or the trial, before a package is refused."""
+FIRST_PAUSE: Final = 5.0
+LONGEST_PAUSE: Final = 600.0
+WATCH: Final = 1.0
+"""Seconds between two looks at the reports of those who use a model on probation."""
+
+
+class Delivery:
+    """`advance` does what is to be done now, and says when to come again. It may be killed at any point: each step is
+    whole or not there, and the next process goes on from what it finds."""
+
+    def __init__(
+        self,
+        name: str,
+        root: Path,
+        work: Path,
+        publish: Callable[[str, bytes], object],
+        health: Health,
+        log: Log,
+        prover: Prover,
+        stopped: Callable[[], bool],
+    ) -> None:
+        self.name = name
+        self._root, self._incoming = root, work / "incoming" / name
+        self._publish, self._health, self._log = publish, health, log
+        self._prover, self._stopped = prover, stopped
+        self._shelf = Shelf(store.directory(root, name), name)
+        self._journal = Journal(work)
+        self._progress = self._journal.load(name)
+        self._failures = 0
+        self._seen_whole = False
+        shutil.rmtree(self._incoming, ignore_errors=True)
+        self._shelf.prune({self._progress.digest})
+        if self._shelf.damage:
+            self._health.problem(f"model.{name}.store", f"{self._shelf.damage}; the default serves until it is written")
+
+    def advance(self, model: Model, configuration: Configuration) -> float | None:
+        """Seconds until the next call, None where only a new configuration changes anything."""
+        try:
+            try:
+                wait = self._advance(model, configuration)
+            except ModelRefused as error:
+                self._refuse(model.sha256, _key(model, configuration), str(error))
+                wait = None
+        except ModelError as error:
+            if self._stopped():
+                return None
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**self._failures)
+            self._failures += 1
+            self._health.count(f"retries.{self.name}")
+            self._health.problem(f"model.{self.name}", f"{error}; {self._serving()}, trying again in {pause:g} s")
+            return pause
+        self._failures = 0
+        return wait
+
+    def _advance(self, model: Model, configuration: Configuration) -> float | None:
+        if model.uri == DEFAULT:
+            pointer = self._shelf.pointer
+            if pointer is not None and pointer.active is not None:
+                self._announce(self._shelf.activate(None, clock.now()))
+                self._note("idle", digest="")
+                self._shelf.prune(set())
+            self._health.clear(f"model.{self.name}")
+            return None
+        self._watch(configuration)
+        pointer = self._shelf.pointer
+        if pointer is not None and pointer.active is not None and pointer.active.digest == model.sha256:
+            if pointer.state == "probation":
+                self._health.clear(f"model.{self.name}")
+                return WATCH
+            if self._whole(pointer.active):
+                self._health.clear(f"model.{self.name}")
+                return None
+        if reason := self._progress.refused.get(_key(model, configuration)):
+            self._health.problem(f"model.{self.name}", f"{model.sha256[:12]} is refused: {reason}; {self._serving()}")
+            return self._pace()
+        package = self._bring(model, configuration)
+        if package.manifest.name != self.name:
+            why = f"it is {package.manifest.name!r}"
+            raise ModelRefused("the package is of another model", where=f"models.{self.name}", why=why)
+        self._activate(package, self._choose(package, model, configuration), _key(model, configuration))
+        return WATCH
+
+    def _pace(self) -> float | None:
+        pointer = self._shelf.pointer
+        return WATCH if pointer and pointer.state == "probation" else None
+
+    def _whole(self, ref: Ref) -> bool:
+        """Whether the active package is what it should be; looked at once in the life of a process."""
+        if not self._seen_whole:
+            try:
+                open_package(self._shelf.folder / ref.digest)
+            except ModelError as error:
+                self._log.warning("%s", error)
+                return False
+            self._seen_whole = True
+        return True
+
+    def _bring(self, model: Model, configuration: Configuration) -> Package:
+        """The package in the store, checked."""
+        folder = self._shelf.folder / model.sha256
+        if folder.exists():
+            try:
+                return open_package(folder, keys=configuration.keys)
+            except ModelRefused:
+                shutil.rmtree(folder)
+        self._note("fetching", digest=model.sha256, uri=model.uri)
+        path = fetch(model.uri, self._incoming, configuration.limit, self._stopped)
+        self._note("checking", digest=model.sha256)
+        try:
+            return unpack(path, self._shelf.folder, model.sha256, keys=configuration.keys, limit=configuration.limit)
+        finally:
+            shutil.rmtree(self._incoming, ignore_errors=True)
+
+    def _choose(self, package: Package, model: Model, configuration: Configuration) -> int:
+        """The fastest variant that gives what the golden set says. Raises ModelRefused where none does."""
+        progress = self._progress
+        if progress.step == "proved" and progress.digest == package.digest:
+            return progress.variant
+        if progress.step == "trying" and progress.digest == package.digest and progress.tries >= TRIES:
+            raise ModelRefused("the model cannot be tried", why=f"{progress.tries} trials ended without an answer")
+        candidates = package.manifest.candidates(configuration.allowed)
+        if not candidates:
+            why = f"it has {', '.join(f'{v.runtime} for {v.architecture}' for v in package.manifest.variants)}"
+            raise ModelRefused("the model has no variant for this machine and these runtimes", why=why)
+        tries = progress.tries + 1 if progress.digest == package.digest and progress.step == "trying" else 1
+        self._note("trying", digest=package.digest, tries=tries)
+        task = Task(memory=model.memory)
+        outcomes = {}
+        for variant in candidates:
+            outcome = self._prover.prove(package, variant, task, configuration.timeout / clock.NS)
+            outcomes[variant] = _within(outcome, model)
+            self._log.info("tried", model=self.name, variant=variant.path, outcome=msgspec.to_builtins(outcome))
+        passed = [variant for variant in candidates if not outcomes[variant].error]
+        if not passed:
+            errors = "; ".join(dict.fromkeys(outcome.error for outcome in outcomes.values()))
+            if all(outcome.final for outcome in outcomes.values()):
+                raise ModelRefused("it does not pass", why=errors)
+            if self._stopped() or not any(outcome.crashed for outcome in outcomes.values()):
+                self._note("trying", tries=tries - 1)
+            raise ModelError("the trial failed", why=errors)
+        best = min(passed, key=lambda variant: outcomes[variant].latency)
+        index = package.manifest.variants.index(best)
+        self._note("proved", digest=package.digest, variant=index, latency_ms=1e3 * outcomes[best].latency)
+        return index
+
+    def _activate(self, package: Package, variant: int, key: str) -> None:
+        ref = Ref(digest=package.digest, version=package.manifest.version, variant=variant)
+        self._note("active", key=key, version=ref.version)
+        self._announce(self._shelf.activate(ref, clock.now()))
+        self._health.count(f"activations.{self.name}")
+        self._health.clear(f"model.{self.name}")
+        self._health.clear(f"model.{self.name}.store")
+
+    def _watch(self, configuration: Configuration) -> None:
+        """A model on probation, whatever is desired by now: it stays, goes back, or goes on being watched."""
+        pointer = self._shelf.pointer
+        if pointer is None or pointer.active is None or pointer.state != "probation":
+            return
+        digest = pointer.active.digest
+        if self._progress.digest == digest and self._progress.step == "rolled_back":
+            self._go_back()
+            return
+        reports = report.all_of(self._root, self.name)
+        verdict, why = probation.judge(pointer, reports, clock.now(), configuration.probation)
+        if verdict == "stay":
+            self._announce(self._shelf.commit(clock.now()))
+            self._seen_whole = True
+            self._health.count(f"commits.{self.name}")
+            self._note("committed", digest=digest, why=why)
+            self._shelf.prune(set())
+        elif verdict == "back":
+            key = self._progress.key if self._progress.key.startswith(digest) else digest
+            self._refuse(digest, key, f"on probation, {why}", step="rolled_back")
+            self._go_back()
+
+    def _go_back(self) -> None:
+        self._announce(self._shelf.roll_back(clock.now()))
+        self._health.count(f"rollbacks.{self.name}")
+        self._shelf.prune(set())
+
+    def _refuse(self, digest: str, key: str, reason: str, step: Step = "refused") -> None:
+        refused = {**self._progress.refused, key: reason}
+        self._note(step, digest=digest, refused=refused, why=reason)
+        if step == "refused":
+            self._health.count(f"refusals.{self.name}")
+            self._shelf.prune(set())
+        self._health.problem(f"model.{self.name}", f"{digest[:12]} is refused: {reason}; {self._serving()}")
+
+    def _note(self, step: Step, **facts: Any) -> None:
+        names = set(Progress.__struct_fields__)
+        changes = {key: value for key, value in facts.items() if key in names}
+        self._progress = msgspec.structs.replace(self._progress, step=step, **changes)
+        shown = {key: value for key, value in facts.items() if key not in ("refused", "digest", "key")}
+        self._journal.save(self._progress, **shown)
+        self._log.info("model %s: %s", self.name, step, digest=self._progress.digest[:12], **shown)
+
+    def _announce(self, pointer: Pointer) -> None:
+        self._publish(topics.model(self.name), encode(msgspec.to_builtins(pointer)))
+        self._health.gauge(f"generation.{self.name}", pointer.generation)
+
+    def _serving(self) -> str:
+        pointer = self._shelf.pointer
+        return f"{pointer.active.version} serves" if pointer and pointer.active else "the default serves"
+
+
+def _within(outcome: Outcome, model: Model) -> Outcome:
+    """The outcome, judged by the budget of time too."""
+    if outcome.error or not model.latency or outcome.latency * clock.NS <= model.latency:
+        return outcome
+    error = f"a run takes {1e3 * outcome.latency:.1f} ms of at most {model.latency}"
+    return msgspec.structs.replace(outcome, error=error, final=True)
+
+
+def _key(model: Model, configuration: Configuration) -> str:
+    """What a refusal is bound to: the same bytes may pass with other software, or when a person says so."""
+    versions = [__version__]
+    for runtime in sorted(configuration.allowed):
+        try:
+            versions.append(f"{runtime}-{metadata.version(runtime)}")
+        except metadata.PackageNotFoundError:
+            versions.append(f"no-{runtime}")
+    return f"{model.sha256} {model.attempt} {model.latency} {model.memory} {' '.join(versions)}"

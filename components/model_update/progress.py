@@ -1,0 +1,68 @@
+"""How far each model has come, on disk before the next step begins, and what was refused."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from edgeloop import clock
+from edgeloop.documents import encode
+from edgeloop.files import replace
+from edgeloop.models import ModelError
+
+Step = Literal["idle", "fetching", "checking", "trying", "proved", "active", "committed", "refused", "rolled_back"]
+_REFUSALS: Final = 16
+_LARGEST: Final = 1 << 20
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """step: what is being done with `digest`, or was last. variant: chosen by the trial. tries: how often trying it was
+    begun in vain. key: what a refusal of the version activated last is bound to. refused: reason by key."""
+
+    schema: Literal[1] = 1
+    name: str
+    digest: str = ""
+    step: Step = "idle"
+    variant: int = 0
+    tries: int = 0
+    key: str = ""
+    refused: dict[str, str] = {}
+    time: int = 0
+
+
+class Journal:
+    """`progress/<name>.json`, replaced in one step, and `history.jsonl`, what happened in the order it did."""
+
+    def __init__(self, work: Path) -> None:
+        self._folder, self._history = work / "progress", work / "history.jsonl"
+
+    def load(self, name: str) -> Progress:
+        """Of a model that has come nowhere, or whose file is damaged, the beginning."""
+        try:
+            return msgspec.json.decode((self._folder / f"{name}.json").read_bytes(), type=Progress)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return Progress(name=name)
+
+    def save(self, progress: Progress, **facts: Any) -> Progress:
+        """Raises ModelError."""
+        refused = dict(list(progress.refused.items())[-_REFUSALS:])
+        progress = msgspec.structs.replace(progress, refused=refused, time=clock.now())
+        path = self._folder / f"{progress.name}.json"
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            replace(path, msgspec.json.encode(progress))
+            self._append({"model": progress.name, "digest": progress.digest, "step": progress.step, **facts})
+        except OSError as error:
+            raise ModelError("cannot keep a record", where=str(path), why=error.strerror or str(error)) from error
+        return progress
+
+    def _append(self, facts: Mapping[str, Any]) -> None:
+        if self._history.exists() and self._history.stat().st_size > _LARGEST:
+            os.replace(self._history, self._history.with_name("history.1.jsonl"))
+        now = clock.now()
+        with open(self._history, "ab") as file:
+            file.write(encode({"time": now, "time_rfc3339": clock.rfc3339(now), **facts}) + b"\n")

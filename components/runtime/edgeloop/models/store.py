@@ -1,0 +1,125 @@
+"""The store: which model is active. Written by ModelUpdate alone, read by whoever infers.
+
+`store/<name>/pointer.json`, replaced in one step, and beside it the packages' folders, named by their digests.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from edgeloop.files import replace
+from edgeloop.models.errors import ModelError
+from edgeloop.models.manifest import Digest
+
+OWNER: Final = "io.edgeloop.ModelUpdate"
+POINTER: Final = "pointer.json"
+
+State = Literal["probation", "committed", "rolled_back"]
+
+
+class Ref(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A package in the store and the variant of it to use (its place in the manifest)."""
+
+    digest: Digest
+    version: str
+    variant: int = 0
+
+
+class Pointer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """generation: counts activations, also those back. active: None where the default model is to serve. previous:
+    what served before, as long as a way back is needed. since: ns UTC of the last change."""
+
+    schema: Literal[1] = 1
+    name: str
+    generation: int
+    active: Ref | None
+    previous: Ref | None
+    state: State
+    since: int
+
+
+def directory(root: Path, name: str) -> Path:
+    """The folder of a model in the store, below a nucleus's root."""
+    return root / "work" / OWNER / "store" / name
+
+
+def read(folder: Path) -> Pointer | None:
+    """None where nothing was ever activated. Raises ModelError where the file is no pointer."""
+    path = folder / POINTER
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Pointer)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ModelError("cannot read the model store", where=str(path), why=error.strerror or str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ModelError("the model store's pointer is damaged", where=str(path), why=str(error)) from None
+
+
+class Shelf:
+    """One model's part of the store, for its owner."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder, self.name = folder, name
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self.pointer = read(folder)
+            self.damage = ""
+        except ModelError as error:
+            self.pointer, self.damage = None, str(error)
+
+    def activate(self, ref: Ref | None, now: int) -> Pointer:
+        """Makes it active, on probation; None lets the default model serve, at once and for good."""
+        pointer = self.pointer
+        previous = pointer.active if pointer else None
+        if pointer and (pointer.state == "probation" or previous == ref):
+            previous = pointer.previous
+        if ref is None:
+            return self._write(None, None, "committed", now)
+        return self._write(ref, previous if previous != ref else None, "probation", now)
+
+    def commit(self, now: int) -> Pointer:
+        """The end of probation; the generation stays."""
+        pointer = self._known()
+        return self._put(msgspec.structs.replace(pointer, state="committed", since=now))
+
+    def roll_back(self, now: int) -> Pointer:
+        """What served before is active again."""
+        return self._write(self._known().previous, None, "rolled_back", now)
+
+    def prune(self, keep: set[str]) -> list[str]:
+        """Deletes packages that are neither active nor previous nor in `keep`, and what an interrupted unpacking left;
+        returns their names. A reader that has one open keeps what it has."""
+        pointer = self.pointer
+        kept = {POINTER, *keep}
+        if pointer:
+            kept |= {ref.digest for ref in (pointer.active, pointer.previous) if ref}
+        gone = [path for path in self.folder.iterdir() if path.is_dir() and path.name not in kept]
+        for path in gone:
+            shutil.rmtree(path, ignore_errors=True)
+        return [path.name for path in gone]
+
+    def _known(self) -> Pointer:
+        if self.pointer is None:
+            raise ModelError("nothing is active yet", where=self.name)
+        return self.pointer
+
+    def _write(self, active: Ref | None, previous: Ref | None, state: State, now: int) -> Pointer:
+        generation = self.pointer.generation + 1 if self.pointer else 1
+        return self._put(
+            Pointer(name=self.name, generation=generation, active=active, previous=previous, state=state, since=now)
+        )
+
+    def _put(self, pointer: Pointer) -> Pointer:
+        path = self.folder / POINTER
+        try:
+            replace(path, msgspec.json.format(msgspec.json.encode(pointer), indent=1) + b"\n")
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise ModelError("cannot write the model store", where=str(path), why=why) from error
+        self.pointer, self.damage = pointer, ""
+        return pointer
