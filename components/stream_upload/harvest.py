@@ -69,7 +69,7 @@ class Harvest:
     def read(self, limit: int = PASS) -> bool:
         """Takes what is in the journal, at most about `limit` bytes; whether there may be more at once.
 
-        Raises SpoolError where files cannot be kept and JournalError; nothing is lost then.
+        Raises SpoolError where files cannot be kept and JournalError; what was read stays in hand then.
         """
         now = clock.now()
         for assembler in self._assemblers.values():
@@ -79,11 +79,7 @@ class Harvest:
         before = start = self._reader.position
         taken = 0
         for item, after in self._reader.read(limit_bytes=limit):
-            try:
-                self._take(item, before, after, now)
-            except BaseException:
-                self._reader.seek(before)
-                raise
+            self._take(item, before, after, now)
             before = after
             taken += 1
             if self.full:

@@ -33,6 +33,14 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     gaps: list[Gap] = []
 
 
+class Until(msgspec.Struct, frozen=True, kw_only=True):
+    """Byte of a file of records up to which it is in a file of the spool."""
+
+    component: str
+    entry: str
+    offset: int
+
+
 class Note(msgspec.Struct, frozen=True, kw_only=True):
     """Of one file. made: ns UTC. serial: number of the state that this file is part of, for `gaps`."""
 
@@ -41,6 +49,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     made: int
     account: Account | None = None
+    until: Until | None = None
     serial: int = 0
 
 

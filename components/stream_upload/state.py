@@ -14,9 +14,12 @@ from stream_upload.spool import Account, Waiting
 
 
 class Segment(msgspec.Struct, kw_only=True):
-    """A file of records. appended: byte up to which it is in Stream Manager; acknowledged: up to which it has arrived;
-    marks: (byte, sequence number) of what is in between."""
+    """A file of records. appended: byte up to which it is in Stream Manager; acknowledged: up to which it has arrived,
+    or is in the spool; marks: (byte, sequence number) of what is in between; seen: byte up to which alarms are known;
+    since: ns UTC of the last file of it."""
 
+    since: int = 0
+    seen: int = 0
     appended: int = 0
     acknowledged: int = 0
     marks: list[tuple[int, int]] = []
@@ -26,7 +29,7 @@ class State(msgspec.Struct, kw_only=True):
     """serial counts savings. gaps: declared, in no file yet, since `gaps_since` (ns UTC).
 
     accounts: by stream. flight: key of a file → sequence number of its task. status: next of the status stream.
-    segments: by component and name of the file. manifest: lines, in no file yet.
+    segments: by component and name of the file. objects, bytes: that have arrived.
     """
 
     serial: int = 0
@@ -66,10 +69,15 @@ def recover(state: State, files: tuple[Waiting, ...]) -> None:
         note = waiting.note
         if note.kind == "gaps" and note.serial > state.serial:
             state.gaps = []
+        if note.until is not None:
+            known = state.segments.setdefault(note.until.component, {})
+            segment = known.setdefault(note.until.entry, Segment(since=note.made))
+            segment.acknowledged = max(segment.acknowledged, note.until.offset)
+            segment.appended = max(segment.appended, segment.acknowledged)
         if note.account is None:
             continue
         old = state.accounts.get(note.account.stream)
         if old is None or old.done < note.account.done:
-            known = set(state.gaps)
-            state.gaps += [gap for gap in note.account.gaps if gap not in known]
+            declared = set(state.gaps)
+            state.gaps += [gap for gap in note.account.gaps if gap not in declared]
             state.accounts[note.account.stream] = note.account

@@ -1,0 +1,22 @@
+"""StreamUpload: setup, then pass after pass until it is stopped."""
+
+from __future__ import annotations
+
+import sys
+
+from edgeloop.component import App
+from stream_upload.declaration import DECLARATION
+from stream_upload.uploader import Uploader
+
+
+def main(argv: list[str] | None = None) -> int:
+    with App.start(DECLARATION, argv) as app, Uploader(app) as uploader:
+        app.on_configuration(uploader.apply)
+        uploader.apply(app.config)
+        while not app.stop.wait(uploader.pause()):
+            uploader.step()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""Records of upload queues: to Kinesis one by one, or to S3 as files of JSON lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from edgeloop import clock
+from edgeloop.data.layout import date, safe
+from edgeloop.queue import Entry, QueueReader
+from stream_upload.capture import Alarmed, Alarms
+from stream_upload.configuration import Configuration
+from stream_upload.manager import Manager
+from stream_upload.spool import Note, Spool, Until
+from stream_upload.state import Segment, State
+
+ALARMS: Final = "alarms"
+LARGEST: Final = 1_000_000
+"""Bytes of a Kinesis record, with some room for the envelope."""
+_PASS: Final = 400
+_LINES: Final = 4 << 20
+
+
+class _Alarm(msgspec.Struct):
+    """What matters here of an alarm's document."""
+
+    state: str
+    monitor: str
+    sample_time: int
+    cause: dict[str, object] = {}
+
+
+class Records:
+    """All queues' records. A file of records is released once all of it has arrived and no more can come."""
+
+    def __init__(self, state: State, spool: Spool, alarms: Alarms, device: str) -> None:
+        self._state, self._spool, self._alarms, self._device = state, spool, alarms, device
+        self.sent = 0
+        self.oversize = 0
+        self.backlog = 0
+
+    def look(self, queues: list[QueueReader]) -> None:
+        """Learns of alarms."""
+        for queue, entry, segment in self._segments(queues):
+            if entry.kind != ALARMS:
+                continue
+            for line, after in queue.records(entry, segment.seen):
+                segment.seen = after
+                try:
+                    alarm = msgspec.json.decode(line, type=_Alarm)
+                except ValueError:
+                    continue
+                if alarm.state == "raised":
+                    self._alarms.add(Alarmed(str(alarm.cause.get("stream", "")), alarm.monitor, alarm.sample_time))
+
+    def stream(self, queues: list[QueueReader], configuration: Configuration, manager: Manager) -> str:
+        """Appends what is new for Kinesis, and notes what has arrived; why no more does, where that is so.
+
+        Raises Unavailable and Refused; what was not taken comes again.
+        """
+        name = f"{configuration.streams}-records"
+        export = manager.export(name)
+        room = _PASS
+        for queue, entry, segment in self._segments(queues):
+            _acknowledge(segment, export.exported)
+            if segment.marks and segment.marks[-1][1] > export.newest:
+                segment.appended, segment.marks = segment.acknowledged, []
+            for line, after in queue.records(entry, segment.appended):
+                if room <= 0:
+                    break
+                if len(line) > LARGEST:
+                    self.oversize += 1
+                else:
+                    number = manager.append(name, self._envelope(queue.component, entry, segment.appended, line))
+                    segment.marks = [*segment.marks, (after, number)]
+                    self.sent += 1
+                    room -= 1
+                segment.appended = after
+            if not segment.marks:
+                segment.acknowledged = segment.appended
+        self._release(queues)
+        return export.error
+
+    def store(self, queues: list[QueueReader], configuration: Configuration) -> None:
+        """Makes files of what is new: of each file of records what came in `every`, or the rest where no more can
+        come. Raises SpoolError and QueueError."""
+        now = clock.now()
+        for queue, entry, segment in self._segments(queues):
+            size = queue.size(entry)
+            due = self._complete(queue, entry) or now - segment.since >= configuration.every
+            if size > segment.acknowledged and (due or size - segment.acknowledged >= _LINES):
+                self._file(queue, entry, segment, configuration, now)
+                segment.since = now
+        self._release(queues)
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _segments(self, queues: list[QueueReader]) -> Iterator[tuple[QueueReader, Entry, Segment]]:
+        self.backlog = 0
+        for queue in queues:
+            known = self._state.segments.setdefault(queue.component, {})
+            there = [entry for entry in queue.entries() if entry.form == "records"]
+            for gone in set(known) - {entry.id for entry in there}:
+                del known[gone]
+            for entry in there:
+                segment = known.setdefault(entry.id, Segment(since=clock.now()))
+                self.backlog += max(0, queue.size(entry) - segment.acknowledged)
+                yield queue, entry, segment
+
+    def _envelope(self, component: str, entry: Entry, offset: int, line: bytes) -> bytes:
+        """The record with what names it and orders it: Kinesis keeps neither order nor count."""
+        head = msgspec.json.encode(
+            {"device": self._device, "component": component, "kind": entry.kind, "file": entry.number, "offset": offset}
+        )
+        return head[:-1] + b',"document":' + line + b"}"
+
+    def _file(
+        self, queue: QueueReader, entry: Entry, segment: Segment, configuration: Configuration, now: int
+    ) -> None:
+        begin = segment.acknowledged
+        lines = list(queue.records(entry, begin, _LINES))
+        if not lines:
+            return
+        end = lines[-1][1]
+        folder = f"records/site={safe(configuration.site)}/kind={entry.kind}/date={date(now)}"
+        name = f"{safe(self._device)}_{safe(queue.component)}_{entry.number}_{begin}-{end}.jsonl"
+        prefix = configuration.prefix.strip("/")
+
+        def write(path: Path) -> Note:
+            with path.open("wb") as file:
+                at = begin
+                for line, after in lines:
+                    file.write(self._envelope(queue.component, entry, at, line) + b"\n")
+                    at = after
+                size = file.tell()
+            until = Until(component=queue.component, entry=entry.id, offset=end)
+            key = f"{prefix}/{folder}/{name}" if prefix else f"{folder}/{name}"
+            return Note(key=key, kind="records", bytes=size, made=now, until=until)
+
+        self._spool.add(write)
+        segment.appended = segment.acknowledged = end
+        self.sent += len(lines)
+
+    def _release(self, queues: list[QueueReader]) -> None:
+        for queue in queues:
+            known = self._state.segments.get(queue.component, {})
+            done = [
+                entry.number
+                for entry in queue.entries()
+                if entry.form == "records"
+                and self._complete(queue, entry)
+                and entry.id in known
+                and known[entry.id].acknowledged >= queue.size(entry)
+                and known[entry.id].seen >= (queue.size(entry) if entry.kind == ALARMS else 0)
+            ]
+            if done:
+                queue.release(*done)
+
+    @staticmethod
+    def _complete(queue: QueueReader, entry: Entry) -> bool:
+        """A newer file of the kind says that no more comes to this one."""
+        return any(e.kind == entry.kind and e.number > entry.number for e in queue.entries() if e.form == "records")
+
+
+def _acknowledge(segment: Segment, exported: int) -> None:
+    """
+    >>> segment = Segment(appended=30, marks=[(10, 4), (20, 5), (30, 6)])
+    >>> _acknowledge(segment, 5); segment.acknowledged, segment.marks
+    (20, [(30, 6)])
+    """
+    arrived = [mark for mark in segment.marks if mark[1] <= exported]
+    if arrived:
+        segment.acknowledged = arrived[-1][0]
+        segment.marks = segment.marks[len(arrived) :]

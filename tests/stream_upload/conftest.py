@@ -1,0 +1,247 @@
+"""StreamUpload as a process: a bus, a journal, Stream Manager and a local S3 and Kinesis, all real."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+import edgeloop
+from edgeloop import documents, topics
+from edgeloop.bus import Bus
+from edgeloop.journal import JournalReader, JournalWriter, directory
+from edgeloop.queue import journal_cursor
+from edgeloop.wire.batch import Item
+from edgeloop_tools.core.ipc.backend import MemoryBackend
+from edgeloop_tools.core.ipc.server import Server
+from edgeloop_tools.core.ports import free_port
+from stream_upload.declaration import DECLARATION, NAME
+
+COMPONENTS = Path(edgeloop.__file__).parents[2]
+SCRIPTS = COMPONENTS.parent / "scripts"
+PATH = os.pathsep.join(map(str, (COMPONENTS, COMPONENTS / "runtime", SCRIPTS)))
+
+
+def until(condition: Callable[[], Any], what: str, timeout: float = 20.0) -> Any:
+    end = time.monotonic() + timeout
+    while not (value := condition()):
+        assert time.monotonic() < end, f"not within {timeout} s: {what}"
+        time.sleep(0.05)
+    return value
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "EDGELOOP_"))}
+    return {**kept, "PYTHONPATH": PATH, **more}
+
+
+class Endpoint:
+    """S3 and Kinesis of moto, in a process."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "edgeloop_tools.core.endpoint", "--port", str(self.port)],
+            env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        until(lambda: listens(self.port), "the endpoint to listen", 40)
+        session: Any = boto3.Session("key", "secret", region_name="us-east-1")
+        self.s3: Any = session.client("s3", endpoint_url=self.url)
+        self.kinesis: Any = session.client("kinesis", endpoint_url=self.url)
+
+    def objects(self, bucket: str) -> dict[str, int]:
+        """Key → size."""
+        try:
+            pages = list(self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket))
+        except self.s3.exceptions.NoSuchBucket:
+            return {}
+        return {found["Key"]: found["Size"] for page in pages for found in page.get("Contents", [])}
+
+    def records(self, stream: str) -> list[Any]:
+        """Documents of a Kinesis stream, in the order of its shards."""
+        try:
+            shards = self.kinesis.list_shards(StreamName=stream)["Shards"]
+        except self.kinesis.exceptions.ResourceNotFoundException:
+            return []
+        found = []
+        for shard in shards:
+            place = {"StreamName": stream, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+            iterator = self.kinesis.get_shard_iterator(**place)["ShardIterator"]
+            while True:
+                answer = self.kinesis.get_records(ShardIterator=iterator, Limit=1000)
+                if not answer["Records"]:
+                    break
+                found += [documents.decode(record["Data"]) for record in answer["Records"]]
+                iterator = answer["NextShardIterator"]
+        return found
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+class Core:
+    """A root folder with a journal, a bus, Stream Manager, and the component, each of which can be killed."""
+
+    def __init__(self, root: Path, endpoint: str) -> None:
+        self.root, self.endpoint = root, endpoint
+        self.port = free_port()
+        self.socket = root / "ipc.socket"
+        self.backend = MemoryBackend()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._run(self._serve())
+        self.bus = Bus(str(self.socket), self._token("a.tool", unrestricted=True), name="a.tool")
+        self.bus.__enter__()
+        assert self.bus.wait_connected(10)
+        self.healths: list[Any] = []
+        self.bus.subscribe(topics.health(NAME), lambda topic, payload: self.healths.append(documents.decode(payload)))
+        self.manager: subprocess.Popen[bytes] | None = None
+        self.component: subprocess.Popen[bytes] | None = None
+        self._logs: list[Any] = []
+        self.journal = self.open_journal()
+
+    def _run(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+
+    async def _serve(self) -> None:
+        self._server = Server(self.socket, self.backend, "classic")
+        await self._server.start()
+        self._serving = asyncio.create_task(self._server.serve())
+
+    def _token(self, component: str, **options: Any) -> str:
+        async def add() -> str:
+            return self.backend.add(component, **options)
+
+        return str(self._run(add()))
+
+    def open_journal(self, **options: Any) -> JournalWriter:
+        readers = {"upload": journal_cursor(self.root)}
+        return JournalWriter(directory(self.root), durable_readers=readers, **options)
+
+    def _spawn(self, name: str, arguments: list[str], **more: str) -> subprocess.Popen[bytes]:
+        log = (self.root / f"{name}.log").open("ab")
+        self._logs.append(log)
+        return subprocess.Popen(
+            [sys.executable, *arguments], env=environment(**more), stdout=log, stderr=log, cwd=self.root,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def start_manager(self, *, endpoint: str = "") -> None:
+        self.manager = self._spawn(
+            "manager",
+            ["-m", "edgeloop_tools.core.stream_manager", "--store", str(self.root / "streams"), "--port", str(self.port)],
+            EDGELOOP_ENDPOINT_URL=endpoint or self.endpoint, EDGELOOP_ENDPOINT_CREATE="1",
+        )  # fmt: skip
+        until(lambda: listens(self.port), "Stream Manager to listen")
+
+    def kill_manager(self) -> None:
+        assert self.manager is not None
+        self.manager.kill()
+        self.manager.wait()
+
+    def start(self, configuration: dict[str, Any]) -> None:
+        policy = {
+            "aws.greengrass.ipc.pubsub": {
+                "p": {"operations": ["aws.greengrass#PublishToTopic"], "resources": list(DECLARATION.publishes)},
+                "s": {"operations": ["aws.greengrass#SubscribeToTopic"], "resources": list(DECLARATION.subscribes)},
+            }
+        }
+        self.component = self._spawn(
+            "component", ["-m", "stream_upload", "--root", str(self.root), "--debug"],
+            SVCUID=self._token(NAME, access_control=policy, configuration=configuration),
+            AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT=str(self.socket),
+            AWS_IOT_THING_NAME="core7", STREAM_MANAGER_SERVER_PORT=str(self.port),
+        )  # fmt: skip
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> int:
+        assert self.component is not None
+        self.component.send_signal(number)
+        return self.component.wait(15)
+
+    @property
+    def health(self) -> dict[str, Any]:
+        return self.healths[-1] if self.healths else {}
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        shown: dict[str, Any] = self.health.get("upload", {})
+        return shown
+
+    @property
+    def problems(self) -> str:
+        return str(self.health.get("problems", ""))
+
+    @property
+    def log(self) -> str:
+        return (self.root / "component.log").read_text()
+
+    def items(self) -> list[Item]:
+        return [item for item, _ in JournalReader(directory(self.root)).read(limit_bytes=1 << 40)]
+
+    def close(self) -> None:
+        for process in (self.component, self.manager):
+            if process is not None and process.poll() is None:
+                process.kill()
+                process.wait()
+        for log in self._logs:
+            log.close()
+        self.journal.close()
+        self.bus.close()
+
+        async def stop() -> None:
+            self._serving.cancel()
+            await asyncio.wait((self._serving,))
+            await self._server.close()
+
+        self._run(stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[Endpoint]:
+    made = Endpoint()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def bucket() -> str:
+    return f"bucket-{time.monotonic_ns()}"
+
+
+@pytest.fixture
+def core(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Iterator[Core]:
+    monkeypatch.setenv("EDGELOOP_ENDPOINT_URL", endpoint.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    with tempfile.TemporaryDirectory(prefix="up") as folder:
+        made = Core(Path(folder), endpoint.url)
+        yield made
+        made.close()
+
+
+@pytest.fixture(name="until")
+def _until() -> Callable[..., Any]:
+    return until
