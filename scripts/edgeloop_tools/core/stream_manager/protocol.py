@@ -104,7 +104,7 @@ async def read_frame(reader: asyncio.StreamReader, limit: int) -> tuple[int, byt
 def frame(operation: int, payload: Mapping[str, Any]) -> bytes:
     """
     >>> frame(Operation.LIST_STREAMS, {"requestId": "a"}).hex()
-    '0000000d0ba169726571756573744964' '6161'
+    '0000000e0ba1697265717565737449646161'
     """
     body = cbor2.dumps(payload)
     return _HEAD.pack(len(body) + 1, operation) + body

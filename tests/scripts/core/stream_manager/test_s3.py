@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from stream_manager import (
     ExportDefinition,
+    IoTAnalyticsConfig,
     MessageStreamDefinition,
     S3ExportTaskDefinition,
     S3ExportTaskExecutorConfig,
@@ -145,6 +146,49 @@ def test_tasks_that_are_deleted_are_canceled(stream_manager: StreamManager, tmp_
     said = until(lambda: len(found := statuses(client)) == 8 and found)
     assert {status.status for status in said} == {Status.Canceled}
     assert sorted(status.status_context.sequence_number for status in said) == list(range(8))
+
+
+def test_an_export_can_be_paused_changed_and_taken_away(
+    served: StreamManager, aws: Callable[[str], Any], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    client = served.start()
+    create(client)
+    definition = client.describe_message_stream("tasks").definition
+    export = definition.export_definition.s3_task_executor[0]
+    export.disabled = True
+    client.update_message_stream(definition)
+    task(client, tmp_path / "file", "first")
+    other = S3ExportTaskExecutorConfig(identifier="other", status_config=export.status_config)
+    definition.export_definition.s3_task_executor.append(other)
+    client.update_message_stream(definition)
+    until(lambda: ended(client, 0))
+    assert {status.status_context.export_identifier for status in statuses(client)} == {"other"}
+    export.disabled = False
+    client.update_message_stream(definition)
+    until(lambda: exported(client, "tasks").last_exported_sequence_number == 0)
+    export.disabled, other.disabled = True, True
+    client.update_message_stream(definition)
+    task(client, tmp_path / "file", "second")
+    export.disabled, other.disabled = False, True
+    definition.export_definition.s3_task_executor = [export]
+    client.update_message_stream(definition)
+    until(lambda: exported(client, "tasks").last_exported_sequence_number == 1)
+    canceled = [status for status in statuses(client) if status.status is Status.Canceled]
+    assert [(one.status_context.export_identifier, one.status_context.sequence_number) for one in canceled] == [
+        ("other", 1)]
+    assert {one["Key"] for one in aws("s3").list_objects_v2(Bucket="bucket")["Contents"]} >= {"first", "second"}
+
+
+def test_destinations_that_are_not_there_say_so(served: StreamManager) -> None:
+    client = served.start()
+    analytics = IoTAnalyticsConfig(identifier="a", iot_channel="c")
+    client.create_message_stream(MessageStreamDefinition(
+        name="s", strategy_on_full=OVERWRITE, export_definition=ExportDefinition(iot_analytics=[analytics])))
+    client.append_message("s", b"x")
+    state = until(lambda: (one := exported(client, "s")).error_message and one)
+    assert state.error_message == "AccessDeniedException: the local core exports to S3 and Kinesis only"
+    assert state.last_exported_sequence_number == -1
 
 
 def test_keys_carry_the_time_of_upload() -> None:

@@ -18,10 +18,12 @@ log = logging.getLogger("edgeloop.core.stream_manager")
 
 
 class _Running(NamedTuple):
+    """task: None while the export is disabled."""
+
     stream: Stream
     export: Export
     state: ExportState
-    task: asyncio.Task[None]
+    task: asyncio.Task[None] | None
 
 
 class Exporters:
@@ -44,14 +46,16 @@ class Exporters:
             running = self._running[key]
             if running.stream is stream and wanted.get(key[1]) == running.export:
                 continue
-            running.task.cancel()
+            if running.task:
+                running.task.cancel()
             del self._running[key]
             if key[1] not in wanted:
                 left = list(running.stream.log.read(running.state.last_exported_sequence_number + 1))
                 self._tell_canceled(running.stream, running.export, left)
         for identifier, export in wanted.items():
-            if stream is not None and not export.disabled and (name, identifier) not in self._running:
-                task = asyncio.create_task(self._run(self._of(stream, export), f"{name}, export {identifier}"))
+            if stream is not None and (name, identifier) not in self._running:
+                work = None if export.disabled else self._run(self._of(stream, export), f"{name}, export {identifier}")
+                task = asyncio.create_task(work) if work else None
                 self._running[name, identifier] = _Running(stream, export, stream.state(export), task)
 
     def dropping(self, stream: Stream, messages: list[Message]) -> None:
@@ -62,7 +66,7 @@ class Exporters:
             asyncio.get_running_loop().call_soon(self._tell_canceled, stream, export, left)
 
     async def close(self) -> None:
-        tasks = [running.task for running in self._running.values()]
+        tasks = [running.task for running in self._running.values() if running.task]
         for task in tasks:
             task.cancel()
         if tasks:

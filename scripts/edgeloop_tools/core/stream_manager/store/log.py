@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from edgeloop_tools.core import files
 from edgeloop_tools.core.stream_manager.definitions import MessageStreamDefinition, Persistence, StrategyOnFull
 from edgeloop_tools.core.stream_manager.store.segment import (
     HEAD,
@@ -117,7 +118,10 @@ class Log:
     def _fresh(self, first: int) -> Segment:
         if self.definition.persistence is Persistence.MEMORY:
             return MemorySegment(first)
-        return FileSegment.create(self._folder, first)
+        segment = FileSegment.create(self._folder, first)
+        if self.definition.flush_on_write:
+            files.sync_folder(self._folder)
+        return segment
 
     def _recover(self) -> None:
         paths = sorted(self._folder.glob(f"*{SUFFIX}"))
