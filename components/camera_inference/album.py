@@ -9,26 +9,30 @@ from pathlib import Path
 from queue import Full, Queue
 from typing import Final
 
+import msgspec
+
 from camera_inference import pictures
 from camera_inference.capture import Surroundings
 from camera_inference.configuration import Camera
 from camera_inference.documents import Result
 from camera_inference.frame import Frame
-from edgeloop import documents, files
+from edgeloop import files
 from edgeloop.errors import EdgeloopError
+from edgeloop.queue import UploadQueue
 
 WAITING: Final = 8
 EVIDENCE: Final = 20
 """Annotated images kept of each camera."""
 HOUR: Final = 3600.0
+EXAMPLES: Final = "hard_examples"
 
 
 class Album:
     """`offer` never waits: what finds no room is counted and let go. Files are made on a thread of their own."""
 
-    def __init__(self, work: Path, around: Surroundings) -> None:
-        self._work, self._around = work, around
-        self._queue: Queue[tuple[Camera, Frame, Result, bool] | None] = Queue(WAITING)
+    def __init__(self, work: Path, queue: UploadQueue, around: Surroundings) -> None:
+        self._work, self._queue, self._around = work, queue, around
+        self._waiting: Queue[tuple[Camera, Frame, Result, bool] | None] = Queue(WAITING)
         self._kept: dict[str, deque[float]] = {}
         self._thread = threading.Thread(target=self._run, name="album", daemon=True)
 
@@ -37,7 +41,7 @@ class Album:
 
     def close(self) -> None:
         try:
-            self._queue.put(None, timeout=1.0)
+            self._waiting.put(None, timeout=1.0)
         except Full:
             return
         self._thread.join(2.0)
@@ -48,7 +52,7 @@ class Album:
         if not unsure and not (result.verdict == "fail" and result.part):
             return
         try:
-            self._queue.put_nowait((camera, frame, result, unsure))
+            self._waiting.put_nowait((camera, frame, result, unsure))
         except Full:
             self._around.count(f"not_kept.{result.camera}")
 
@@ -63,7 +67,7 @@ class Album:
         return True
 
     def _run(self) -> None:
-        while (entry := self._queue.get()) is not None:
+        while (entry := self._waiting.get()) is not None:
             camera, frame, result, unsure = entry
             key = f"camera.{result.camera}.images"
             try:
@@ -78,11 +82,9 @@ class Album:
 
     def _example(self, camera: Camera, frame: Frame, result: Result) -> None:
         assert frame.image is not None
-        folder = self._work / "upload"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        name = f"{result.camera}-{result.time}"
-        files.replace(folder / f"{name}.jpg", pictures.jpeg(frame.image, frame.colour, camera.examples.quality))
-        files.replace(folder / f"{name}.json", documents.encode(result))
+        image = pictures.jpeg(frame.image, frame.colour, camera.examples.quality)
+        name = f"{result.camera}_{result.time}.jpg"
+        self._queue.put(EXAMPLES, name, image, msgspec.to_builtins(result), time=result.time)
         self._around.count(f"hard_examples.{result.camera}")
 
     def _evidence(self, frame: Frame, result: Result) -> None:

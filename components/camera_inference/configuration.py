@@ -96,6 +96,14 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     memory: Annotated[
         Size, Meta(title="Memory", description="of all models", extra={"ge": "16 MiB", "le": "64 GiB"})
     ] = Size("512 MiB")
+    upload: Annotated[
+        Size,
+        Meta(
+            title="Upload",
+            description="disk space of results and examples that wait for their upload; the oldest go first",
+            extra={"ge": "1 MiB"},
+        ),
+    ] = Size("256 MiB")
 
 
 def area(text: str) -> tuple[float, float, float, float]:

@@ -24,10 +24,12 @@ from edgeloop.component import App
 from edgeloop.errors import ConfigurationError
 from edgeloop.models.active import ActiveModel
 from edgeloop.models.runners import Options
+from edgeloop.queue import QueueError, UploadQueue
 
 TICK: Final = 0.05
 """s between two messages of results."""
 GAUGES: Final = 2.0
+RESULTS: Final = "results"
 MODELS: Final = "edgeloop/models/+"
 
 
@@ -70,7 +72,8 @@ class Service:
         self._engines: dict[str, Engine] = {}
         self._sent: list[tuple[Station, str]] = []
         self._gauged = time.monotonic()
-        self._album = Album(app.work, self)
+        self._queue = UploadQueue(app.root, NAME, budget=int(app.config.upload))
+        self._album = Album(app.work, self._queue, self)
 
     def __enter__(self) -> Self:
         self._album.start()
@@ -93,6 +96,7 @@ class Service:
         for engine in self._engines.values():
             engine.close()
         self._album.close()
+        self._queue.close()
 
     def apply(self, configuration: Configuration) -> None:
         """Takes a new configuration; a camera that is wrong stays as it was, with one line."""
@@ -221,9 +225,20 @@ class Service:
         taken = [self._app.bus.publish(topics.results(NAME), message) for message in messages]
         if all(taken):
             self._sent += [(station, result.part) for station, result in found if result.part]
+            self._upload(messages)
             return
         for station in stations:
             station.again([result for owner, result in found if owner is station and result.part])
+
+    def _upload(self, messages: list[bytes]) -> None:
+        try:
+            for message in messages:
+                self._queue.append(RESULTS, message)
+            self._app.health.clear("upload")
+        except QueueError as error:
+            self._app.health.problem("upload", str(error))
+        self._app.health.gauge("upload_bytes", self._queue.size)
+        self._app.health.gauge("upload_lost", self._queue.lost)
 
     def _confirm(self) -> None:
         """What was sent has been taken by the nucleus."""

@@ -139,7 +139,7 @@ def _spots(weights: Array, label: str, placement: Placement) -> tuple[Box, ...]:
     cells = _finite(weights, "map")
     cells = cells.reshape(cells.shape[-2:])
     over = cells >= max(0.25, 0.5 * float(cells.max()))
-    rows, columns = int(cells.shape[0]), int(cells.shape[1])
+    rows, columns = int(np.size(cells, 0)), int(np.size(cells, 1))
     spots: list[Box] = []
     while len(spots) < MOST and over.any():
         first = divmod(int(np.argmax(np.where(over, cells, -1.0))), columns)

@@ -1,0 +1,163 @@
+"""CameraInference as a process: parts, kills, cameras that are not there, models that are no good."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from camera_inference.declaration import NAME
+from edgeloop import documents, topics
+from edgeloop.models import store
+from edgeloop.models.package import unpack
+from edgeloop.models.store import Ref, Shelf
+from edgeloop.queue import QueueReader
+
+ACT = {"source": "press1", "target": "stop", "value": 1}
+
+
+def verdicts(plant: Any) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for result in plant.results():
+        found.setdefault(result["part"], set()).add(result["verdict"])
+    return found
+
+
+def test_parts_are_judged_rejected_and_kept(plant: Any) -> None:
+    plant.configure(
+        cameras={
+            "gate": {
+                "uri": "simulator:?seed=7&rate=12&defective=0.5",
+                "policy": "every",
+                "deadline": "3 s",
+                "reject": ACT,
+                "examples": {"below": 0.999},
+            }
+        }
+    )
+    plant.start()
+    plant.wait(lambda: sum(r["verdict"] == "fail" for r in plant.results()) >= 4)
+    plant.wait(lambda: sum(r["verdict"] == "pass" for r in plant.results()) >= 4)
+    plant.wait(lambda: plant.documents("edgeloop/actions/press1"))
+    truth = {t["part"]: t["label"] for t in plant.documents(topics.TRUTH)}
+    judged = [r for r in plant.results() if r["verdict"] != "unknown"]
+    right = [(truth[r["part"]] == "good") == (r["verdict"] == "pass") for r in judged]
+    assert sum(right) >= 0.8 * len(right)
+    failed = next(r for r in judged if r["verdict"] == "fail")
+    assert failed["model"]["name"] == "visual_inspection"
+    assert failed["boxes"]
+    assert all(0 <= value <= 1 for box in failed["boxes"] for value in (box["x"], box["y"], box["width"], box["height"]))
+    action = plant.documents("edgeloop/actions/press1")[0]
+    assert action["target"] == "stop"
+    assert action["armed"] is False
+    assert action["expires"] - action["issued"] == 2 * 10**9
+    plant.wait(lambda: list((plant.work / "evidence" / "gate").glob("[0-9]*.jpg")))
+    reader = QueueReader(plant.root, NAME)
+    plant.wait(lambda: {"hard_examples", "results"} <= {e.kind for e in reader.entries()})
+    entry = next(e for e in reader.entries() if e.kind == "hard_examples")
+    path, description = reader.describe(entry)
+    assert cv2.imread(str(path)).shape == (240, 320, 3)
+    assert description.document["part"] in truth
+    plant.wait(lambda: plant.health().get("state") == "ok")
+
+
+def test_kills_leave_exactly_one_verdict_for_each_part(plant: Any) -> None:
+    plant.configure(
+        cameras={"gate": {"uri": "simulator:?seed=3&rate=40", "policy": "every", "deadline": "400 ms", "safe": ACT}}
+    )
+    rng = random.Random(5)
+    for _ in range(6):
+        seen = len(plant.results())
+        process = plant.start()
+        plant.wait(lambda seen=seen: len(plant.results()) > seen + 8)
+        time.sleep(rng.uniform(0.0, 0.4))
+        process.kill()
+        process.wait(5)
+    seen = len(plant.results())
+    process = plant.start()
+    plant.wait(lambda: len(plant.results()) > seen + 60)
+    process.terminate()
+    assert process.wait(10) == 0
+    time.sleep(0.3)
+    found = verdicts(plant)
+    numbers = sorted(int(part.rpartition("-")[2]) for part in found)
+    assert numbers == list(range(numbers[0], numbers[-1] + 1))
+    assert all(len(words) == 1 for words in found.values())
+    assert any("unknown" in words for words in found.values())
+    assert any("unknown" not in words for words in found.values())
+    triggered = {t["part"] for t in plant.documents(topics.TRUTH)}
+    assert triggered >= set(found)
+    unknown = {part for part, words in found.items() if words == {"unknown"}}
+    fired = [a["cause"]["part"] for a in plant.documents("edgeloop/actions/press1")]
+    assert set(fired) == unknown
+    ids = {a["cause"]["part"]: a["id"] for a in plant.documents("edgeloop/actions/press1")}
+    assert len(set(ids.values())) == len(ids)
+
+
+def test_what_is_not_there_degrades_and_recovers(plant: Any, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    plant.configure(
+        cameras={
+            "absent": {"uri": "/dev/video63"},
+            "remote": {"uri": "rtsp://admin:secret@127.0.0.1:9/live"},
+            "folder": {"uri": f"folder:{images}?poll=50 ms", "policy": "every", "deadline": "5 s"},
+            "wrong": {"uri": "gopher://x"},
+            "gate": {"uri": "simulator:?seed=1&rate=10"},
+        }
+    )
+    process = plant.start()
+    plant.wait(lambda: all(f"camera.{id}" in plant.problems() for id in ("absent", "remote", "folder", "wrong.uri")))
+    assert "secret" not in plant.log()
+    images.mkdir()
+    good = np.full((240, 320, 3), 60, np.uint8)
+    whole = cv2.imencode(".png", good)[1].tobytes()
+    (images / "a.png").write_bytes(whole)
+    (images / "b.png").write_bytes(whole[: len(whole) // 2])
+    (images / "c.jpg").write_bytes(b"no image")
+    plant.wait(lambda: {"a.png", "b.png", "c.jpg"} <= {r.get("part", "") for r in plant.results()})
+    by_part = {r["part"]: r for r in plant.results() if r.get("part")}
+    assert "cut off" in by_part["b.png"]["reason"]
+    assert by_part["c.jpg"]["verdict"] == by_part["b.png"]["verdict"] == "unknown"
+    assert by_part["a.png"]["verdict"] in ("pass", "fail")
+    plant.wait(lambda: plant.health()["counters"].get("bad_frames.folder") == 2)
+    fresh = images / "d.png"
+    fresh.write_bytes(whole)
+    os.utime(fresh, ns=(time.time_ns(), time.time_ns()))
+    plant.wait(lambda: "camera.folder" not in plant.problems())
+    assert process.poll() is None
+    assert any(r["camera"] == "gate" for r in plant.results())
+
+
+def test_models_that_are_no_good_make_way(plant: Any, tmp_path: Path, make_model: Any) -> None:
+    camera = {"uri": "simulator:?seed=1&rate=20", "policy": "every", "model": "brightness", "deadline": "300 ms"}
+    plant.configure(cameras={"gate": camera})
+    process = plant.start()
+    plant.wait(lambda: any(r["verdict"] == "unknown" for r in plant.results()))
+    plant.wait(lambda: "model.brightness" in plant.problems())
+    archive = tmp_path / "brightness.tar"
+    digest = make_model(archive, width=320, height=240)
+    shelf = Shelf(store.directory(plant.root, "brightness"), "brightness")
+    unpack(archive, shelf.folder)
+    shelf.activate(Ref(digest=digest, version="1.0.0"), time.time_ns())
+    plant.bus.publish("edgeloop/models/brightness", b"{}")
+    plant.wait(lambda: any(r.get("model", {}).get("name") == "brightness" for r in plant.results()))
+    plant.wait(lambda: plant.problems() == "[]")
+    shelf.commit(time.time_ns())
+    wrong = make_model(archive, width=64, height=48, version="2.0.0")
+    model = unpack(archive, shelf.folder).folder / "model.onnx"
+    model.write_bytes(model.read_bytes()[:-20])
+    shelf.activate(Ref(digest=wrong, version="2.0.0"), time.time_ns())
+    seen = len(plant.results())
+    plant.bus.publish("edgeloop/models/brightness", b"{}")
+    plant.wait(lambda: "changed" in plant.problems())
+    plant.wait(lambda: len(plant.results()) > seen + 10)
+    assert plant.results()[-1]["model"]["version"] == "1.0.0"
+    assert plant.results()[-1]["verdict"] in ("pass", "fail")
+    assert process.poll() is None
+    report = documents.decode((plant.work / "models" / "brightness.json").read_bytes())
+    assert report["fate"] == "rejected"
