@@ -87,7 +87,7 @@ class Simulator(Source[Configuration]):
     def run(self) -> None:
         at = self._now()
         next_index = {s: self._machine.count(s, at) for s in (PLC, VIBRATION, SLOW)}
-        while not self.outlet.stop.wait(self.outlet.period):
+        while not self.outlet.stop.wait(self.outlet.period / 2):
             at = self._now()
             self._tell(at)
             with self._lock:
