@@ -127,6 +127,13 @@ def test_an_environment_of_ones_own_is_used_as_it_is(checkout: Checkout) -> None
     assert not (checkout.venv / "edgeloop.lock").exists()
 
 
+def test_a_checkout_may_be_moved(checkout: Checkout, tmp_path: Path) -> None:
+    assert checkout.run("--version")[0] == 0
+    moved = tmp_path / "moved"
+    checkout.root.rename(moved)
+    assert checkout.run("--version", shim=moved / "scripts" / "edgeloop") == (0, "edgeloop 0.1.0\n", "")
+
+
 def test_elsewhere(checkout: Checkout, tmp_path: Path) -> None:
     code, out, _ = checkout.run("--version", EDGELOOP_VENV=str(tmp_path / "elsewhere"))
     assert (code, out) == (0, "edgeloop 0.1.0\n")
