@@ -128,8 +128,9 @@ class Deployments:
             await asyncio.wait((self._task,))
 
     def create(self, request: Request) -> str:
-        """Judge and queue a deployment. Raises EdgeloopError, and then nothing has changed."""
-        if self._queue.empty():
+        """Judge and queue a deployment; while another is under way it is judged when its turn comes. Raises
+        EdgeloopError, and then nothing has changed."""
+        if all(record.status not in ("QUEUED", "IN_PROGRESS") for record in self.records.values()):
             self._prepare(request, self.roots)
         record = Record(str(uuid.uuid4()))
         self.records[record.id] = record

@@ -118,7 +118,11 @@ class Service:
                     return
                 self.restarts += 1
         except OSError as error:
-            self._fail("run", f"cannot start: {error.strerror or error}", breaks=True)
+            where = f"{error.filename}: " if error.filename else ""
+            self._fail("run", f"cannot start: {where}{error.strerror or error}", breaks=True)
+        except Exception as error:
+            log.exception("%s: unexpected", self.name)
+            self._fail("run", f"the core failed: {type(error).__name__}: {error}", breaks=True)
 
     async def _install(self) -> bool:
         step = self.plan.steps.get("install")
