@@ -194,7 +194,7 @@ def test_every_segment_reaches_the_disk_soon(tmp_path: Path, make: Make, monkeyp
 
     monkeypatch.setattr(os, "fdatasync", fdatasync)
     with JournalWriter(tmp_path, segment_bytes=SEGMENT, sync_interval=0.01) as writer:
-        for i in range(0, 60, 2):
+        for i in range(0, 24, 2):
             writer.append([make(1, i * 100, 100)])
             end = writer.append([make(1, i * 100 + 100, 100)]).end
             while synced.get(timeout=10) < end:
