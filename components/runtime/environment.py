@@ -119,7 +119,8 @@ def make(
 
     held: the descriptor of `locked`. wheels: a folder of wheels to install from, instead of the index.
     paths: source folders to put on its path, relatively where it lies among them.
-    stamp: what to stamp it with, by default the lock's text. Raises EdgeloopError with what stands in the way.
+    stamp: what to stamp it with, by default the lock's text.
+    Raises EdgeloopError with what stands in the way; what was usable before still is.
     """
     _room(folder, lock)
     fresh = not usable(folder)
@@ -129,7 +130,6 @@ def make(
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
         (folder / MAKING).touch()
-        (folder / STAMP).unlink(missing_ok=True)
         if fresh:
             venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
@@ -148,7 +148,11 @@ def make(
         partial.write_text(stamp or lock.text)
         os.replace(partial, folder / STAMP)
         (folder / MAKING).unlink()
-    except OSError as error:
+    except (EdgeloopError, OSError) as error:
+        if not fresh:
+            (folder / MAKING).unlink(missing_ok=True)
+        if isinstance(error, EdgeloopError):
+            raise
         raise EdgeloopError("cannot make the Python environment", where=str(folder), why=_reason(error)) from error
 
 

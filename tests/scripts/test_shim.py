@@ -162,6 +162,15 @@ def test_no_python_is_one_line(checkout: Checkout, tmp_path: Path) -> None:
     assert "Python 3.11 or newer is needed" in err
 
 
+def test_what_is_installed_goes_on_when_a_new_lock_cannot_be_had(checkout: Checkout) -> None:
+    assert checkout.run("--version")[0] == 0
+    checkout.lock("tools", f"delta==1.0 --hash=sha256:{'0' * 64}\n")
+    for _ in range(2):
+        code, out, err = checkout.run("--version")
+        assert (code, out) == (0, "edgeloop 0.1.0\n")
+        assert err.endswith("going on with what is installed\n")
+
+
 def test_no_package_is_one_line(checkout: Checkout) -> None:
     checkout.lock("tools", f"delta==1.0 --hash=sha256:{'0' * 64}\n")
     code, _, err = checkout.run("--version")
