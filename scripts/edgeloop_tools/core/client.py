@@ -65,8 +65,9 @@ class CoreClient:
         """Queue a local deployment; returns its id at once.
 
         components: root component → version or requirement. merge: component → configuration. reset: component →
-        JSON pointers ("/sources/press1", "" for all). failure: what a classic nucleus does when a component breaks; lite
-        never rolls back. What is wrong with recipes, dependencies or artifacts raises here, and nothing has changed.
+        JSON pointers ("/sources/press1", "" for all). failure: what a classic nucleus does when a component breaks
+        (lite never rolls back). What is wrong with recipes, dependencies or artifacts raises here: nothing has changed
+        then.
         """
         request = {
             "components": dict(components or {}),

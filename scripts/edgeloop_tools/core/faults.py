@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import resource
@@ -16,7 +15,7 @@ from typing import Any
 
 from edgeloop_tools.core.bus_process import BusProcess
 from edgeloop_tools.core.control import ControlError
-from edgeloop_tools.core.supervisor import Supervisor
+from edgeloop_tools.core.supervisor import Supervisor, limit_files
 from edgeloop_tools.core.token_exchange import TokenExchange
 
 log = logging.getLogger("edgeloop.core")
@@ -93,8 +92,7 @@ class Faults:
             if not mounted:
                 self._supervisor.file_limits[name] = size
                 for pid in service.pids:
-                    with contextlib.suppress(ProcessLookupError):
-                        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, size))
+                    limit_files(pid, size)
                 return {"means": "file size limit"}
             self._mounted.add(work)
             if active:
@@ -105,8 +103,7 @@ class Faults:
     def _disk_room(self, name: str) -> None:
         if self._supervisor.file_limits.pop(name, None) is not None:
             for pid in self._supervisor.service(name).pids:
-                with contextlib.suppress(ProcessLookupError):
-                    resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+                limit_files(pid, resource.RLIM_INFINITY)
         (self._supervisor.service(name).plan.work / _BALLAST).unlink(missing_ok=True)
 
     async def _disk_back(self, name: str) -> None:

@@ -65,8 +65,7 @@ class Supervisor:
 
     def limits(self, name: str, pid: int) -> None:
         if limit := self.file_limits.get(name):
-            with contextlib.suppress(ProcessLookupError):
-                resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, limit))
+            limit_files(pid, limit)
 
     def changed(self, service: Service, before: State) -> None:
         lost = self._lost_by(service.state)
@@ -207,6 +206,14 @@ class Supervisor:
         if self.nucleus == "lite":
             return state not in (State.STARTING, State.RUNNING)
         return state not in READY
+
+
+def limit_files(pid: int, size: int) -> None:
+    """Let a process write files up to `size` bytes (its soft limit)."""
+    with contextlib.suppress(ProcessLookupError):
+        _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        allowed = hard if size == resource.RLIM_INFINITY or 0 <= hard < size else size
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (allowed, hard))
 
 
 def own(folder: Path, owner: tuple[int, int]) -> None:
