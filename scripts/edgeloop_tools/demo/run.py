@@ -220,6 +220,9 @@ def _watch(line: Line, plan: Plan, view: View, progress: Progress, stop: threadi
 
 def _writable(path: Path, *, given: bool) -> Path:
     path = path.absolute()
+    if page_path(path) == path:
+        raise EdgeloopError("the report is JSON", where=str(path), why="its page is written beside it as .html",
+                            mend="name a .json file")  # fmt: skip
     if given and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
         raise EdgeloopError(
             "the report cannot be written there", where=str(path), mend="name a file in an existing folder"

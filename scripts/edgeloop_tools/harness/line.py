@@ -20,7 +20,7 @@ from edgeloop_tools.core.client import ComponentStatus, CoreClient
 from edgeloop_tools.core.control import ControlError
 from edgeloop_tools.core.daemon import Nucleus, start
 from edgeloop_tools.harness.observer import Observer
-from edgeloop_tools.harness.processes import Meter
+from edgeloop_tools.harness.processes import BUS, CORE, Meter
 from edgeloop_tools.harness.recording import Intervention, Recording
 
 MARK = ".edgeloop-demo"
@@ -133,6 +133,10 @@ class Line:
                 for name, status in self.components.items():
                     if status.pids or name in self.meter.usage:
                         self.meter.sample(name, status.pids, at)
+                core = self.core.status()
+                for name, key in ((CORE, "pid"), (BUS, "bus_pid")):
+                    if core.get(key):
+                        self.meter.sample(name, [int(core[key])], at, descendants=False)
             return self.components
 
     def installed(self) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from edgeloop.clock import NS, rfc3339
 from edgeloop_tools.harness.judge import Verdict, sample_to_alert
 from edgeloop_tools.harness.ledger import Ledger
-from edgeloop_tools.harness.processes import Usage
+from edgeloop_tools.harness.processes import BUS, CORE, Usage
 from edgeloop_tools.harness.recording import Recording
 from edgeloop_tools.harness.trivial import Figures
 
@@ -145,6 +145,13 @@ def document(run: Run) -> dict[str, Any]:
                 "users": sorted(_usage(run.usage, name).owners),
             }
             for name, c in sorted(run.components.items())
+        },
+        "local_core": {
+            name: {
+                "pss_mb": round(_usage(run.usage, name).pss / 1e6, 1),
+                "cpu_percent": round(_usage(run.usage, name).cpu_percent, 1),
+            }
+            for name in (CORE, BUS)
         },
         "bus_messages_per_s": _rounded(_between(recording, run.installed, run.ended) / seconds),
         "bus_unreadable": dict(recording.unreadable),
