@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from edgeloop.errors import EdgeloopError
-from edgeloop_tools.bench import line, pipeline, sizes, traffic
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
@@ -25,18 +25,13 @@ class Benchmark:
     run: Callable[[], Figures]
 
 
-def available(root: Path | None = None) -> dict[str, Benchmark]:
-    """By name, in the order they run. root: the core's folder of `line`."""
-    found = {
-        "sizes": Benchmark("bytes of each zip application", sizes.run),
-        "pipeline": Benchmark("values a second from source over journal to score, in one process", pipeline.run),
-        "traffic": Benchmark("bus messages a second as streams and rates grow", traffic.run),
-        "line": Benchmark("a deployed line: sample to alarm, bus, memory, CPU", lambda: line.run(root)),
-    }
+def available() -> dict[str, Benchmark]:
+    """By name: the files of tests/benchmarks, each with a function `run() -> Figures`."""
+    found: dict[str, Benchmark] = {}
     for path in sorted((CHECKOUT / "tests" / "benchmarks").glob("*.py")):
-        if not path.stem.startswith(("test_", "conftest")) and path.stem not in found:
+        if not path.stem.startswith(("test_", "conftest")):
             words = ast.get_docstring(ast.parse(path.read_text())) or path.stem
-            found[path.stem] = Benchmark(words.splitlines()[0], partial(_run_file, path))
+            found[path.stem] = Benchmark(words.splitlines()[0], partial(_run, path))
     return found
 
 
@@ -69,12 +64,17 @@ def _number(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def _run_file(path: Path) -> Figures:
+def _run(path: Path) -> Figures:
+    figures: Figures = load(path).run()
+    return figures
+
+
+def load(path: Path) -> ModuleType:
+    """The benchmark as a module."""
     name = f"edgeloop_benchmarks_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise EdgeloopError("cannot load the benchmark", where=str(path))
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    figures: Figures = module.run()
-    return figures
+    return module

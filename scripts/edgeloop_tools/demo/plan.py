@@ -36,7 +36,6 @@ class Plan:
     truth: list[Fault] = field(default_factory=list)
     machines: list[str] = field(default_factory=list)
     unlabelled: list[str] = field(default_factory=list)
-    learning: int = LEARN * NS
 
     @property
     def simulated(self) -> bool:

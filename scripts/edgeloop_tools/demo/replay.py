@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edgeloop.clock import NS
 from edgeloop.errors import EdgeloopError
 from edgeloop_tools.demo import player
 from edgeloop_tools.demo.plan import BEARING, RUNTIME, SHAFT, Plan
@@ -47,7 +46,7 @@ def stage(files: Sequence[Path], folder: Path, duration: float, rate: float, roo
     """
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
-    plan = Plan(learning=0)
+    plan = Plan()
     arrays = [f for f in files if f.suffix == ".npy"]
     for path in files:
         if path not in arrays:
@@ -173,7 +172,6 @@ def _recordings(plan: Plan, files: Sequence[tuple[Path, Path]], folder: Path, ra
         "shaft": f"{SHAFT} Hz",
         "bearing": dict(BEARING),
     }
-    plan.learning = round(0.7 * healthy * NS)
     if len(recordings) == 1:
         plan.unlabelled.append(name)
     else:

@@ -83,7 +83,6 @@ def measure(options: Options) -> tuple[dict[str, Any], Path]:
             truth=plan.truth,
             orders={"BPFO": SHAFT * BEARING["outer_race"], "2×": 2 * SHAFT * BEARING["outer_race"],
                     "3×": 3 * SHAFT * BEARING["outer_race"], "shaft": SHAFT},
-            learning=plan.learning,
             seed=options.seed if plan.machines else None,
             unlabelled=plan.unlabelled,
             recorded=any(path.suffix != ".npy" for path in options.replay),
@@ -152,7 +151,7 @@ def summary(report: dict[str, Any], path: Path) -> str:
 
 
 def _plan(options: Options, root: Path) -> Plan:
-    plan = Plan(learning=0)
+    plan = Plan()
     if options.machines:
         plan = machines([f"press{n + 1}" for n in range(options.machines)], options.seed, arm=options.arm)
     if options.replay:
@@ -161,7 +160,6 @@ def _plan(options: Options, root: Path) -> Plan:
         plan.monitors |= replay.monitors
         plan.truth += replay.truth
         plan.unlabelled += replay.unlabelled
-        plan.learning = max(plan.learning, replay.learning)
     return plan
 
 
@@ -177,15 +175,17 @@ def _build() -> None:
 
 
 def _deploy(line: Line, plan: Plan, view: View, progress: Progress, stop: threading.Event) -> int | None:
-    """ns UTC at which the environment was complete, or None when interrupted before."""
+    """ns UTC of the last look before the environment was complete, or None when interrupted before."""
     deployment = line.deploy(CHECKOUT / "recipes", CHECKOUT / "artifacts", {UMBRELLA: __version__}, plan.merge())
     started, said = now(), 0
+    before = started
     while not stop.is_set():
+        asked = now()
         line.poll(measure=False)
         if line.installed():
-            at = now()
-            view.say("install", f"environment ready after {(at - started) / 1e9:.1f} s")
-            return at
+            view.say("install", f"environment ready after {(before - started) / 1e9:.1f} s")
+            return before
+        before = asked
         status = next(d for d in line.core.deployments() if d.id == deployment)
         if status.status == "FAILED":
             raise EdgeloopError("the deployment failed", why=status.reason, mend=f"see {line.root / 'logs'}")

@@ -44,10 +44,8 @@ class Run:
     components: Mapping[str, ComponentLine]
     usage: Mapping[str, Usage]
     trivial: Mapping[str, Figures]
-    expected_down: frozenset[str] = frozenset()
     wall_clock: bool = True
     simulated: bool = True
-    learning: int = 0
     lost: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -80,7 +78,7 @@ class Run:
             if kill.recovered is None:
                 lines.append(f"{kill.component} did not come back after kill -9")
         for name, component in self.components.items():
-            if component.state not in ("RUNNING", "FINISHED") and name not in self.expected_down:
+            if component.state not in ("RUNNING", "FINISHED"):
                 lines.append(f"{name} is {component.state}" + (f": {component.reason}" if component.reason else ""))
         if not self.verdict.promise_kept:
             kinds = ", ".join(sorted({f.kind for f in self.verdict.missed}))
