@@ -8,6 +8,7 @@ centre is on a leash: what creeps away further than the leash is seen, however s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -25,8 +26,12 @@ MAD = 1.4826
 FARTHEST = 1e6
 MOST_CONTEXTS = 64
 RELATIVE = 0.0005
+ORDINARY = 3.0
+"""Decades: a row rarer than one in so many teaches nothing about the tail, whose estimator needs quantiles alone."""
 ALLOWED_RATIO = 0.08
 SLOWER = 4
+DOUBTED = 3.0
+"""z at which a feature is half believed to be normal."""
 ANCHORED = 100
 """Memories after which the anchor has followed the centre."""
 CLIPPED = 0.84
@@ -56,7 +61,7 @@ class Settings:
     memory: int = 600
     leash: float = 8.0
     downward: float = 0.6
-    systematic: float = 0.5
+    systematic: float = 0.35
     transfer: int = 15
     gate: float = 2.0
     prior: float = 0.45
@@ -112,6 +117,7 @@ class Detector:
         self._history = np.zeros((2 * self._widest, n))
         self._filled = self._at = 0
         self.tail = Tail(settings.step, scale=settings.prior)
+        self._ordinary = math.log10(settings.step) + ORDINARY
 
     @property
     def learned(self) -> float:
@@ -141,8 +147,7 @@ class Detector:
             if baseline is None:
                 self._transfer(row, context)
             else:
-                self._teach(row, z, baseline)
-                self.tail.add(statistic)
+                self._teach(row, z, baseline, statistic, return_time < self._ordinary)
         return Score("live", self.display(return_time), return_time, statistic, self._causes(z))
 
     def display(self, return_time: float) -> float:
@@ -245,17 +250,25 @@ class Detector:
         windows = np.lib.stride_tricks.sliding_window_view(rows, scale, axis=0)
         return np.asarray((np.median if self.settings.median else np.mean)(windows, axis=-1))
 
-    def _teach(self, row: Float, z: Float, baseline: Baseline) -> None:
-        """What changes slowly changes for all contexts: the centres move together."""
+    def _teach(self, row: Float, z: Float, baseline: Baseline, statistic: float, ordinary: bool) -> None:
+        """What changes slowly changes for all contexts: the centres move together.
+
+        While a centre strains at its leash, spreads and tail learn nothing, or a slow change would pass for noise.
+        """
         settings = self.settings
         baseline.rows += 1
         self._rows += 1
         limit = 4 * self._spread[0]
-        step = np.clip(row - baseline.centre, -limit, limit) / min(baseline.rows, settings.memory)
+        trust = 1 / (1 + (np.abs(z).max(axis=0) / DOUBTED) ** 4)
+        step = np.clip(row - baseline.centre, -limit, limit) * trust / min(baseline.rows, settings.memory)
         reach = settings.leash * np.maximum(self._single, self._floor)
         for each in self._baselines.values():
             each.centre = np.clip(each.centre + step, each.anchor - reach, each.anchor + reach)
             each.anchor = each.anchor + (each.centre - each.anchor) / (ANCHORED * settings.memory)
+        if (np.abs(baseline.centre - baseline.anchor) > 0.95 * reach).any():
+            return
+        if ordinary:
+            self.tail.add(statistic)
         if self._filled == self._widest:
             pace = min(SLOWER * self._rows, 20 * settings.memory)
             variance = self._spread**2 * (1 + (np.minimum(z * z, 4.0) / CLIPPED - 1) / pace)
