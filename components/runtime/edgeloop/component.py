@@ -1,9 +1,9 @@
 """The skeleton of a component:
 
-    def main() -> int:
-        with App.start(DECLARATION) as app:
-            app.stop.wait()
-        return 0
+def main() -> int:
+    with App.start(DECLARATION) as app:
+        app.stop.wait()
+    return 0
 """
 
 from __future__ import annotations
