@@ -101,7 +101,9 @@ class Supervisor:
         gone = [name for name in self.services if name not in plans]
         fresh = {name for name, plan in plans.items() if name not in self.services}
         moved = {name for name in plans.keys() - fresh if not self.services[name].plan.same_process(plans[name])}
-        stop = [*gone, *moved, *(again & (plans.keys() - fresh))]
+        stop = {*gone, *moved, *(again & (plans.keys() - fresh))}
+        if self.nucleus == "lite":
+            stop |= {other.name for name in list(stop) for other in self._closure(name)}
         await asyncio.gather(*(self.services[name].stop() for name in stop))
         for name in gone:
             del self.services[name]

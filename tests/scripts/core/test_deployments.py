@@ -82,6 +82,18 @@ def test_an_update_touches_only_what_changed(folder: Any, nucleus: str) -> None:
     assert folder.saved("configuration.json") == {}
 
 
+def test_dependants_come_back_after_an_update_of_their_dependency(folder: Any, nucleus: str) -> None:
+    folder.component("t.Base")
+    folder.component("t.Top", hard=("t.Base",))
+    core = folder.start(nucleus)
+    folder.deploy(core, "t.Top", "t.Base")
+    top = core.component("t.Top").pid
+    folder.component("t.Base", version="1.1.0")
+    folder.deploy(core, components={"t.Base": "1.1.0"})
+    assert versions(core) == {"t.Base": "1.1.0", "t.Top": "1.0.0"}
+    assert core.wait_state("t.Top").pid not in (None, top)
+
+
 def test_the_same_version_with_another_artifact_goes_on(folder: Any, nucleus: str) -> None:
     folder.component("t.A", "cat {artifacts:path}/data; exec sleep 100", artifacts={"data": b"first\n"})
     core = folder.start(nucleus)

@@ -36,9 +36,12 @@ def test_the_environment_is_a_nucleus_s(folder: Any, nucleus: str) -> None:
 
 def test_a_failure_starts_it_again_and_the_third_breaks_it(folder: Any, nucleus: str) -> None:
     folder.component("t.Well")
-    folder.component("t.Ill", "echo about to fail >&2; exit 7")
+    said = '{"level": "error", "message": "about to fail"}\n'
+    folder.component("t.Ill", "cat {artifacts:path}/said >&2; exit 7", artifacts={"said": said.encode()})
     core = folder.start(nucleus)
-    id_ = core.deploy({"t.Well": "1.0.0", "t.Ill": "1.0.0"}, recipe_dir=folder.recipes, failure="DO_NOTHING")
+    versions = {"t.Well": "1.0.0", "t.Ill": "1.0.0"}
+    folders = {"recipe_dir": folder.recipes, "artifact_dir": folder.artifacts}
+    id_ = core.deploy(versions, failure="DO_NOTHING", **folders)
     with pytest.raises(ControlError, match="t.Ill: run exited with 7: about to fail") as failed:
         core.wait(id_, 30)
     assert failed.value.code == "deployment_failed"

@@ -181,7 +181,10 @@ class Deployments:
             if record.status != "SUCCEEDED":
                 record.status = "FAILED"
             log.info("deployment %s: %s%s", record.id, record.status, f" ({record.reason})" if record.reason else "")
-            self._save()
+            try:
+                self._save()
+            except EdgeloopError as error:
+                log.error("%s", error)
             self._ended.set()
             self._ended = asyncio.Event()
 
@@ -269,7 +272,12 @@ class Deployments:
             "versions": {name: str(version) for name, version in self.versions.items()},
             "records": [asdict(record) for record in recent],
         }
-        files.write(self._path, json.dumps(saved, indent=1).encode(), 0o600)
+        try:
+            files.write(self._path, json.dumps(saved, indent=1).encode(), 0o600)
+        except OSError as error:
+            raise EdgeloopError(
+                "cannot write down the deployment", where=str(self._path), why=error.strerror or str(error)
+            ) from None
 
     @property
     def _lite(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import shutil
 import signal
@@ -345,11 +346,16 @@ def _signal(number: int) -> str:
 
 
 def last_line(path: Path, limit: int = 300) -> str:
-    """The last line with text of a log."""
+    """The last line with text of a log; of a line of JSON its `message`."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, file.seek(0, 2) - 4096))
             lines: list[str] = file.read().decode(errors="replace").split("\n")
     except OSError:
         return ""
-    return next((line.strip()[:limit] for line in reversed(lines) if line.strip()), "")
+    line = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    try:
+        document = json.loads(line) if line.startswith("{") else {}
+    except (ValueError, RecursionError):
+        document = {}
+    return str(document.get("message") or line)[:limit]
