@@ -1,9 +1,13 @@
-"""The skeleton of a component:
+"""The skeleton of a component.
 
-def main() -> int:
-    with App.start(DECLARATION) as app:
-        app.stop.wait()
-    return 0
+Its `__main__.py` is no more than
+
+    def main() -> int:
+        with App.start(DECLARATION) as app:
+            app.stop.wait()
+        return 0
+
+and what it does meanwhile.
 """
 
 from __future__ import annotations
