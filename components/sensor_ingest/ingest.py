@@ -63,8 +63,8 @@ class Ingest:
     ) -> None:
         self.actions.close()
         self._lineup.close(1.0)
-        self._write(self._unwritten or self._drain())
         if self._journal is not None:
+            self._write(self._unwritten or self._drain())
             self._journal.close()
 
     def apply(self, configuration: Configuration) -> None:

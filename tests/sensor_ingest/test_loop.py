@@ -159,3 +159,12 @@ def test_a_changed_journal_is_a_new_epoch(made: tuple[Recorder, Ingest], monkeyp
     first, second = app.batches()
     assert second.epoch != first.epoch
     assert second.previous == (first.epoch, 9)
+
+
+def test_it_ends_in_order_without_a_journal(made: tuple[Recorder, Ingest], monkeypatch: pytest.MonkeyPatch) -> None:
+    app, ingest = made
+    monkeypatch.setattr(Odd, "puts", (samples("int16"),))
+    place = directory(app.root)
+    place.parent.mkdir(parents=True)
+    place.write_text("a file where a folder should be")
+    until(ingest, lambda: "journal" in app.problems and "source.bad" in app.problems)
