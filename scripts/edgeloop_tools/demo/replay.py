@@ -56,6 +56,24 @@ def stage(files: Sequence[Path], folder: Path, duration: float, rate: float, roo
     return plan
 
 
+def check(files: Sequence[Path]) -> None:
+    """Raises EdgeloopError for the first file that cannot be replayed."""
+    for path in files:
+        if not path.is_file():
+            raise EdgeloopError("no such recording", where=str(path), mend="name a CSV or .npy file")
+        if path.suffix == ".npy":
+            _read([path])
+        else:
+            look(path)
+
+
+def _read(files: Sequence[Path]) -> list[player.Recording]:
+    try:
+        return [player.read(str(path)) for path in files]
+    except ValueError as error:
+        raise EdgeloopError("cannot play the recording", why=str(error)) from error
+
+
 def look(path: Path) -> Table:
     """Sniffs separator, time column, labels and step. Raises EdgeloopError."""
     try:
@@ -135,10 +153,7 @@ def _csv(plan: Plan, table: Table, copy: Path, duration: float) -> None:
 
 
 def _recordings(plan: Plan, files: Sequence[tuple[Path, Path]], folder: Path, rate: float, root: Path) -> None:
-    try:
-        recordings = [player.read(str(copy)) for _, copy in files]
-    except ValueError as error:
-        raise EdgeloopError("cannot play the recording", why=str(error)) from error
+    recordings = _read([copy for _, copy in files])
     widths = {(r.channels, r.dtype) for r in recordings}
     if len(widths) > 1:
         raise EdgeloopError("the recordings do not fit together", where=", ".join(f.name for f, _ in files),

@@ -18,7 +18,7 @@ from edgeloop.clock import now
 from edgeloop.errors import EdgeloopError
 from edgeloop_tools.core.daemon import default_root
 from edgeloop_tools.demo.plan import BEARING, INGEST, RUNTIME, SHAFT, UMBRELLA, Plan, machines
-from edgeloop_tools.demo.replay import stage
+from edgeloop_tools.demo.replay import check, stage
 from edgeloop_tools.demo.view import Progress, View, choose
 from edgeloop_tools.harness.evaluate import Expectation, evaluate, page_path, write
 from edgeloop_tools.harness.line import Line
@@ -70,9 +70,7 @@ def measure(options: Options) -> tuple[dict[str, Any], Path]:
     """The report, and where it was written. Raises EdgeloopError where the line does not come up."""
     root = path_of_root(options)
     report_path = _writable(options.report or root / "report.json", given=options.report is not None)
-    for path in options.replay:
-        if not path.is_file():
-            raise EdgeloopError("no such recording", where=str(path), mend="name a CSV or .npy file")
+    check(options.replay)
     _build()
     announced = announce_install(root)
     with _stoppable() as stop, Line(root, options.nucleus) as line:
