@@ -26,6 +26,8 @@ BLOCKS_FROM = 200.0
 FEWEST = 20
 SHOWN = 1 * NS
 MOST_ROWS = 100_000
+SETTLED = 10
+"""Rows that must be normal before an alarm is over, however slow they come."""
 
 Lookup = Callable[[str, str, str], tuple[Latest, int]]
 
@@ -219,7 +221,10 @@ class Monitor:
         settle = self.config.settle
         if self._when is not None:
             latest, ahead = self._lookup(self._when.stream, self._when.column, self.streams[0])
-            if not (self._when.holds(latest.at(end + ahead)) and self._when.holds(latest.at(start + ahead))):
+            before, after = latest.at(start + ahead), latest.at(end + ahead)
+            if before is None or after is None:
+                return "settling", ""
+            if not (self._when.holds(before) and self._when.holds(after)):
                 return "idle", ""
             since = latest.since(end + ahead)
             if since is not None and not self._when.operator and since + settle > start + ahead:
@@ -351,7 +356,7 @@ class _Setup:
             features = tuple(Feature(c, "value", "value", False, 0.0) for c in wanted)
             scales = (1, min(50, max(5, round(1 / step))))
         features += tuple(Feature(c, "value", "value", False, 0.0) for group in joined for c in group)
-        learn = min(MOST_ROWS, max(FEWEST, 4 * max(scales), round(config.learn / NS / self.step)))
+        learn = min(MOST_ROWS, max(FEWEST, (4 if self.features else 10) * max(scales), round(config.learn / NS / self.step)))
         budget = math.log10(config.budget / NS)
         self.detector = Detector(
             features,
@@ -366,7 +371,7 @@ class _Setup:
             ),
         )
         rows = config.confirm / NS / self.step, config.recover / NS / self.step
-        self.trigger = Trigger(budget, max(2, math.ceil(rows[0])), max(2, math.ceil(rows[1])))
+        self.trigger = Trigger(budget, max(2, math.ceil(rows[0])), max(2 if self.features else SETTLED, math.ceil(rows[1])))
         self.sensors = Sensors(config, wanted, step)
         self.live_rows = 0
         self.idle_until = 0
