@@ -27,7 +27,7 @@ _MEGABYTE = 1 << 20
 class Faults:
     """`inject` takes the kinds below; every other goes to the bus.
 
-    kill       component, signal=9         to the leader of its group
+    kill       component, signal=9         to the leader of its group, as soon as there is one
     kill_bus
     full_disk  component, bytes=16 MiB     its work folder becomes a small file system (the component is restarted
                                            once), which is then filled; without the right to mount: files end at
@@ -44,7 +44,7 @@ class Faults:
     async def inject(self, kind: str, arguments: Mapping[str, Any]) -> Any:
         match kind:
             case "kill":
-                return self._kill(str(arguments.get("component")), int(arguments.get("signal", signal.SIGKILL)))
+                return await self._kill(str(arguments.get("component")), int(arguments.get("signal", signal.SIGKILL)))
             case "kill_bus":
                 return self._kill_bus()
             case "full_disk":
@@ -64,8 +64,14 @@ class Faults:
             await asyncio.to_thread(_unmount, work)
         self._mounted.clear()
 
-    def _kill(self, name: str, number: int) -> dict[str, int]:
-        pids = self._supervisor.service(name).pids
+    async def _kill(self, name: str, number: int) -> dict[str, int]:
+        service = self._supervisor.service(name)
+        try:
+            async with asyncio.timeout(5):
+                while not (pids := service.pids) and service.active:
+                    await self._supervisor.change()
+        except TimeoutError:
+            pids = []
         if not pids:
             raise ControlError(f"cannot kill {name}", why="it has no process")
         os.kill(pids[0], number)
