@@ -30,6 +30,9 @@ from edgeloop_tools.core.user import ComponentUser
 
 log = logging.getLogger("edgeloop.core")
 
+_HOUSEKEEPING = 30.0
+"""Seconds between looks at the size of logs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -131,8 +134,15 @@ class Nucleus:
 
     async def _keep_house(self) -> None:
         while True:
-            await asyncio.sleep(60)
-            self._supervisor.rotate_logs()
+            await asyncio.sleep(_HOUSEKEEPING)
+            if not self._control.path.exists():
+                log.error("the core's folder is gone: it stops")
+                self.stop_requested.set()
+                return
+            try:
+                self._supervisor.rotate_logs()
+            except OSError as error:
+                log.warning("cannot shorten a log (%s): %s", error.filename, error.strerror)
 
     def _configured(self, changes: dict[str, list[Path_]]) -> None:
         self._service.configured(changes)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from edgeloop_tools.core import nucleus
 from edgeloop_tools.core import supervisor as module
 from edgeloop_tools.core.environment import Environment
 from edgeloop_tools.core.lifecycle import Groups, Plan, Service
@@ -51,6 +55,26 @@ def test_logs_stay_below_their_limit_while_they_are_written(tmp_path: Path, monk
 def test_the_last_line_of_a_log(tmp_path: Path, text: bytes, line: str) -> None:
     (tmp_path / "log").write_bytes(text)
     assert last_line(tmp_path / "log") == line
+
+
+def test_a_core_whose_folder_is_gone_stops(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nucleus, "_HOUSEKEEPING", 0.05)
+
+    async def main() -> None:
+        ready = asyncio.Event()
+        core = asyncio.create_task(nucleus.Nucleus(nucleus.Settings(folder.root, bus=False)).run(ready))
+        await asyncio.wait_for(ready.wait(), 20)
+        shutil.rmtree(folder.root)
+        await asyncio.wait_for(core, 10)
+
+    asyncio.run(main())
+
+
+def test_the_python_of_components_can_make_environments() -> None:
+    user = ComponentUser.find()
+    code = "import ensurepip, sys; print(sys.version_info >= (3, 11), sys.prefix == sys.base_prefix)"
+    done = subprocess.run([user.python(), "-I", "-c", code], capture_output=True, text=True, check=True, **user.switch)
+    assert done.stdout.split() == ["True", "True"]
 
 
 def test_tokens() -> None:
