@@ -143,7 +143,7 @@ def _mount(work: Path, size: int) -> bool:
         aside.rmdir()
         return False
     try:
-        shutil.copytree(work, aside, symlinks=True, dirs_exist_ok=True, copy_function=_copy)
+        _copy_tree(work, aside)
         moved = _runs("mount", "--move", str(aside), str(work)) or _rebind(aside, work)
     except (OSError, shutil.Error):
         moved = False
@@ -164,14 +164,19 @@ def _unmount(work: Path) -> None:
     (work / _BALLAST).unlink(missing_ok=True)
     kept = work.with_name(f".{work.name}.kept")
     shutil.rmtree(kept, ignore_errors=True)
-    shutil.copytree(work, kept, symlinks=True, copy_function=_copy)
-    owner = work.stat()
-    os.chown(kept, owner.st_uid, owner.st_gid)
-    os.chmod(kept, 0o700)
-    if not _runs("umount", str(work)):
+    _copy_tree(work, kept)
+    if not _runs("umount", "--lazy", str(work)):
         raise ControlError("cannot unmount", where=str(work))
     shutil.rmtree(work)
     kept.rename(work)
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    """With the owners and permissions of files and folders."""
+    shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, copy_function=_copy)
+    for folder, _, _ in os.walk(source):
+        owner = os.stat(folder)
+        os.chown(target / Path(folder).relative_to(source), owner.st_uid, owner.st_gid)
 
 
 def _copy(source: str, target: str) -> None:
