@@ -34,6 +34,7 @@ def start(
     thing_name: str = "edgeloop-core",
     region: str = "us-east-1",
     token_exchange_port: int = 0,
+    settled: float | None = None,
     resume: bool = True,
     bus: bool = True,
     debug: bool = False,
@@ -42,6 +43,7 @@ def start(
     """Start a core in the background and return once it answers and components can reach the bus.
 
     resume: run what was deployed last; False forgets it, while work folders stay. bus: False starts no IPC server.
+    settled: seconds for which components must be well until a deployment has succeeded.
     Raises EdgeloopError with the core's own line.
     """
     command = [
@@ -60,6 +62,7 @@ def start(
     if component_user:
         command += ["--component-user", component_user]
     command += ["--token-exchange-port", str(token_exchange_port)]
+    command += ["--settled", str(settled)] if settled is not None else []
     command += [word for word, wanted in (("--fresh", not resume), ("--no-bus", not bus), ("--debug", debug)) if wanted]
     ready_read, ready_write = os.pipe()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(filter(None, sys.path)))}

@@ -18,7 +18,7 @@ from edgeloop_tools.core.bus_service import BusService
 from edgeloop_tools.core.configuration import ConfigurationStore, Path_
 from edgeloop_tools.core.control import ControlServer, Handler, Peer, methods
 from edgeloop_tools.core.control.server import check_length
-from edgeloop_tools.core.deployments import Deployments, Request
+from edgeloop_tools.core.deployments import SETTLED, Deployments, Request
 from edgeloop_tools.core.environment import Environment
 from edgeloop_tools.core.interpolate import Names
 from edgeloop_tools.core.lifecycle import Groups, Service
@@ -44,6 +44,7 @@ class Settings:
     thing_name: str = "edgeloop-core"
     region: str = "us-east-1"
     token_exchange_port: int = 0
+    settled: float = SETTLED
     resume: bool = True
     bus: bool = True
     debug: bool = False
@@ -116,7 +117,9 @@ class Nucleus:
         self._configuration = ConfigurationStore(root / "config" / "configuration.json")
         names = Names(root, settings.thing_name, nucleus)
         store = ComponentStore(root, nucleus, self._user)
-        self._deployments = Deployments(root, self._supervisor, store, self._configuration, names, self._configured)
+        self._deployments = Deployments(
+            root, self._supervisor, store, self._configuration, names, self._configured, settings.settled
+        )
         self._deployments.load()
         self._bus = BusProcess(root, nucleus, self._groups, self._bus_lost, debug=settings.debug)
         self._service = BusService(self._tokens, self._configuration, self._supervisor, self._deployments, self._bus)

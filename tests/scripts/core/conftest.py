@@ -84,7 +84,7 @@ class Folder:
         return path
 
     def start(self, nucleus: daemon.Nucleus = "classic", *, bus: bool = False, **options: Any) -> CoreClient:
-        core = daemon.start(self.root, nucleus, bus=bus, **options)
+        core = daemon.start(self.root, nucleus, bus=bus, settled=0.1, **options)
         self.roots.append(core)
         return core
 

@@ -26,7 +26,7 @@ from edgeloop_tools.core.supervisor import Supervisor
 
 log = logging.getLogger("edgeloop.core")
 
-SETTLED = 0.3
+SETTLED = 0.5
 """Seconds for which all components must be well after it touched some, until a deployment has succeeded."""
 
 KEPT = 50
@@ -58,6 +58,7 @@ class Deployments:
         configuration: ConfigurationStore,
         names: Names,
         on_configuration: OnConfiguration,
+        settled: float = SETTLED,
     ) -> None:
         self._supervisor, self._store, self._configuration = supervisor, store, configuration
         self._names, self._on_configuration = names, on_configuration
@@ -71,6 +72,7 @@ class Deployments:
         self._ended = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._pending = False
+        self._settled = settled
 
     @classmethod
     def undo_interrupted(cls, root: Path) -> None:
@@ -199,7 +201,7 @@ class Deployments:
         self._on_configuration(self._configuration.adopt(target.configuration))
         touched = await self._supervisor.apply(target.plans, target.again)
         patient = request.failure == "DO_NOTHING" or self._lite
-        failed = await self._settle(target.plans, SETTLED if touched else 0.0, patient=patient)
+        failed = await self._settle(target.plans, self._settled if touched else 0.0, patient=patient)
         record.components = failed
         if failed:
             record.reason = "; ".join(f"{name}: {why}" for name, why in failed.items())
@@ -259,7 +261,7 @@ class Deployments:
         await self._supervisor.apply(plans)
         try:
             async with asyncio.timeout(120):
-                await self._settle(plans, SETTLED, patient=True)
+                await self._settle(plans, self._settled, patient=True)
         except TimeoutError:
             log.error("not all components are well after the rollback")
 
