@@ -68,9 +68,9 @@ class Run:
         if self.ledger.doubled:
             lines.append(f"{self.ledger.doubled} samples are in the journal twice")
         first = self.seconds_to_first_score
-        if first is None:
+        if first is None and self.seconds > FIRST_SCORE_SECONDS:
             lines.append("no score was published")
-        elif first > FIRST_SCORE_SECONDS and self.simulated:
+        elif first is not None and first > FIRST_SCORE_SECONDS and self.simulated:
             lines.append(
                 f"the first score took {first:.1f} s after the installation, more than {FIRST_SCORE_SECONDS} s"
             )
