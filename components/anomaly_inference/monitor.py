@@ -356,7 +356,9 @@ class _Setup:
             features = tuple(Feature(c, "value", "value", False, 0.0) for c in wanted)
             scales = (1, min(50, max(5, round(1 / step))))
         features += tuple(Feature(c, "value", "value", False, 0.0) for group in joined for c in group)
-        learn = min(MOST_ROWS, max(FEWEST, (4 if self.features else 10) * max(scales), round(config.learn / NS / self.step)))
+        learn = min(
+            MOST_ROWS, max(FEWEST, (4 if self.features else 10) * max(scales), round(config.learn / NS / self.step))
+        )
         budget = math.log10(config.budget / NS)
         self.detector = Detector(
             features,
@@ -371,7 +373,9 @@ class _Setup:
             ),
         )
         rows = config.confirm / NS / self.step, config.recover / NS / self.step
-        self.trigger = Trigger(budget, max(2, math.ceil(rows[0])), max(2 if self.features else SETTLED, math.ceil(rows[1])))
+        self.trigger = Trigger(
+            budget, max(2, math.ceil(rows[0])), max(2 if self.features else SETTLED, math.ceil(rows[1]))
+        )
         self.sensors = Sensors(config, wanted, step)
         self.live_rows = 0
         self.idle_until = 0

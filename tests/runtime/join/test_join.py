@@ -77,8 +77,9 @@ def test_columns_of_both_kinds_of_item() -> None:
 @pytest.mark.parametrize(
     ("text", "value", "holds"),
     [
-        ("plc.running", True, True), ("plc.running", False, False), ("!plc.running", False, True), ("plc.running", None, False),
-        ("plc.product = bracket", "bracket", True), ("plc.product != bracket", "cover", True), ("plc.on = true", True, True),
+        ("plc.running", True, True), ("plc.running", False, False), ("!plc.running", False, True),
+        ("plc.running", None, False), ("plc.product = bracket", "bracket", True),
+        ("plc.product != bracket", "cover", True), ("plc.on = true", True, True),
         ("s.speed > 100", 99.0, False), ("s.speed >= 100", 100, True), ("s.speed < 1e3", float("nan"), False),
         ("s.speed = fast", 7.0, False),
     ],

@@ -2,8 +2,9 @@
 
 For every feature a slowly adapting centre (one for each context, such as a product), and for every time scale (mean or
 median of the last w rows) a spread. The statistic of a row is the largest |z| over scales and features; its tail gives
-the return time, so that the number of channels is part of the calibration. Rows that look anomalous teach nothing. The
-centre is on a leash: what creeps away further than the leash is seen, however slowly it went.
+the return time, so that the number of channels is part of the calibration; rows that share a window are one event.
+Rows that look anomalous teach nothing. The centre is on a leash: what creeps away further than the leash is seen,
+however slowly it went.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ ORDINARY = 3.0
 """Decades: a row rarer than one in so many teaches nothing about the tail, whose estimator needs quantiles alone."""
 ALLOWED_RATIO = 0.08
 SLOWER = 4
-DOUBTED = 3.0
+DOUBTED = 2.2
 """z at which a feature is half believed to be normal."""
 ANCHORED = 100
 """Memories after which the anchor has followed the centre."""
@@ -69,7 +70,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One feature's part: ratio to normal (1.0 where the feature is not logarithmic), z in spreads, delta in its own unit."""
+    """One feature's part: ratio to normal (1.0 where it is not logarithmic), z in spreads, delta in its own unit."""
 
     feature: Feature
     ratio: float
@@ -79,7 +80,11 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """score in [0, 1] reaches 0.5 at the budget; return_time in log10 s; causes largest first."""
+    """score in [0, 1] reaches 0.5 at the budget; causes largest first.
+
+    return_time: log10 s between events as strong as this; rows within the widest scale are one event, so that a single
+    row is to be confirmed by those after it.
+    """
 
     state: State
     score: float = 0.0
@@ -116,8 +121,9 @@ class Detector:
         self._least = np.zeros((k, n))
         self._history = np.zeros((2 * self._widest, n))
         self._filled = self._at = 0
-        self.tail = Tail(settings.step, scale=settings.prior)
-        self._ordinary = math.log10(settings.step) + ORDINARY
+        self._window = settings.step * self._widest
+        self.tail = Tail(self._window, scale=settings.prior)
+        self._ordinary = math.log10(self._window) + ORDINARY
 
     @property
     def learned(self) -> float:
@@ -157,7 +163,7 @@ class Detector:
         >>> detector.display(6.0), detector.display(-3.0), detector.display(15.0)
         (0.5, 0.0, 1.0)
         """
-        low, high, budget = np.log10(self.settings.step), 2 * self.settings.budget, self.settings.budget
+        low, high, budget = np.log10(self._window), 2 * self.settings.budget, self.settings.budget
         if return_time <= budget:
             return round(float(np.clip(0.5 * (return_time - low) / max(budget - low, 1e-9), 0, 0.5)), 4)
         return round(float(np.clip(0.5 + 0.5 * (return_time - budget) / max(high - budget, 1e-9), 0.5, 1.0)), 4)
@@ -173,7 +179,7 @@ class Detector:
         self._contexts.clear()
         self._baselines.clear()
         self.interrupt()
-        self.tail = Tail(self.settings.step, scale=self.settings.prior)
+        self.tail = Tail(self._window, scale=self.settings.prior)
 
     def _transfer(self, row: Float, context: str) -> None:
         """A further context has the spreads of the others, and a centre of its own from its first normal rows."""

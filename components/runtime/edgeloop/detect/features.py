@@ -1,7 +1,7 @@
 """What a block of vibration says: levels, shaft orders, bands and the envelope at the bearing's frequencies.
 
 Envelope analysis after R. B. Randall and J. Antoni, "Rolling element bearing diagnostics: a tutorial", Mechanical
-Systems and Signal Processing 25 (2011); spectral kurtosis after J. Antoni, MSSP 20 (2006); velocity band of ISO 20816-1.
+Systems and Signal Processing 25 (2011); spectral kurtosis after J. Antoni, MSSP 20 (2006); velocity as in ISO 20816-1.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BANDS_PER_OCTAVE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One number of one channel. Logarithmic features are natural logarithms of an amplitude, so that exp(Δ) is a ratio.
+    """One number of one channel. Logarithmic ones are natural logarithms of an amplitude, so that exp(Δ) is a ratio.
 
     floor: the smallest standard deviation that is ever believed.
     specific: how much the feature says about the cause; words prefer the specific one among equals.

@@ -1,9 +1,9 @@
 """From a statistic to a return time: peaks over a threshold with a prior for the first minutes.
 
 The exceedances of a high threshold follow a generalised Pareto distribution, here with the estimator by quantiles of
-J. Pickands ("Statistical inference using extreme order statistics", Annals of Statistics 3, 1975); on streams see Siffer et
-al., "Anomaly detection in streams with extreme value theory", KDD 2017. With little data scale and shape are drawn to a
-prior, and the rate of exceedances is never believed to be below 1/n.
+J. Pickands ("Statistical inference using extreme order statistics", Annals of Statistics 3, 1975); on streams see
+Siffer et al., "Anomaly detection in streams with extreme value theory", KDD 2017. With little data scale and shape are
+drawn to a prior, and the rate of exceedances is never believed to be below 1/n.
 """
 
 from __future__ import annotations
