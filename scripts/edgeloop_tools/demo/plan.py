@@ -77,7 +77,7 @@ def machines(names: Sequence[str], seed: int, *, arm: bool = False) -> Plan:
             "shaft": f"{SHAFT} Hz",
             "bearing": dict(BEARING),
         }
-        plan.monitors[f"{name}_process"] = {**common, "input": f"{name}_slow"}
+        plan.monitors[f"{name}_process"] = {**common, "input": f"{name}_slow", "per": f"{name}_plc.product"}
         for stream in (f"{name}_vib", f"{name}_slow"):
             plan.watched.append(Watched(name, stream, f"{name}_plc", LEARN * NS, SETTLE * NS))
     first = names[0]
