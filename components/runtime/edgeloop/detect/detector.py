@@ -31,7 +31,7 @@ ORDINARY = 3.0
 """Decades: a row rarer than one in so many teaches nothing about the tail, whose estimator needs quantiles alone."""
 ALLOWED_RATIO = 0.08
 SLOWER = 4
-DOUBTED = 2.2
+DOUBTED = 3.0
 """z at which a feature is half believed to be normal."""
 ANCHORED = 100
 """Memories after which the anchor has followed the centre."""
