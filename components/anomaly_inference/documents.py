@@ -18,7 +18,7 @@ State = Literal["idle", "settling", "learning", "shadow", "live"]
 
 
 class Result(msgspec.Struct, kw_only=True):
-    """One monitor's newest word. time: ns UTC of the newest sample; return_time: log10 s; learned: share of the window."""
+    """One monitor's newest word. time: ns UTC of the newest sample; return_time: log10 s; learned: share, 0 to 1."""
 
     monitor: str
     stream: str

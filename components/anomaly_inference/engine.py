@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,9 @@ from edgeloop.join import Latest
 from edgeloop.join.asof import column
 from edgeloop.rules import Action, Rules
 from edgeloop.wire.batch import Batch, Item, RecordBatch
+
+CLOCKS = 400_000_000
+"""ns by which the clocks of two streams may differ before one is corrected by arrival."""
 
 
 @dataclass(slots=True)
@@ -48,6 +53,7 @@ class Engine:
         self._columns: dict[tuple[str, str], Latest] = {}
         self._monitors: dict[str, Monitor] = {}
         self._by_stream: dict[str, list[Monitor]] = {}
+        self._clocks: dict[str, deque[int]] = {}
         self._newest = 0
         self.configuration = configuration
         self._arrange(configuration)
@@ -58,16 +64,12 @@ class Engine:
     def process(self, *items: Item, now: int | None = None) -> Outcome:
         """The items of a tick. now: ns UTC at which they arrived; without it, when their newest sample was taken."""
         outcome = Outcome()
-        for item in items:
-            for stream, name in self._columns:
-                if not isinstance(item, (Batch, RecordBatch)) or item.stream != stream:
-                    continue
-                latest = self._columns[stream, name]
-                for time, value in column(item, name) or ():
-                    latest.add(time, value)
         if now is None:
             now = max((i.end for i in items if isinstance(i, Batch) and len(i)), default=self._newest)
             now = max(now, self._newest)
+        for item in items:
+            if isinstance(item, (Batch, RecordBatch)) and len(item):
+                self._arrived(item, now)
         touched: dict[str, Monitor] = {}
         for item in items:
             if not isinstance(item, Batch):
@@ -143,8 +145,22 @@ class Engine:
             for stream in monitor.streams:
                 self._by_stream.setdefault(stream, []).append(monitor)
 
-    def _latest(self, stream: str, name: str) -> Latest:
-        return self._columns[stream, name]
+    def _arrived(self, item: Batch | RecordBatch, now: int) -> None:
+        """Remembers how the stream's clock stands to arrival, and the columns that conditions look up."""
+        last = int(item.times[-1]) if item.times is not None else item.time_of(len(item) - 1)
+        self._clocks.setdefault(item.stream, deque(maxlen=3)).append(last - now)
+        for stream, name in self._columns:
+            if item.stream == stream:
+                latest = self._columns[stream, name]
+                for time, value in column(item, name) or ():
+                    latest.add(time, value)
+
+    def _latest(self, stream: str, name: str, reader: str) -> tuple[Latest, int]:
+        """A column, and by how many ns its stream's clock is ahead of the reader's; small differences are none."""
+        ahead = 0
+        if stream in self._clocks and reader in self._clocks:
+            ahead = round(median(self._clocks[stream]) - median(self._clocks[reader]))
+        return self._columns[stream, name], ahead if abs(ahead) > CLOCKS else 0
 
     def _abandon(self, monitor: Monitor, line: str) -> None:
         self._problem(monitor.name, line)

@@ -26,8 +26,10 @@ BLOCKS_FROM = 200.0
 FEWEST = 20
 SHOWN = 1 * NS
 MOST_ROWS = 100_000
+SETTLED = 10
+"""Rows that must be normal before an alarm is over, however slow they come."""
 
-Lookup = Callable[[str, str], Latest]
+Lookup = Callable[[str, str, str], tuple[Latest, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,6 @@ class Monitor:
         self._restored: Mapping[str, NDArray[np.generic]] | None = None
         self._first: Batch | None = None
         self._shown = 0
-        self._offset = 0
         self.result: Result | None = None
         self._fresh = False
         self._newest = (0, 0, 0)
@@ -77,11 +78,8 @@ class Monitor:
         if setup is None:
             return []
         event = setup.sensors.arrived(batch, now)
-        if event == "clock":
-            self._offset += setup.sensors.continuity.step
-        elif event in ("gap", "restart"):
+        if event in ("gap", "restart"):
             setup.interrupt()
-            self._offset = 0 if event == "restart" else self._offset
         raw = batch.samples if setup.whole else batch.samples[:, setup.columns]
         values = batch.values() if setup.whole else batch.values()[:, setup.columns]
         last = len(batch) - 1
@@ -163,7 +161,7 @@ class Monitor:
     ) -> list[Signal]:
         signals: list[Signal] = []
         rows = np.asarray(values, dtype=np.float64)
-        times = np.array([batch.time_of(i) for i in range(len(batch))], dtype=np.int64) - self._offset
+        times = np.array([batch.time_of(i) for i in range(len(batch))], dtype=np.int64)
         wide = np.hstack([rows, *(j.at(times, self.config.tolerance) for j in self._joined.values())])
         for i, row in enumerate(wide):
             state, context = self._gate(setup, int(times[i]), int(times[i]))
@@ -198,7 +196,7 @@ class Monitor:
                 break
             setup.filled = 0
             last = at - 1
-            end = batch.time_of(last) - self._offset
+            end = batch.time_of(last)
             state, context = self._gate(setup, end - round(setup.step * NS), end)
             if state != "live":
                 setup.pause(idle=state == "idle")
@@ -222,19 +220,22 @@ class Monitor:
         """Whether [start, end] (ns UTC) is to be scored, and in which context."""
         settle = self.config.settle
         if self._when is not None:
-            latest = self._lookup(self._when.stream, self._when.column)
-            if not (self._when.holds(latest.at(end)) and self._when.holds(latest.at(start))):
+            latest, ahead = self._lookup(self._when.stream, self._when.column, self.streams[0])
+            before, after = latest.at(start + ahead), latest.at(end + ahead)
+            if before is None or after is None:
+                return "settling", ""
+            if not (self._when.holds(before) and self._when.holds(after)):
                 return "idle", ""
-            since = latest.since(end)
-            if since is not None and not self._when.operator and since + settle > start:
+            since = latest.since(end + ahead)
+            if since is not None and not self._when.operator and since + settle > start + ahead:
                 return "settling", ""
             if self._when.operator and setup.idle_until > start:
                 return "settling", ""
         context = ""
         if self._per is not None:
-            latest = self._lookup(self._per.stream, self._per.column)
-            value, since = latest.at(end), latest.since(end)
-            if value is None or since is None or since + settle > start:
+            latest, ahead = self._lookup(self._per.stream, self._per.column, self.streams[0])
+            value, since = latest.at(end + ahead), latest.since(end + ahead)
+            if value is None or since is None or since + settle > start + ahead:
                 return "settling", ""
             context = str(value)[:64]
         return "live", context
@@ -270,7 +271,7 @@ class Monitor:
     def _say(self, setup: _Setup, batch: Batch, at: int, state: State, score: Score, shown: dict[str, float]) -> None:
         time = batch.time_of(at)
         if state == "idle":
-            setup.idle_until = time - self._offset + self.config.settle
+            setup.idle_until = time + self.config.settle
         indicators: dict[str, float] = {}
         if abs(time - self._shown) >= SHOWN:
             self._shown, indicators = time, {k: v for k, v in shown.items() if math.isfinite(v)}
@@ -355,7 +356,9 @@ class _Setup:
             features = tuple(Feature(c, "value", "value", False, 0.0) for c in wanted)
             scales = (1, min(50, max(5, round(1 / step))))
         features += tuple(Feature(c, "value", "value", False, 0.0) for group in joined for c in group)
-        learn = min(MOST_ROWS, max(FEWEST, 4 * max(scales), round(config.learn / NS / self.step)))
+        learn = min(
+            MOST_ROWS, max(FEWEST, (4 if self.features else 10) * max(scales), round(config.learn / NS / self.step))
+        )
         budget = math.log10(config.budget / NS)
         self.detector = Detector(
             features,
@@ -370,7 +373,9 @@ class _Setup:
             ),
         )
         rows = config.confirm / NS / self.step, config.recover / NS / self.step
-        self.trigger = Trigger(budget, max(2, math.ceil(rows[0])), max(2, math.ceil(rows[1])))
+        self.trigger = Trigger(
+            budget, max(2, math.ceil(rows[0])), max(2 if self.features else SETTLED, math.ceil(rows[1]))
+        )
         self.sensors = Sensors(config, wanted, step)
         self.live_rows = 0
         self.idle_until = 0

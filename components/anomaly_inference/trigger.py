@@ -1,4 +1,4 @@
-"""From return times to a condition: debounced on the way up, with hysteresis and a rule for recovery on the way down."""
+"""From return times to a condition: debounced on the way up, hysteresis and recovery on the way down."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib.metadata
 import importlib.util
 import os
 import re
@@ -117,8 +118,9 @@ def make(
     """Makes the environment, or brings a usable one up to date in place, and stamps it last.
 
     held: the descriptor of `locked`. wheels: a folder of wheels to install from, instead of the index.
-    paths: source folders to put on its path. stamp: what to stamp it with, by default the lock's text.
-    Raises EdgeloopError with what stands in the way.
+    paths: source folders to put on its path, relatively where it lies among them.
+    stamp: what to stamp it with, by default the lock's text.
+    Raises EdgeloopError with what stands in the way; what was usable before still is.
     """
     _room(folder, lock)
     fresh = not usable(folder)
@@ -128,7 +130,6 @@ def make(
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
         (folder / MAKING).touch()
-        (folder / STAMP).unlink(missing_ok=True)
         if fresh:
             venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
@@ -139,13 +140,19 @@ def make(
         if paths:
             asking = "import sysconfig; print(sysconfig.get_path('purelib'))"
             packages = _run([python, "-I", "-c", asking], folder, held)
-            Path(packages, "edgeloop_sources.pth").write_text("".join(f"{path}\n" for path in paths))
+            inside = folder.is_relative_to(os.path.commonpath(paths))
+            lines = [os.path.relpath(path, packages) if inside else str(path) for path in paths]
+            Path(packages, "edgeloop_sources.pth").write_text("\n".join([*lines, ""]))
         os.sync()
         partial = folder / (STAMP + ".new")
         partial.write_text(stamp or lock.text)
         os.replace(partial, folder / STAMP)
         (folder / MAKING).unlink()
-    except OSError as error:
+    except (EdgeloopError, OSError) as error:
+        if not fresh:
+            (folder / MAKING).unlink(missing_ok=True)
+        if isinstance(error, EdgeloopError):
+            raise
         raise EdgeloopError("cannot make the Python environment", where=str(folder), why=_reason(error)) from error
 
 
@@ -164,16 +171,15 @@ def _room(folder: Path, lock: Lock) -> None:
 
 
 def _pip_command(python: Path, wheels: Path | None) -> list[str]:
-    """pip as a wheel run by the new interpreter, so that the environment itself stays without it."""
+    """This interpreter's pip, or else a wheel of it run by the new one; the environment itself stays without."""
+    if _own_pip() >= (22, 3):
+        return [sys.executable, "-m", "pip", "--python", str(python)]
     places = [wheels] if wheels else []
     if (found := importlib.util.find_spec("ensurepip")) and found.origin:
         places.append(Path(found.origin).parent / "_bundled")
     for place in [*places, DISTRIBUTION_WHEELS]:
         for wheel in sorted(place.glob("pip-*.whl"), reverse=True):
             return [str(python), f"{wheel}/pip"]
-    version = subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, text=True, check=False)
-    if (number := re.match(r"pip (\d+)\.(\d+)", version.stdout)) and (int(number[1]), int(number[2])) >= (22, 3):
-        return [sys.executable, "-m", "pip", "--python", str(python)]
     name = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
     raise EdgeloopError(
         "this Python cannot make an environment",
@@ -181,6 +187,15 @@ def _pip_command(python: Path, wheels: Path | None) -> list[str]:
         why="it has neither ensurepip nor pip",
         mend=f"install it, on Debian and Ubuntu: sudo apt-get install {name}",
     )
+
+
+def _own_pip() -> tuple[int, ...]:
+    """The version of the pip that runs as `python -m pip` here, () where there is none."""
+    try:
+        found = re.match(r"(\d+)\.(\d+)", importlib.metadata.version("pip"))
+    except importlib.metadata.PackageNotFoundError:
+        return ()
+    return (int(found[1]), int(found[2])) if found else ()
 
 
 def _pip(folder: Path, requirements: Path, held: int, wheels: Path | None) -> None:

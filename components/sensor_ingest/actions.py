@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections import OrderedDict
@@ -62,21 +63,34 @@ class Audit:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        size = os.fstat(self._fd).st_size
-        if size and os.pread(self._fd, 1, size - 1) != b"\n":
-            os.write(self._fd, b"\n")
+        self._fd = -1
+        self._torn = False
 
     def write(self, record: Mapping[str, Any]) -> None:
-        os.write(self._fd, documents.encode(record) + b"\n")
+        """Raises OSError; a line that was begun then stays behind, and the next one is whole."""
+        if self._fd < 0:
+            self._open()
+        line = (b"\n" if self._torn else b"") + documents.encode(record) + b"\n"
+        self._torn = True
+        if os.write(self._fd, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._torn = False
         os.fdatasync(self._fd)
+
+    def _open(self) -> None:
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        size = os.fstat(self._fd).st_size
+        self._torn = size > 0 and os.pread(self._fd, 1, size - 1) != b"\n"
 
     def recent(self, most: int) -> list[str]:
         """The last ids, oldest first."""
-        with self._path.open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - 512 * most))
-            lines = file.read().splitlines()[-most:]
+        try:
+            with self._path.open("rb") as file:
+                file.seek(0, os.SEEK_END)
+                file.seek(max(0, file.tell() - 512 * most))
+                lines = file.read().splitlines()[-most:]
+        except FileNotFoundError:
+            return []
         found = []
         for line in lines:
             try:
@@ -86,7 +100,9 @@ class Audit:
         return found
 
     def close(self) -> None:
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
 
 class Actions:
@@ -136,21 +152,33 @@ class Actions:
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             return self._result(source, "", "", None, "refused", f"no action: {error}", {})
         outcome, reason = self._judge(source, action)
-        if outcome != "refused":
-            self._remember(action.id)
-            self._last[source, action.target] = self._now()
-            self._record(source, action, "accepted" if outcome == "done" else "dry_run", "")
-        if outcome == "done":
-            try:
-                writable = self._find(source)
-                if writable is None:
-                    raise EdgeloopError(f"there is no source {source}")
-                writable.write(action.target, action.value)
-            except (EdgeloopError, OSError) as error:
-                outcome, reason = "refused", str(error)
-        if outcome != "dry_run":
-            self._record(source, action, outcome, reason)
+        carried_out = False
+        try:
+            if outcome != "refused":
+                self._remember(action.id)
+                self._last[source, action.target] = self._now()
+                self._record(source, action, "accepted" if outcome == "done" else "dry_run", "")
+            if outcome == "done":
+                outcome, reason = self._carry_out(source, action)
+                carried_out = outcome == "done"
+            if outcome != "dry_run":
+                self._record(source, action, outcome, reason)
+        except OSError as error:
+            outcome = "done" if carried_out else "refused"
+            reason = f"the audit file cannot be written: {error.strerror or error}"
         return self._result(source, action.id, action.target, action.value, outcome, reason, action.cause)
+
+    def _carry_out(self, source: str, action: Action) -> tuple[Outcome, str]:
+        writable = self._find(source)
+        if writable is None:
+            return "refused", f"there is no source {source}"
+        try:
+            writable.write(action.target, action.value)
+        except (EdgeloopError, OSError) as error:
+            return "refused", str(error)
+        except Exception as error:
+            return "refused", f"the source {source} failed unexpectedly: {type(error).__name__}: {error}"
+        return "done", ""
 
     def _judge(self, source: str, action: Action) -> tuple[Outcome, str]:
         now = self._now()

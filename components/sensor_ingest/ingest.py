@@ -10,7 +10,7 @@ from edgeloop import topics
 from edgeloop.clock import NS
 from edgeloop.component import App
 from edgeloop.errors import EdgeloopError, WireError
-from edgeloop.journal import JournalError, JournalFull, JournalWriter, directory
+from edgeloop.journal import JournalError, JournalWriter, directory
 from edgeloop.samples import SamplesPublisher
 from edgeloop.sequence import Chunk, Records, Sequencer
 from edgeloop.wire.batch import Item
@@ -63,8 +63,8 @@ class Ingest:
     ) -> None:
         self.actions.close()
         self._lineup.close(1.0)
-        self._write(self._unwritten or self._drain())
         if self._journal is not None:
+            self._write(self._unwritten or self._drain())
             self._journal.close()
 
     def apply(self, configuration: Configuration) -> None:
@@ -104,6 +104,7 @@ class Ingest:
                 budget_bytes=int(wanted.budget),
                 sync_interval=wanted.sync.seconds,
                 on_problem=self._app.health.problem,
+                on_clear=self._app.health.clear,
             )
         except EdgeloopError as error:
             self._refused(error)
@@ -161,7 +162,7 @@ class Ingest:
             self._write([item for item in items if self._encodable(item)])
             return
         except JournalError as error:
-            self._unwritten = items[error.written if isinstance(error, JournalFull) else 0 :]
+            self._unwritten = items[error.written :]
             self._refused(error)
             return
         if self._refusing:

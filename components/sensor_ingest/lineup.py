@@ -24,7 +24,6 @@ class Lineup:
         self._app, self._period = app, period
         self._registry = Registry(lambda line: app.log.error("%s", line))
         self._folder = app.work / "sources"
-        self._folder.mkdir(mode=0o700, exist_ok=True)
         self._lock = threading.Lock()
         self._wanted: dict[str, tuple[Any, type[Source[Any]], SourceConfiguration]] = {}
         self._named: set[str] = set()

@@ -113,7 +113,7 @@ class Running:
         self._thread.join(5)
         self.source.close()
 
-    def until(self, true: Callable[[], object], seconds: float = 10.0) -> None:
+    def until(self, true: Callable[[], object], seconds: float = 30.0) -> None:
         """Raises TimeoutError, with what the source said."""
         if not self.outlet.wait(lambda: self.error or true(), seconds) or self.error:
             raise TimeoutError(f"{self.error} {self.outlet.problems} {self.outlet.lines}")

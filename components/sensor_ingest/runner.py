@@ -142,6 +142,7 @@ class Runner:
         """One run; whether it was the last."""
         source: Source[Any] | None = None
         try:
+            self.state.parent.mkdir(mode=0o700, exist_ok=True)
             source = self._kind(self.configuration, self)
             with self._lock:
                 self._source = source

@@ -53,7 +53,14 @@ def install(folder: Path, name: str) -> None:
         else:
             say(announcement(lock, folder))
         started = time.monotonic()
-        make(folder, lock, held, paths=SOURCES, stamp=text)
+        serving = usable(folder)
+        try:
+            make(folder, lock, held, paths=SOURCES, stamp=text)
+        except EdgeloopError as error:
+            if not serving:
+                raise
+            say(f"{error}; going on with what is installed")
+            return
         say(f"installed in {time.monotonic() - started:.0f} s")
 
 

@@ -55,6 +55,7 @@ def _test(arguments: argparse.Namespace) -> int:
     import pytest
 
     words = [str(Path(word).absolute()) if Path(word).exists() else word for word in arguments.arguments]
+    words = words or ["--numprocesses=3", "--dist=loadgroup"]
     os.chdir(ROOT)
     code = pytest.main(words)
     return DONE if code == pytest.ExitCode.OK else FAILED

@@ -47,6 +47,7 @@ class Site:
         for name in (topics.results(NAME), topics.ALARMS, topics.ACTIONS, topics.health(NAME)):
             self.bus.subscribe(name, lambda topic, payload: self.messages.put((topic, json.loads(payload))))
         self.process: subprocess.Popen[bytes] | None = None
+        self._first: list[Callable[[], None]] = []
         self.seen: list[tuple[str, dict[str, Any]]] = []
 
     async def _serve(self) -> None:
@@ -103,18 +104,23 @@ class Site:
     def alarms(self) -> list[dict[str, Any]]:
         return [d for t, d in self.seen if t.startswith("edgeloop/alarms/")]
 
+    def on_close(self, stop: Callable[[], None]) -> None:
+        self._first.append(stop)
+
     def close(self) -> None:
+        for stop in self._first:
+            stop()
         if self.process is not None and self.process.poll() is None:
             self.kill(signal.SIGKILL)
         self.journal.close()
         self.bus.close()
 
-        async def stop() -> None:
+        async def end() -> None:
             self.serving.cancel()
             await asyncio.wait((self.serving,))
             await self.server.close()
 
-        asyncio.run_coroutine_threadsafe(stop(), self.loop).result(10)
+        asyncio.run_coroutine_threadsafe(end(), self.loop).result(10)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
         self.loop.close()

@@ -54,6 +54,7 @@ class Feed:
             self.site.samples.tick(items)
 
     def stop(self) -> None:
+        """To be called before the site closes its journal."""
         self.done.set()
         self.thread.join(10)
 
@@ -63,6 +64,7 @@ def test_from_samples_to_alarm_and_action_across_a_kill(site: Any) -> None:
     site.start(CONFIGURATION)
     site.wait(lambda t, d: t == topics.health("AnomalyInference"))
     feed = Feed(site)
+    site.on_close(feed.stop)
     first = site.wait(lambda t, d: t == topics.results("AnomalyInference"))
     assert first["site"], first["device"] == ("hall3", "laptop")
     assert {r["state"] for r in first["results"]} <= {"idle", "settling", "learning"}

@@ -2,11 +2,10 @@
 
     python tests/benchmarks/detection.py --seeds 100:120
 
-The engine is driven as on a device, tick by tick, faster than real time. Two shapes: the demo's (60 s, learning 12 s, a
-fault of 5 s every 9 s from 20 s on) and long runs (learning 60 s, a fault of 20 s every 60 s from 90 s on, and as
-many hours without any fault). A fault is found by an alarm of a fitting kind, raised on its machine between its start and
-2 s after its end; every other alarm is false, but for those on a machine in the 2 s after a fault of another kind ended
-with the sensor or the machine changing state (a silent sensor that returns is one event, not two).
+The engine is driven as on a device, tick by tick, faster than real time. Two shapes: the demo's (60 s, learning 12 s,
+a fault of 5 s every 9 s from 20 s on) and long runs (learning 60 s, a fault of 20 s every 60 s from 90 s on; and again
+without any fault). A fault is found by an alarm of a fitting kind, raised on its machine between its start and 2 s
+after its end; every other alarm is false.
 """
 
 from __future__ import annotations
@@ -52,7 +51,8 @@ BEARING = {"outer_race": 3.585, "inner_race": 5.415, "rolling_element": 4.714}
 def configuration(machine: str, learn: int, *, per: bool = True) -> Configuration:
     """The two monitors of a simulated machine."""
     common: dict[str, Any] = {
-        "asset": machine, "when": f"{machine}_plc.running", "settle": "2 s", "learn": f"{learn} s", "budget": "1 alarm/week",
+        "asset": machine, "when": f"{machine}_plc.running", "settle": "2 s", "learn": f"{learn} s",
+        "budget": "1 alarm/week",
     }  # fmt: skip
     if per:
         common["per"] = f"{machine}_plc.product"
@@ -95,7 +95,8 @@ class Tally:
             else:
                 form = f" {fault.form}" if fault.form else ""
                 self.notes.append(
-                    f"{note}: missed {fault.kind}{form} {fault.stream} {fault.channel} at {fault.start / NS:.1f} s, severity {fault.severity}"
+                    f"{note}: missed {fault.kind}{form} {fault.stream} {fault.channel} at {fault.start / NS:.1f} s, "
+                    f"severity {fault.severity}"
                 )
         for known, (kind, at, text) in zip(matched, raised, strict=True):
             if not known:
@@ -120,7 +121,7 @@ class Tally:
 
 class Threshold:
     """The trivial rule: |z| of a vibration channel's RMS per 200 ms, or of a slow value, against the learning window's
-    mean and spread, while the PLC says running. No settling, no debouncing; an alarm ends when nothing was beyond for 1 s."""
+    mean and spread, while the PLC says running. No settling; an alarm ends when nothing was beyond for 1 s."""
 
     def __init__(self, learn: int) -> None:
         self.learn = learn * NS
@@ -178,7 +179,7 @@ def one(
     machine: str = "press1",
     per: bool = True,
 ) -> tuple[list[Fault], list[Alarm], Threshold, float]:
-    """One machine of one seed: its faults, the alarms raised, the trivial rule's rows, and the engine's share of a core."""
+    """One machine of one seed: its faults, the alarms raised, the trivial rule's rows, the engine's share of a core."""
     s = SHAPES[shape]
     length = seconds or s["length"]
     faults = Schedule.seeded(seed, [machine], s["first"] * NS, length * NS, every=s["every"] * NS, hold=s["hold"] * NS)
@@ -199,7 +200,7 @@ def one(
 def measure(
     seeds: Sequence[int], shape: Shape, *, seconds: int | None = None, faulty: bool = True, per: bool = True
 ) -> dict[str, Any]:
-    """Figures over seeds: the engine's, the threshold's at 4 sigma, and the threshold's at its best on these very seeds."""
+    """Figures over seeds: the engine's, the threshold's at 4 sigma, and that at its best on these very seeds."""
     engine = Tally()
     sigmas = [4.0, *np.geomspace(3, 40, 24)]
     trivial = [Tally() for _ in sigmas]

@@ -62,3 +62,10 @@ def running(root: Path, until: Until) -> Running:
             yield line
 
     return start
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker has the core, so that the Runtime is installed once."""
+    for item in items:
+        if item.path.parent == CHECKOUT / "tests" / "end_to_end":
+            item.add_marker(pytest.mark.xdist_group("end_to_end"))

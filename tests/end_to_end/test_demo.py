@@ -49,7 +49,7 @@ def test_interrupted_it_stops_cleanly_and_reports(root: Path, tmp_path: Path) ->
     ) as child:
         assert child.stdout is not None
         for line in child.stdout:
-            if json.loads(line)["event"] == "score":
+            if (event := json.loads(line))["event"] == "status" and event["seconds"] > 3:
                 break
         os.kill(child.pid, signal.SIGINT)
         rest = [json.loads(line) for line in child.stdout]
@@ -72,7 +72,7 @@ def test_recordings_are_replayed(root: Path, tmp_path: Path) -> None:
     rows = [f"2020-03-09 10:{i // 60:02}:{i % 60:02};{v:.4f};0" for i, v in enumerate(noise.normal(size=600))]
     (tmp_path / "slow.csv").write_text("\n".join(["datetime;Current;anomaly", *rows]) + "\n")
     files = [str(tmp_path / name) for name in ("healthy.npy", "faulty.npy", "slow.csv")]
-    command = demo(root, tmp_path / "r.json", "--duration", "16", "--rate", "20000", "--replay", *files)
+    command = demo(root, tmp_path / "r.json", "--duration", "14", "--rate", "20000", "--replay", *files)
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
     report = json.loads((tmp_path / "r.json").read_text())
     assert done.returncode == 0, done.stderr

@@ -81,10 +81,13 @@ def test_work_folders_are_private(line: Line) -> None:
         assert (line.root / "work" / name).stat().st_mode & 0o077 == 0
 
 
-def test_no_component_may_know_the_truth(line: Line, anomaly_identity: GreengrassCoreIPCClientV2) -> None:
-    for topic in (topics.TRUTH, "edgeloop/#", "edgeloop/sim/+"):
-        with pytest.raises(UnauthorizedError):
-            anomaly_identity.subscribe_to_topic(topic=topic, on_stream_event=lambda event: None)
+def test_no_component_may_know_the_truth(
+    line: Line, anomaly_identity: GreengrassCoreIPCClientV2, ingest_identity: GreengrassCoreIPCClientV2
+) -> None:
+    for identity in (anomaly_identity, ingest_identity):
+        for topic in (topics.TRUTH, "edgeloop/#", "edgeloop/sim/+"):
+            with pytest.raises(UnauthorizedError):
+                identity.subscribe_to_topic(topic=topic, on_stream_event=lambda event: None)
 
 
 def test_only_rule_owners_may_act(line: Line, ingest_identity: GreengrassCoreIPCClientV2) -> None:

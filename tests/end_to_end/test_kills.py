@@ -25,7 +25,7 @@ def forgiving(request: pytest.FixtureRequest) -> Iterator[Callable[[Line], None]
     def clear(line: Line) -> None:
         line.core.clear_restart_counters()
 
-    yield clear
+    return clear
 
 
 @pytest.mark.timeout(300)

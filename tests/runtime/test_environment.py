@@ -82,6 +82,14 @@ def test_an_environment_is_made_beside_and_switched_to(
     assert set((environments.work / "venvs").iterdir()) == {folder, newest}, "the current and the one before are kept"
 
 
+def test_without_a_pip_that_is_new_enough(
+    environments: Environments, make_wheel: Wheel, wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "_own_pip", lambda: (22, 2))
+    environments.install(a_lock(make_wheel("alpha"), "alpha"), wheels)
+    assert python_says(environments.link, "import alpha; print('there')") == "there"
+
+
 def test_a_wheelhouse_may_be_a_zip_file_and_gives_only_wheels(
     environments: Environments, make_wheel: Wheel, wheels: Path, tmp_path: Path
 ) -> None:
@@ -154,7 +162,7 @@ class TestWhenItFails:
     ) -> None:
         monkeypatch.setattr(environment.importlib.util, "find_spec", lambda name: None)
         monkeypatch.setattr(environment, "DISTRIBUTION_WHEELS", Path("/nonexistent"))
-        monkeypatch.setattr(environment.sys, "executable", "/bin/false")
+        monkeypatch.setattr(environment, "_own_pip", tuple)
         lock = a_lock(f"beta==1.0 --hash=sha256:{'0' * 64}\n")
         why = r"neither ensurepip nor pip; .*apt-get install python3\.\d+-venv"
         self.fails(environments, serving, lock, wheels, why)
@@ -265,7 +273,7 @@ class TestProgram:
         command = [sys.executable, "-S", str(program / "__main__.py"), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False, env=base | environ)
 
-    def test_install_from_the_wheelhouse_beside_it(self, program: Path, tmp_path: Path) -> None:
+    def test_install_from_the_wheelhouse_beside_it_and_a_profile_more(self, program: Path, tmp_path: Path) -> None:
         done = self.run(program, "install", "--root", str(tmp_path / "root"))
         assert done.returncode == 0, done.stderr
         venv = tmp_path / "root" / "work" / "io.edgeloop.Runtime" / "venv"
@@ -274,10 +282,8 @@ class TestProgram:
         assert again.returncode == 0
         assert len(again.stderr.splitlines()) == 1
 
-    def test_profiles(self, program: Path, tmp_path: Path) -> None:
-        arguments = ("install", "--root", str(tmp_path / "root"), "--profiles", "vision")
-        assert self.run(program, *arguments).returncode == 0
-        venv = tmp_path / "root" / "work" / "io.edgeloop.Runtime" / "venv"
+        more = self.run(program, "install", "--root", str(tmp_path / "root"), "--profiles", "vision")
+        assert more.returncode == 0, more.stderr
         assert python_says(venv, "import alpha, beta; print('there')") == "there"
 
     def test_a_nucleus_that_does_not_answer_leaves_core(self, program: Path, tmp_path: Path) -> None:

@@ -7,12 +7,11 @@ import threading
 
 import msgspec
 
+from edgeloop import component
 from edgeloop.bus import keeper
 from edgeloop.component import App
 from edgeloop.config.declaration import Declaration
 from edgeloop.config.quantities import Duration
-
-keeper._REFUSED_FOR = 1.0  # type: ignore[misc]
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,4 +44,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    keeper._REFUSED_FOR = 1.0  # type: ignore[misc]
+    component._START = 1.0  # type: ignore[misc]
     sys.exit(main())

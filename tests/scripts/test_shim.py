@@ -127,6 +127,13 @@ def test_an_environment_of_ones_own_is_used_as_it_is(checkout: Checkout) -> None
     assert not (checkout.venv / "edgeloop.lock").exists()
 
 
+def test_a_checkout_may_be_moved(checkout: Checkout, tmp_path: Path) -> None:
+    assert checkout.run("--version")[0] == 0
+    moved = tmp_path / "moved"
+    checkout.root.rename(moved)
+    assert checkout.run("--version", shim=moved / "scripts" / "edgeloop") == (0, "edgeloop 0.1.0\n", "")
+
+
 def test_elsewhere(checkout: Checkout, tmp_path: Path) -> None:
     code, out, _ = checkout.run("--version", EDGELOOP_VENV=str(tmp_path / "elsewhere"))
     assert (code, out) == (0, "edgeloop 0.1.0\n")
@@ -153,6 +160,15 @@ def test_no_python_is_one_line(checkout: Checkout, tmp_path: Path) -> None:
     assert code == 1
     assert err.count("\n") == 1
     assert "Python 3.11 or newer is needed" in err
+
+
+def test_what_is_installed_goes_on_when_a_new_lock_cannot_be_had(checkout: Checkout) -> None:
+    assert checkout.run("--version")[0] == 0
+    checkout.lock("tools", f"delta==1.0 --hash=sha256:{'0' * 64}\n")
+    for _ in range(2):
+        code, out, err = checkout.run("--version")
+        assert (code, out) == (0, "edgeloop 0.1.0\n")
+        assert err.endswith("going on with what is installed\n")
 
 
 def test_no_package_is_one_line(checkout: Checkout) -> None:

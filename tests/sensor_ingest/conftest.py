@@ -110,7 +110,7 @@ class Plant:
         with self._changed:
             return [documents.decode(p) for p in self.messages.get(topic, [])]
 
-    def wait(self, true: Callable[[], object], seconds: float = 15.0) -> None:
+    def wait(self, true: Callable[[], object], seconds: float = 30.0) -> None:
         """Until a condition holds, looked at after every message."""
         end = time.monotonic() + seconds
         with self._changed:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import resource
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -143,6 +144,41 @@ def test_a_torn_line_of_the_audit_file_is_no_obstacle(tmp_path: Path) -> None:
     assert desk.do("new", armed=False)[0] == "dry_run"
     desk.actions.close()
     assert Desk(tmp_path, Machine()).do("new")[1] == "it was received before"
+
+
+def test_what_cannot_be_audited_is_not_done(desk: Desk, tmp_path: Path) -> None:
+    desk.path.mkdir()
+    outcome, reason = desk.do("a")
+    assert outcome == "refused"
+    assert reason.startswith("the audit file cannot be written")
+    assert desk.machine.written == []
+    desk.path.rmdir()
+    desk.time += 2 * NS
+    assert desk.do("b", issued=desk.time, expires=desk.time + NS)[0] == "done"
+
+
+def test_a_full_disk_leaves_whole_lines_behind(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    desk = Desk(tmp_path, Machine())
+    assert desk.do("a")[0] == "done"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (desk.path.stat().st_size + 20, limits[1]))
+    try:
+        assert desk.do("b", target="speed")[0] == "refused"
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    desk.time += NS
+    assert desk.do("c")[0] == "done"
+    desk.actions.close()
+    lines = desk.path.read_text().splitlines()
+    assert [json.loads(line)["id"] for line in (*lines[:2], *lines[3:])] == ["a", "a", "c", "c"]
+
+
+def test_a_bug_in_a_driver_is_a_refusal(desk: Desk) -> None:
+    def broken(seconds: float) -> None:
+        raise ZeroDivisionError("no zero")
+
+    desk.machine.wait = broken
+    assert desk.do() == ("refused", "the source press1 failed unexpectedly: ZeroDivisionError: no zero")
 
 
 def test_the_bus_never_waits(tmp_path: Path) -> None:

@@ -3,11 +3,13 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
 import sys
 import time
 from fractions import Fraction
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,7 +20,7 @@ from edgeloop.errors import ConfigurationError, EdgeloopError
 from edgeloop.sequence import Samples, Sequencer, Stream
 from edgeloop.wire.batch import Channel, Clock
 from sensor_ingest.rehearsal import Rehearsal, Running, play
-from sensor_ingest.sources.process import SOURCE
+from sensor_ingest.sources.process import SOURCE, orphan
 from sensor_ingest.sources.process.header import Header
 from sensor_ingest.sources.process.pace import Pace
 
@@ -219,3 +221,25 @@ def test_interrupting_ends_a_silent_program(tmp_path: Path) -> None:
             time.sleep(0.01)
     assert r.error is None
     assert time.monotonic() - began < 15
+
+
+def test_a_program_that_outlived_its_starter_is_ended_before_the_next(tmp_path: Path) -> None:
+    leftover = subprocess.Popen(["/bin/sleep", "60"], start_new_session=True)
+    bystander = subprocess.Popen(["/bin/sleep", "60"], start_new_session=True)
+    try:
+        outlet = Rehearsal("s", tmp_path)
+        orphan.remember(outlet.state, leftover.pid)
+        play(SOURCE, outlet, type="process", command=program(tmp_path, "out.write(bytes(4))"), restart="on_failure")
+        assert leftover.wait(5) == -9
+        assert len(outlet.samples()) == 1
+        assert "left over" in outlet.lines[0]
+        assert not outlet.state.exists()
+        outlet.state.write_bytes(msgspec.json.encode(orphan.Program(bystander.pid, 1)))
+        assert orphan.end(outlet.state) is False
+        outlet.state.write_bytes(b"{")
+        assert orphan.end(outlet.state) is False
+        assert bystander.poll() is None
+    finally:
+        for process in (leftover, bystander):
+            process.kill()
+            process.wait()

@@ -1,9 +1,13 @@
-"""The skeleton of a component:
+"""The skeleton of a component.
+
+Its `__main__.py` is no more than
 
     def main() -> int:
         with App.start(DECLARATION) as app:
             app.stop.wait()
         return 0
+
+and what it does meanwhile.
 """
 
 from __future__ import annotations
@@ -141,7 +145,7 @@ class App(Generic[C]):
         if not path.exists():
             raise EdgeloopError("a path is missing", where=str(path), mend=f"create it for user {user()}")
         for letter in access:
-            if not os.access(path, flags[letter]):
+            if not os.access(path, flags[letter], effective_ids=True):
                 why = f"user {user()} may not {words[letter]} it"
                 raise EdgeloopError("no access", where=str(path), why=why, mend="change its owner, mode or group")
 

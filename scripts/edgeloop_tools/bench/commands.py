@@ -15,11 +15,10 @@ def register(subparsers: Subparsers) -> None:
     bench = subparsers.add_parser(
         "bench",
         help="measure, beside the bare limit in the same run",
-        description="Without names all are run: sizes, pipeline, traffic, line, and the files of tests/benchmarks.",
+        description="The benchmarks are the files of tests/benchmarks; without names all are run.",
     )
     bench.add_argument("names", nargs="*", metavar="NAME", help="benchmarks to run")
     bench.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
-    bench.add_argument("--root", type=Path, metavar="DIR", help="the core's folder for `line` (as for demo)")
     bench.set_defaults(run=_bench)
 
 
@@ -28,7 +27,7 @@ def _bench(arguments: argparse.Namespace) -> int:
     from edgeloop_tools.bench.suite import available, show
     from edgeloop_tools.harness.report import ran_on
 
-    known = available(arguments.root)
+    known = available()
     unknown = [name for name in arguments.names if name not in known]
     if unknown:
         raise EdgeloopError("no such benchmark", where=", ".join(unknown), mend=f"known are {', '.join(known)}")

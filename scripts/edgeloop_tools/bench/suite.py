@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from edgeloop.errors import EdgeloopError
-from edgeloop_tools.bench import line, pipeline, sizes, traffic
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
@@ -22,36 +25,30 @@ class Benchmark:
     run: Callable[[], Figures]
 
 
-def available(root: Path | None = None) -> dict[str, Benchmark]:
-    """By name, in the order they run. root: the core's folder of `line`."""
-    found = {
-        "sizes": Benchmark("bytes of each zip application", sizes.run),
-        "pipeline": Benchmark("values a second from source over journal to score, in one process", pipeline.run),
-        "traffic": Benchmark("bus messages a second as streams and rates grow", traffic.run),
-        "line": Benchmark("a deployed line: sample to alarm, bus, memory, CPU", lambda: line.run(root)),
-    }
+def available() -> dict[str, Benchmark]:
+    """By name: the files of tests/benchmarks, each with a function `run() -> Figures`."""
+    found: dict[str, Benchmark] = {}
     for path in sorted((CHECKOUT / "tests" / "benchmarks").glob("*.py")):
-        if not path.stem.startswith(("test_", "conftest")) and path.stem not in found:
-            module = _load(path)
-            if hasattr(module, "run"):
-                words = (module.__doc__ or path.stem).strip().splitlines()[0]
-                found[path.stem] = Benchmark(words, module.run)
+        if not path.stem.startswith(("test_", "conftest")):
+            words = ast.get_docstring(ast.parse(path.read_text())) or path.stem
+            found[path.stem] = Benchmark(words.splitlines()[0], partial(_run, path))
     return found
 
 
 def show(figures: Figures, indent: int = 1) -> str:
     """Figures as aligned lines.
 
-    >>> print(show({"a": 1, "b": {"c": 2.5}}))
+    >>> print(show({"a": 1, "b": {"c": 2.5, "d": 3}}))
       a  1
-      b
-        c  2.5
+      b  c 2.5  d 3
     """
     width = max((len(str(k)) for k in figures), default=0)
     lines = []
     for key, value in figures.items():
         pad = "  " * indent
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and not any(isinstance(v, (Mapping, list)) for v in value.values()):
+            lines.append(f"{pad}{key!s:<{width}}  " + "  ".join(f"{k} {_number(v)}" for k, v in value.items()))
+        elif isinstance(value, Mapping):
             lines += [f"{pad}{key}", show(value, indent + 1)]
         elif isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
             lines.append(f"{pad}{key}")
@@ -67,10 +64,17 @@ def _number(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def _load(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(f"edgeloop_benchmarks_{path.stem}", path)
+def _run(path: Path) -> Figures:
+    figures: Figures = load(path).run()
+    return figures
+
+
+def load(path: Path) -> ModuleType:
+    """The benchmark as a module."""
+    name = f"edgeloop_benchmarks_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise EdgeloopError("cannot load the benchmark", where=str(path))
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

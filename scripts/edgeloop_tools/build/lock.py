@@ -88,7 +88,7 @@ def _resolve(requirements: list[str], constraints: str | None, upgrade: bool, *o
         command = [
             sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-header",
             "--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "--python-version", OLDEST_PYTHON,
-            "--only-binary", ":all:", *options, str(wanted),
+            "--only-binary", ":all:", "--fork-strategy", "fewest", *options, str(wanted),
         ]  # fmt: skip
         if constraints is None:
             if not upgrade:
@@ -117,9 +117,10 @@ def _measure(body: str) -> tuple[int, int]:
         wheels, installed = Path(folder, "wheels"), Path(folder, "installed")
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
         options = ["--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", str(requirements)]
+        offline = ["--no-index", "--find-links", str(wheels)]
         for command in (
             [*pip, "download", *options, "-d", str(wheels)],
-            [*pip, "install", *options, "--no-index", "--find-links", str(wheels), "--target", str(installed)],
+            [*pip, "install", *options, *offline, "--target", str(installed)],
         ):
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:

@@ -32,7 +32,7 @@ def filled(declaration: Declaration[Any]) -> str | None:
 def rows(configuration: type) -> str:
     lines = ["| key | type | default | bounds | what |", "|---|---|---|---|---|"]
     for field in schema.fields(configuration):
-        default = "required" if field.required else _code(field.default)
+        default = "required" if field.required else "" if field.type == "settings" else _code(field.default)
         cells = [f"`{field.path}`", field.type, default, _bounds(field), field.description or field.title]
         lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
     return "\n".join(lines) + "\n"

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from edgeloop.errors import EdgeloopError
+from edgeloop_tools.core.deployments import SETTLED
 from edgeloop_tools.core.nucleus import Nucleus, Settings, make_root
 
 log = logging.getLogger("edgeloop.core")
@@ -47,6 +48,7 @@ def settings_of(argv: list[str] | None = None) -> tuple[Settings, int | None]:
     parser.add_argument("--region", default="us-east-1")
     parser.add_argument("--token-exchange-port", type=int, default=0)
     parser.add_argument("--stream-manager-port", type=int, default=0)
+    parser.add_argument("--settled", type=float, default=SETTLED, help=argparse.SUPPRESS)
     parser.add_argument("--fresh", action="store_true", help="forget what was deployed; work folders stay")
     parser.add_argument("--no-bus", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--debug", action="store_true")
@@ -60,6 +62,7 @@ def settings_of(argv: list[str] | None = None) -> tuple[Settings, int | None]:
         region=given.region,
         token_exchange_port=given.token_exchange_port,
         stream_manager_port=given.stream_manager_port,
+        settled=given.settled,
         resume=not given.fresh,
         bus=not given.no_bus,
         debug=given.debug,

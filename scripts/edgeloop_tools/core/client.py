@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -65,9 +66,9 @@ class CoreClient:
         """Queue a local deployment; returns its id at once.
 
         components: root component → version or requirement. merge: component → configuration. reset: component →
-        JSON pointers ("/sources/press1", "" for all). failure: what a classic nucleus does when a component breaks;
-        lite never rolls back. What is wrong with recipes, dependencies or artifacts raises here, and nothing has
-        changed.
+        JSON pointers ("/sources/press1", "" for all). failure: what a classic nucleus does when a component breaks
+        (lite never rolls back). What is wrong with recipes, dependencies or artifacts raises here: nothing has changed
+        then.
         """
         request = {
             "components": dict(components or {}),
@@ -85,7 +86,7 @@ class CoreClient:
         end = time.monotonic() + timeout
         while (remaining := end - time.monotonic()) > 0:
             slice_ = min(remaining, 30)
-            answer = self._control.call("deployment.wait", {"id": deployment, "timeout": slice_}, timeout=slice_ + 10)
+            answer = self._long("deployment.wait", {"id": deployment, "timeout": slice_}, slice_)
             status = DeploymentStatus(**answer)
             if status.status == "SUCCEEDED":
                 return status
@@ -120,7 +121,7 @@ class CoreClient:
 
     def wait_state(self, name: str, states: Iterable[str] = ("RUNNING",), timeout: float = 30) -> ComponentStatus:
         """Returns once the component is in one of `states`. Raises ControlError (code `timeout`)."""
-        self._control.call("component.wait", {"name": name, "states": list(states), "timeout": timeout}, timeout + 10)
+        self._long("component.wait", {"name": name, "states": list(states), "timeout": timeout}, timeout)
         return self.component(name)
 
     def observer(self) -> tuple[Path, str]:
@@ -162,6 +163,11 @@ class CoreClient:
 
     def close(self) -> None:
         self._control.close()
+
+    def _long(self, method: str, params: Mapping[str, Any], timeout: float) -> Any:
+        """A call that takes its time, on a connection of its own: other threads go on calling."""
+        with closing(BlockingClient(self.root / "control.sock")) as control:
+            return control.call(method, params, timeout + 10)
 
 
 def _alive(pid: int) -> bool:

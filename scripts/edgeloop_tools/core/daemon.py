@@ -35,6 +35,7 @@ def start(
     region: str = "us-east-1",
     token_exchange_port: int = 0,
     stream_manager_port: int = 0,
+    settled: float | None = None,
     resume: bool = True,
     bus: bool = True,
     debug: bool = False,
@@ -44,6 +45,7 @@ def start(
 
     resume: run what was deployed last; False forgets it, while work folders stay. bus: False starts no IPC server.
     stream_manager_port: 0 is any that is free, told to components in STREAM_MANAGER_SERVER_PORT (a device has 8088).
+    settled: seconds for which components must be well until a deployment has succeeded.
     Raises EdgeloopError with the core's own line.
     """
     command = [
@@ -63,6 +65,7 @@ def start(
         command += ["--component-user", component_user]
     command += ["--token-exchange-port", str(token_exchange_port)]
     command += ["--stream-manager-port", str(stream_manager_port)]
+    command += ["--settled", str(settled)] if settled is not None else []
     command += [word for word, wanted in (("--fresh", not resume), ("--no-bus", not bus), ("--debug", debug)) if wanted]
     ready_read, ready_write = os.pipe()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(filter(None, sys.path)))}

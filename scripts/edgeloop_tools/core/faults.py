@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import resource
@@ -17,7 +16,7 @@ from typing import Any
 from edgeloop_tools.core import builtin
 from edgeloop_tools.core.bus_process import BusProcess
 from edgeloop_tools.core.control import ControlError, Peer, methods
-from edgeloop_tools.core.supervisor import Supervisor
+from edgeloop_tools.core.supervisor import Supervisor, limit_files
 from edgeloop_tools.core.token_exchange import TokenExchange
 
 log = logging.getLogger("edgeloop.core")
@@ -29,7 +28,7 @@ _MEGABYTE = 1 << 20
 class Faults:
     """`inject` takes the kinds below; every other goes to the bus.
 
-    kill       component, signal=9         to the leader of its group
+    kill       component, signal=9         to the leader of its group, as soon as there is one
     kill_bus
     full_disk  component, bytes=16 MiB     its work folder becomes a small file system (the component is restarted
                                            once), which is then filled; without the right to mount: files end at
@@ -51,7 +50,7 @@ class Faults:
     async def inject(self, kind: str, arguments: Mapping[str, Any]) -> Any:
         match kind:
             case "kill":
-                return self._kill(str(arguments.get("component")), int(arguments.get("signal", signal.SIGKILL)))
+                return await self._kill(str(arguments.get("component")), int(arguments.get("signal", signal.SIGKILL)))
             case "kill_bus":
                 return self._kill_bus()
             case "full_disk":
@@ -92,8 +91,14 @@ class Faults:
             self._stream_manager_faults.pop(kind, None)
         return answer
 
-    def _kill(self, name: str, number: int) -> dict[str, int]:
-        pids = self._supervisor.service(name).pids
+    async def _kill(self, name: str, number: int) -> dict[str, int]:
+        service = self._supervisor.service(name)
+        try:
+            async with asyncio.timeout(5):
+                while not (pids := service.pids) and service.active:
+                    await self._supervisor.change()
+        except TimeoutError:
+            pids = []
         if not pids:
             raise ControlError(f"cannot kill {name}", why="it has no process")
         os.kill(pids[0], number)
@@ -120,8 +125,7 @@ class Faults:
             if not mounted:
                 self._supervisor.file_limits[name] = size
                 for pid in service.pids:
-                    with contextlib.suppress(ProcessLookupError):
-                        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, size))
+                    limit_files(pid, size)
                 return {"means": "file size limit"}
             self._mounted.add(work)
             if active:
@@ -132,8 +136,7 @@ class Faults:
     def _disk_room(self, name: str) -> None:
         if self._supervisor.file_limits.pop(name, None) is not None:
             for pid in self._supervisor.service(name).pids:
-                with contextlib.suppress(ProcessLookupError):
-                    resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+                limit_files(pid, resource.RLIM_INFINITY)
         (self._supervisor.service(name).plan.work / _BALLAST).unlink(missing_ok=True)
 
     async def _disk_back(self, name: str) -> None:
@@ -167,7 +170,7 @@ def _mount(work: Path, size: int) -> bool:
         aside.rmdir()
         return False
     try:
-        shutil.copytree(work, aside, symlinks=True, dirs_exist_ok=True, copy_function=_copy)
+        _copy_tree(work, aside)
         moved = _runs("mount", "--move", str(aside), str(work)) or _rebind(aside, work)
     except (OSError, shutil.Error):
         moved = False
@@ -188,14 +191,19 @@ def _unmount(work: Path) -> None:
     (work / _BALLAST).unlink(missing_ok=True)
     kept = work.with_name(f".{work.name}.kept")
     shutil.rmtree(kept, ignore_errors=True)
-    shutil.copytree(work, kept, symlinks=True, copy_function=_copy)
-    owner = work.stat()
-    os.chown(kept, owner.st_uid, owner.st_gid)
-    os.chmod(kept, 0o700)
-    if not _runs("umount", str(work)):
+    _copy_tree(work, kept)
+    if not _runs("umount", "--lazy", str(work)):
         raise ControlError("cannot unmount", where=str(work))
     shutil.rmtree(work)
     kept.rename(work)
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    """With the owners and permissions of files and folders."""
+    shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, copy_function=_copy)
+    for folder, _, _ in os.walk(source):
+        owner = os.stat(folder)
+        os.chown(target / Path(folder).relative_to(source), owner.st_uid, owner.st_gid)
 
 
 def _copy(source: str, target: str) -> None:

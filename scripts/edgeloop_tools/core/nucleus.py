@@ -18,7 +18,7 @@ from edgeloop_tools.core.bus_service import BusService
 from edgeloop_tools.core.configuration import ConfigurationStore, Path_
 from edgeloop_tools.core.control import ControlServer, Handler, Peer, methods
 from edgeloop_tools.core.control.server import check_length
-from edgeloop_tools.core.deployments import Deployments, Request
+from edgeloop_tools.core.deployments import SETTLED, Deployments, Request
 from edgeloop_tools.core.endpoint import LocalEndpoint
 from edgeloop_tools.core.environment import Environment
 from edgeloop_tools.core.interpolate import Names
@@ -32,6 +32,9 @@ from edgeloop_tools.core.user import ComponentUser
 
 log = logging.getLogger("edgeloop.core")
 
+_HOUSEKEEPING = 30.0
+"""Seconds between looks at the size of logs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -44,6 +47,7 @@ class Settings:
     region: str = "us-east-1"
     token_exchange_port: int = 0
     stream_manager_port: int = 0
+    settled: float = SETTLED
     resume: bool = True
     bus: bool = True
     debug: bool = False
@@ -124,7 +128,9 @@ class Nucleus:
         self._configuration = ConfigurationStore(root / "config" / "configuration.json")
         names = Names(root, settings.thing_name, nucleus)
         store = ComponentStore(root, nucleus, self._user)
-        self._deployments = Deployments(root, self._supervisor, store, self._configuration, names, self._configured)
+        self._deployments = Deployments(
+            root, self._supervisor, store, self._configuration, names, self._configured, settings.settled
+        )
         self._deployments.load()
         self._bus = BusProcess(root, nucleus, self._groups, self._bus_lost, debug=settings.debug)
         self._service = BusService(self._tokens, self._configuration, self._supervisor, self._deployments, self._bus)
@@ -144,8 +150,15 @@ class Nucleus:
 
     async def _keep_house(self) -> None:
         while True:
-            await asyncio.sleep(60)
-            self._supervisor.rotate_logs()
+            await asyncio.sleep(_HOUSEKEEPING)
+            if not self._control.path.exists():
+                log.error("the core's folder is gone: it stops")
+                self.stop_requested.set()
+                return
+            try:
+                self._supervisor.rotate_logs()
+            except OSError as error:
+                log.warning("cannot shorten a log (%s): %s", error.filename, error.strerror)
 
     def _configured(self, changes: dict[str, list[Path_]]) -> None:
         self._service.configured(changes)

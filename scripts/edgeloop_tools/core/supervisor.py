@@ -65,8 +65,7 @@ class Supervisor:
 
     def limits(self, name: str, pid: int) -> None:
         if limit := self.file_limits.get(name):
-            with contextlib.suppress(ProcessLookupError):
-                resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, limit))
+            limit_files(pid, limit)
 
     def changed(self, service: Service, before: State) -> None:
         lost = self._lost_by(service.state)
@@ -102,7 +101,9 @@ class Supervisor:
         gone = [name for name in self.services if name not in plans]
         fresh = {name for name, plan in plans.items() if name not in self.services}
         moved = {name for name in plans.keys() - fresh if not self.services[name].plan.same_process(plans[name])}
-        stop = [*gone, *moved, *(again & (plans.keys() - fresh))]
+        stop = {*gone, *moved, *(again & (plans.keys() - fresh))}
+        if self.nucleus == "lite":
+            stop |= {other.name for name in list(stop) for other in self._closure(name)}
         await asyncio.gather(*(self.services[name].stop() for name in stop))
         for name in gone:
             del self.services[name]
@@ -207,6 +208,14 @@ class Supervisor:
         if self.nucleus == "lite":
             return state not in (State.STARTING, State.RUNNING)
         return state not in READY
+
+
+def limit_files(pid: int, size: int) -> None:
+    """Let a process write files up to `size` bytes (its soft limit)."""
+    with contextlib.suppress(ProcessLookupError):
+        _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        allowed = hard if size == resource.RLIM_INFINITY or 0 <= hard < size else size
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (allowed, hard))
 
 
 def own(folder: Path, owner: tuple[int, int]) -> None:

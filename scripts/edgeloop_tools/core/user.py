@@ -17,6 +17,8 @@ from edgeloop.errors import EdgeloopError
 
 DEFAULTS = ("ggc_user", "nobody")
 _PROBE = "import sys; sys.exit(sys.version_info < (3, 11))"
+_PROBES = (f"import ensurepip, venv; {_PROBE}", _PROBE)
+"""First choice: a Python that can make virtual environments."""
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -84,14 +86,14 @@ class ComponentUser:
 
     def python(self) -> Path:
         """A Python ≥ 3.11 that this user can run; raises EdgeloopError."""
-        tried = []
-        for candidate in _pythons():
-            if self._runs([str(candidate), "-I", "-c", _PROBE]):
-                return candidate
-            tried.append(str(candidate))
+        tried = list(_pythons())
+        for probe in _PROBES:
+            for candidate in tried:
+                if self._runs([str(candidate), "-I", "-c", probe]):
+                    return candidate
         raise EdgeloopError(
             f"the user {self.name} of components has no Python 3.11 or newer",
-            why=f"tried {', '.join(tried)}",
+            why=f"tried {', '.join(map(str, tried))}",
             mend="install python3 for all users",
         )
 

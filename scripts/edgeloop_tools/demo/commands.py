@@ -47,11 +47,14 @@ def _count(text: str) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
+    from edgeloop.errors import EdgeloopError
     from edgeloop_tools.demo.run import Options, run
 
     machines = arguments.machines
     if machines is None:
         machines = 0 if arguments.replay else 2
+    if not machines and not arguments.replay:
+        raise EdgeloopError("nothing to run", where="--machines 0", mend="give a number of machines, or --replay FILE")
     options = Options(
         duration=arguments.duration,
         seed=arguments.seed,

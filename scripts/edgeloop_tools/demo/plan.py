@@ -19,7 +19,7 @@ SHAFT = 29.95
 BEARING = {"outer_race": 3.585, "inner_race": 5.415, "rolling_element": 4.714}
 """6205-2RS, times the shaft's frequency; the recordings of Case Western Reserve University are of this bearing."""
 
-SETTLE, LEARN, FIRST, EVERY, HOLD = 2, 11, 20, 9, 5
+SETTLE, LEARN, FIRST, EVERY, HOLD = 2, 10, 20, 9, 5
 """Seconds: after a start, to learn what is normal, to the first fault, between faults, of a fault."""
 
 KINDS = ("outer_race", "imbalance", "drift", "dropout", "clock_jump")
@@ -36,7 +36,6 @@ class Plan:
     truth: list[Fault] = field(default_factory=list)
     machines: list[str] = field(default_factory=list)
     unlabelled: list[str] = field(default_factory=list)
-    learning: int = LEARN * NS
 
     @property
     def simulated(self) -> bool:
@@ -78,7 +77,7 @@ def machines(names: Sequence[str], seed: int, *, arm: bool = False) -> Plan:
             "shaft": f"{SHAFT} Hz",
             "bearing": dict(BEARING),
         }
-        plan.monitors[f"{name}_process"] = {**common, "input": f"{name}_slow"}
+        plan.monitors[f"{name}_process"] = {**common, "input": f"{name}_slow", "per": f"{name}_plc.product"}
         for stream in (f"{name}_vib", f"{name}_slow"):
             plan.watched.append(Watched(name, stream, f"{name}_plc", LEARN * NS, SETTLE * NS))
     first = names[0]

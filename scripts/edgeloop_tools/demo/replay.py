@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edgeloop.clock import NS
 from edgeloop.errors import EdgeloopError
 from edgeloop_tools.demo import player
 from edgeloop_tools.demo.plan import BEARING, RUNTIME, SHAFT, Plan
@@ -47,7 +46,7 @@ def stage(files: Sequence[Path], folder: Path, duration: float, rate: float, roo
     """
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
-    plan = Plan(learning=0)
+    plan = Plan()
     arrays = [f for f in files if f.suffix == ".npy"]
     for path in files:
         if path not in arrays:
@@ -55,6 +54,24 @@ def stage(files: Sequence[Path], folder: Path, duration: float, rate: float, roo
     if arrays:
         _recordings(plan, [(f, _copy(f, folder)) for f in arrays], folder, rate, root)
     return plan
+
+
+def check(files: Sequence[Path]) -> None:
+    """Raises EdgeloopError for the first file that cannot be replayed."""
+    for path in files:
+        if not path.is_file():
+            raise EdgeloopError("no such recording", where=str(path), mend="name a CSV or .npy file")
+        if path.suffix == ".npy":
+            _read([path])
+        else:
+            look(path)
+
+
+def _read(files: Sequence[Path]) -> list[player.Recording]:
+    try:
+        return [player.read(str(path)) for path in files]
+    except ValueError as error:
+        raise EdgeloopError("cannot play the recording", why=str(error)) from error
 
 
 def look(path: Path) -> Table:
@@ -136,10 +153,7 @@ def _csv(plan: Plan, table: Table, copy: Path, duration: float) -> None:
 
 
 def _recordings(plan: Plan, files: Sequence[tuple[Path, Path]], folder: Path, rate: float, root: Path) -> None:
-    try:
-        recordings = [player.read(str(copy)) for _, copy in files]
-    except ValueError as error:
-        raise EdgeloopError("cannot play the recording", why=str(error)) from error
+    recordings = _read([copy for _, copy in files])
     widths = {(r.channels, r.dtype) for r in recordings}
     if len(widths) > 1:
         raise EdgeloopError("the recordings do not fit together", where=", ".join(f.name for f, _ in files),
@@ -173,7 +187,6 @@ def _recordings(plan: Plan, files: Sequence[tuple[Path, Path]], folder: Path, ra
         "shaft": f"{SHAFT} Hz",
         "bearing": dict(BEARING),
     }
-    plan.learning = round(0.7 * healthy * NS)
     if len(recordings) == 1:
         plan.unlabelled.append(name)
     else:

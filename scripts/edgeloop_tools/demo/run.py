@@ -18,7 +18,7 @@ from edgeloop.clock import now
 from edgeloop.errors import EdgeloopError
 from edgeloop_tools.core.daemon import default_root
 from edgeloop_tools.demo.plan import BEARING, INGEST, RUNTIME, SHAFT, UMBRELLA, Plan, machines
-from edgeloop_tools.demo.replay import stage
+from edgeloop_tools.demo.replay import check, stage
 from edgeloop_tools.demo.view import Progress, View, choose
 from edgeloop_tools.harness.evaluate import Expectation, evaluate, page_path, write
 from edgeloop_tools.harness.line import Line
@@ -70,9 +70,7 @@ def measure(options: Options) -> tuple[dict[str, Any], Path]:
     """The report, and where it was written. Raises EdgeloopError where the line does not come up."""
     root = path_of_root(options)
     report_path = _writable(options.report or root / "report.json", given=options.report is not None)
-    for path in options.replay:
-        if not path.is_file():
-            raise EdgeloopError("no such recording", where=str(path), mend="name a CSV or .npy file")
+    check(options.replay)
     _build()
     announced = announce_install(root)
     with _stoppable() as stop, Line(root, options.nucleus) as line:
@@ -83,7 +81,6 @@ def measure(options: Options) -> tuple[dict[str, Any], Path]:
             truth=plan.truth,
             orders={"BPFO": SHAFT * BEARING["outer_race"], "2×": 2 * SHAFT * BEARING["outer_race"],
                     "3×": 3 * SHAFT * BEARING["outer_race"], "shaft": SHAFT},
-            learning=plan.learning,
             seed=options.seed if plan.machines else None,
             unlabelled=plan.unlabelled,
             recorded=any(path.suffix != ".npy" for path in options.replay),
@@ -152,7 +149,7 @@ def summary(report: dict[str, Any], path: Path) -> str:
 
 
 def _plan(options: Options, root: Path) -> Plan:
-    plan = Plan(learning=0)
+    plan = Plan()
     if options.machines:
         plan = machines([f"press{n + 1}" for n in range(options.machines)], options.seed, arm=options.arm)
     if options.replay:
@@ -161,7 +158,6 @@ def _plan(options: Options, root: Path) -> Plan:
         plan.monitors |= replay.monitors
         plan.truth += replay.truth
         plan.unlabelled += replay.unlabelled
-        plan.learning = max(plan.learning, replay.learning)
     return plan
 
 
@@ -177,15 +173,17 @@ def _build() -> None:
 
 
 def _deploy(line: Line, plan: Plan, view: View, progress: Progress, stop: threading.Event) -> int | None:
-    """ns UTC at which the environment was complete, or None when interrupted before."""
+    """ns UTC of the last look before the environment was complete, or None when interrupted before."""
     deployment = line.deploy(CHECKOUT / "recipes", CHECKOUT / "artifacts", {UMBRELLA: __version__}, plan.merge())
     started, said = now(), 0
+    before = started
     while not stop.is_set():
+        asked = now()
         line.poll(measure=False)
         if line.installed():
-            at = now()
-            view.say("install", f"environment ready after {(at - started) / 1e9:.1f} s")
-            return at
+            view.say("install", f"environment ready after {(before - started) / 1e9:.1f} s")
+            return before
+        before = asked
         status = next(d for d in line.core.deployments() if d.id == deployment)
         if status.status == "FAILED":
             raise EdgeloopError("the deployment failed", why=status.reason, mend=f"see {line.root / 'logs'}")
@@ -220,6 +218,9 @@ def _watch(line: Line, plan: Plan, view: View, progress: Progress, stop: threadi
 
 def _writable(path: Path, *, given: bool) -> Path:
     path = path.absolute()
+    if page_path(path) == path:
+        raise EdgeloopError("the report is JSON", where=str(path), why="its page is written beside it as .html",
+                            mend="name a .json file")  # fmt: skip
     if given and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
         raise EdgeloopError(
             "the report cannot be written there", where=str(path), mend="name a file in an existing folder"

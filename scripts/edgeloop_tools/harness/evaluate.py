@@ -34,7 +34,6 @@ class Expectation:
     watched: Sequence[Watched] = ()
     truth: Sequence[Fault] = ()
     orders: Mapping[str, float] = field(default_factory=dict)
-    learning: int = 0
     seed: int | None = None
     recorded: bool = False
     unlabelled: Collection[str] = ()
@@ -65,7 +64,6 @@ def evaluate(line: Line, expected: Expectation, installed: int, ended: int) -> t
         trivial=compare(history, expected.watched, settled) if expected.watched and settled else {},
         wall_clock=not expected.recorded,
         simulated=bool(expected.machines),
-        learning=expected.learning,
         lost=ledger.lost(recording),
     )
     return run, history

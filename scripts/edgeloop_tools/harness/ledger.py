@@ -50,10 +50,10 @@ class Ledger:
     def add(self, item: Item) -> None:
         count = self.streams.setdefault(item.stream, StreamCount())
         if isinstance(item, Dropped):
-            dropped = item.last - item.first + 1
-            count.dropped += dropped
             key = item.stream, item.epoch
-            self.deliberate[key] = max(self.deliberate.get(key, 0), item.last + 1)
+            known = self.deliberate.get(key, 0)
+            count.dropped += max(0, item.last + 1 - max(item.first, known))
+            self.deliberate[key] = max(known, item.last + 1)
             return
         rows = len(item)
         count.batches += 1

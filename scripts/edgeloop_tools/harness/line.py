@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from edgeloop import __version__, journal
 from edgeloop.clock import now
@@ -20,7 +21,7 @@ from edgeloop_tools.core.client import ComponentStatus, CoreClient
 from edgeloop_tools.core.control import ControlError
 from edgeloop_tools.core.daemon import Nucleus, start
 from edgeloop_tools.harness.observer import Observer
-from edgeloop_tools.harness.processes import Meter
+from edgeloop_tools.harness.processes import BUS, CORE, Meter
 from edgeloop_tools.harness.recording import Intervention, Recording
 
 MARK = ".edgeloop-demo"
@@ -29,17 +30,28 @@ RUNTIME = "io.edgeloop.Runtime"
 INSTALLING = frozenset({"NEW", "INSTALLING", "QUEUED"})
 
 
-def prepare(root: Path) -> None:
-    """An empty root; only the Runtime's environments stay, so that they are installed once.
-
-    Raises EdgeloopError where the folder is somebody else's.
-    """
+def claim(root: Path) -> IO[str]:
+    """Makes the folder this run's own until the file is closed. Raises EdgeloopError where it is somebody else's."""
     try:
         if root.is_dir() and any(root.iterdir()) and not (root / MARK).exists():
             raise EdgeloopError("this folder is no demo's", where=str(root), mend="name an empty folder with --root")
-        _stop_running(root)
         root.mkdir(parents=True, exist_ok=True)
-        (root / MARK).touch()
+        mark = (root / MARK).open("a")
+        try:
+            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            mark.close()
+            raise EdgeloopError("a demo is running there", where=str(root),
+                                mend="wait for it, or name another folder with --root") from None  # fmt: skip
+        return mark
+    except OSError as error:
+        raise _unusable(root, error) from error
+
+
+def clear(root: Path) -> None:
+    """Stops a core that was left behind and empties the folder but for the Runtime's environments."""
+    try:
+        _stop_running(root)
         for entry in root.iterdir():
             if entry.name not in KEPT:
                 _remove(entry)
@@ -47,8 +59,12 @@ def prepare(root: Path) -> None:
             if entry.name != RUNTIME:
                 _remove(entry)
     except OSError as error:
-        raise EdgeloopError("cannot prepare the demo's folder", where=error.filename or str(root),
-                            why=error.strerror or str(error), mend="name another with --root") from error  # fmt: skip
+        raise _unusable(root, error) from error
+
+
+def _unusable(root: Path, error: OSError) -> EdgeloopError:
+    return EdgeloopError("cannot use the demo's folder", where=str(error.filename or root),
+                         why=error.strerror or str(error), mend="name another with --root")  # fmt: skip
 
 
 def _remove(entry: Path) -> None:
@@ -74,12 +90,11 @@ def _stop_running(root: Path) -> None:
 class Line:
     """Context manager. `poll` looks at the processes; whatever thread calls it, one at a time."""
 
-    def __init__(self, root: Path, nucleus: Nucleus = "classic", *, fresh: bool = True) -> None:
+    def __init__(self, root: Path, nucleus: Nucleus = "classic") -> None:
         self.root, self.nucleus = root, nucleus
         self.recording = Recording()
         self.meter = Meter()
         self.components: dict[str, ComponentStatus] = {}
-        self._fresh = fresh
         self._lock = threading.Lock()
 
     @property
@@ -87,13 +102,18 @@ class Line:
         return journal.directory(self.root)
 
     def __enter__(self) -> Self:
-        if self._fresh:
-            prepare(self.root)
-        self.core: CoreClient = start(self.root, self.nucleus)
+        self._claim = claim(self.root)
+        try:
+            clear(self.root)
+            self.core: CoreClient = start(self.root, self.nucleus)
+        except BaseException:
+            self._claim.close()
+            raise
         try:
             self.observer = self.watch()
         except BaseException:
             self.core.stop()
+            self._claim.close()
             raise
         return self
 
@@ -116,6 +136,7 @@ class Line:
                 raise
         finally:
             self.core.close()
+            self._claim.close()
 
     def deploy(
         self, recipes: Path, artifacts: Path, components: Mapping[str, str], merge: Mapping[str, Mapping[str, Any]]
@@ -133,6 +154,10 @@ class Line:
                 for name, status in self.components.items():
                     if status.pids or name in self.meter.usage:
                         self.meter.sample(name, status.pids, at)
+                core = self.core.status()
+                for name, key in ((CORE, "pid"), (BUS, "bus_pid")):
+                    if core.get(key):
+                        self.meter.sample(name, [int(core[key])], at, descendants=False)
             return self.components
 
     def installed(self) -> bool:

@@ -91,8 +91,11 @@ def machine(
         for number, (monitor, series) in enumerate(sorted(scores.items())):
             times = np.array([(s.at - zero) / NS for s in series])
             levels = np.array([_level(s) for s in series])
-            thinned = slice(None, None, max(1, len(times) // 2000))
-            last.plot(times[thinned], levels[thinned], color=LINES[number % 8], linewidth=1.1, label=monitor)
+            step = max(1, len(times) // 2000)
+            times, levels = times[::step], levels[::step]
+            for piece in _pieces(times, 10 * _step(times)):
+                label = monitor if piece.start == 0 else None
+                last.plot(times[piece], levels[piece], color=LINES[number % 8], linewidth=1.1, label=label)
         last.set_ylabel("return time\nlog10 s")
         last.set_xlabel("seconds")
         if scores:

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+CORE, BUS = "core", "bus"
+"""Names of the local core's own processes in a meter."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -82,10 +84,10 @@ class Meter:
     def __init__(self) -> None:
         self.usage: defaultdict[str, Usage] = defaultdict(Usage)
 
-    def sample(self, name: str, pids: Iterable[int], at: float) -> Usage:
+    def sample(self, name: str, pids: Iterable[int], at: float, *, descendants: bool = True) -> Usage:
         """Take one look. `at` is monotonic seconds; the CPU time used before the first look does not count."""
         usage = self.usage[name]
-        living = tree(pids)
+        living = tree(pids) if descendants else list(pids)
         spent = 0.0
         times: dict[int, float] = {}
         for pid in living:

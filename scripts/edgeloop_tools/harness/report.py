@@ -15,7 +15,7 @@ import numpy as np
 from edgeloop.clock import NS, rfc3339
 from edgeloop_tools.harness.judge import Verdict, sample_to_alert
 from edgeloop_tools.harness.ledger import Ledger
-from edgeloop_tools.harness.processes import Usage
+from edgeloop_tools.harness.processes import BUS, CORE, Usage
 from edgeloop_tools.harness.recording import Recording
 from edgeloop_tools.harness.trivial import Figures
 
@@ -44,10 +44,8 @@ class Run:
     components: Mapping[str, ComponentLine]
     usage: Mapping[str, Usage]
     trivial: Mapping[str, Figures]
-    expected_down: frozenset[str] = frozenset()
     wall_clock: bool = True
     simulated: bool = True
-    learning: int = 0
     lost: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -70,9 +68,9 @@ class Run:
         if self.ledger.doubled:
             lines.append(f"{self.ledger.doubled} samples are in the journal twice")
         first = self.seconds_to_first_score
-        if first is None:
+        if first is None and self.seconds > FIRST_SCORE_SECONDS:
             lines.append("no score was published")
-        elif first > FIRST_SCORE_SECONDS and self.simulated:
+        elif first is not None and first > FIRST_SCORE_SECONDS and self.simulated:
             lines.append(
                 f"the first score took {first:.1f} s after the installation, more than {FIRST_SCORE_SECONDS} s"
             )
@@ -80,7 +78,7 @@ class Run:
             if kill.recovered is None:
                 lines.append(f"{kill.component} did not come back after kill -9")
         for name, component in self.components.items():
-            if component.state not in ("RUNNING", "FINISHED") and name not in self.expected_down:
+            if component.state not in ("RUNNING", "FINISHED"):
                 lines.append(f"{name} is {component.state}" + (f": {component.reason}" if component.reason else ""))
         if not self.verdict.promise_kept:
             kinds = ", ".join(sorted({f.kind for f in self.verdict.missed}))
@@ -145,6 +143,13 @@ def document(run: Run) -> dict[str, Any]:
                 "users": sorted(_usage(run.usage, name).owners),
             }
             for name, c in sorted(run.components.items())
+        },
+        "local_core": {
+            name: {
+                "pss_mb": round(_usage(run.usage, name).pss / 1e6, 1),
+                "cpu_percent": round(_usage(run.usage, name).cpu_percent, 1),
+            }
+            for name in (CORE, BUS)
         },
         "bus_messages_per_s": _rounded(_between(recording, run.installed, run.ended) / seconds),
         "bus_unreadable": dict(recording.unreadable),

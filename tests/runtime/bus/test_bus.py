@@ -213,6 +213,7 @@ def test_what_the_policy_does_not_allow_is_one_line_and_nothing_breaks(
     stopped_nucleus.add("weak", policy={"aws.greengrass.ipc.pubsub": {"p": allowed}})
     stopped_nucleus.start()
     bus = make_bus("weak")
+    assert bus.get_configuration() == {}
     seen: list[bytes] = []
     bus.subscribe("forbidden", lambda *_: None)
     bus.subscribe("ok", lambda _, payload: seen.append(payload))

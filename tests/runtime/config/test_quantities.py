@@ -108,6 +108,12 @@ def test_what_is_no_budget_is_refused(text: str) -> None:
         Budget(text)
 
 
+def test_quantities_format_as_they_print() -> None:
+    values = Rate("25.6 kHz"), Duration("50 ms"), Size("2 GiB"), Budget("1/week")
+    assert [f"{value}" for value in values] == ["25.6 kHz", "50 ms", "2 GiB", "1 alarm/week"]
+    assert f"{Rate('25.6 kHz'):.1f} {Duration('50 ms'):d}" == "25600.0 50000000"
+
+
 @given(st.integers(0, 1000 * 31_536_000 * 10**9))
 def test_a_duration_reads_what_it_prints(span: int) -> None:
     duration = Duration.of(span)

@@ -184,6 +184,26 @@ def test_the_disk_is_told(tmp_path: Path, make: Make, monkeypatch: pytest.Monkey
     assert synced[-1] > end, "sealing syncs too"
 
 
+def test_every_segment_reaches_the_disk_soon(tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: queue.Queue[int] = queue.Queue()
+    real = os.fdatasync
+
+    def fdatasync(fd: int) -> None:
+        real(fd)
+        synced.put(os.fstat(fd).st_size)
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    with JournalWriter(tmp_path, segment_bytes=SEGMENT, sync_interval=0.01) as writer:
+        for i in range(0, 24, 2):
+            writer.append([make(1, i * 100, 100)])
+            end = writer.append([make(1, i * 100 + 100, 100)]).end
+            while synced.get(timeout=10) < end:
+                continue
+            writer.flush()
+            while not synced.empty():
+                synced.get()
+
+
 def test_a_disk_that_fails_to_sync_is_a_problem_until_it_is_mended(
     tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -181,3 +181,25 @@ def test_a_command_stops_the_machine_and_changes_nothing_before() -> None:
     assert at_speed == int(21.5 * NS)
     after = slice(int(22 * RATE), int(23 * RATE))
     assert (m.vibration(after.start, RATE) == same.vibration(after.start, RATE)).all()
+
+
+@given(st.integers(0, 5000), st.integers(1, 200))
+def test_records_are_the_same_however_they_are_cut(index: int, n: int) -> None:
+    m = Machine(Spec("press1"), 11)
+    whole, part = m.plc(0, 5200), Machine(Spec("press1"), 11).plc(index, n)
+    for name, column in part.items():
+        assert (np.asarray(column.values) == np.asarray(whole[name].values)[index : index + n]).all()
+
+
+def test_a_tick_of_another_length_delivers_the_same_samples() -> None:
+    plan = Schedule(9, "press1", NS, 2 * NS, NS, ("dropout", "clock_jump"))
+
+    def delivered(tick: int) -> tuple[NDArray[np.generic], list[tuple[int, int]]]:
+        items = [i for _, of in play([Machine(Spec("press1"), 9, plan)], 8 * NS, tick=tick) for i in of]
+        vib = [i for i in items if isinstance(i, Batch) and i.stream == "press1_vib"]
+        return np.concatenate([i.samples for i in vib]), [(i.index, i.time) for i in vib if i.discontinuity]
+
+    one, two = delivered(NS // 20), delivered(NS // 10)
+    assert (one[0] == two[0]).all()
+    assert one[1] == two[1]
+    assert len(one[1]) >= 3

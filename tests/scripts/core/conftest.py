@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ class Folder:
         return path
 
     def start(self, nucleus: daemon.Nucleus = "classic", *, bus: bool = False, **options: Any) -> CoreClient:
-        core = daemon.start(self.root, nucleus, bus=bus, **options)
+        core = daemon.start(self.root, nucleus, bus=bus, settled=0.1, **options)
         self.roots.append(core)
         return core
 
@@ -127,6 +127,12 @@ def alive(pid: int | None) -> bool:
 
 @pytest.fixture
 def folder() -> Iterator[Folder]:
+    with made() as found:
+        yield found
+
+
+@contextmanager
+def made() -> Iterator[Folder]:
     path = Path(tempfile.mkdtemp(prefix="edgeloop-core-"))
     path.chmod(0o755)
     found = Folder(path)
@@ -136,6 +142,13 @@ def folder() -> Iterator[Folder]:
         with suppress(ControlError):
             core.stop()
     shutil.rmtree(path)
+
+
+@pytest.fixture(scope="module", params=["classic", "lite"])
+def shared(request: pytest.FixtureRequest) -> Iterator[tuple[Folder, CoreClient]]:
+    """A core with a bus for all tests of a module; each of them deploys components of its own."""
+    with made() as found:
+        yield found, found.start(request.param, bus=True)
 
 
 @pytest.fixture(params=["classic", "lite"])

@@ -6,7 +6,9 @@ import asyncio
 import os
 import signal
 import socket
+import time
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -35,6 +37,26 @@ def test_kill_9_of_the_core_takes_all_with_it_and_the_next_resumes(folder: Any, 
     assert folder.log("t.A").count("installed") == (2 if nucleus == "classic" else 1)
     socket_path, _ = core.observer()
     assert socket_path.is_socket()
+
+
+def test_versions_and_configuration_stay_together_whenever_the_core_is_killed(folder: Any) -> None:
+    random = Random(7)
+    folder.component("t.A")
+    core = folder.start()
+    folder.deploy(core, "t.A", merge={"t.A": {"n": "1.0.0"}})
+    for round_ in range(1, 7):
+        version = f"1.0.{round_}"
+        folder.component("t.A", version=version)
+        core.deploy({"t.A": version}, {"t.A": {"n": version}}, recipe_dir=folder.recipes)
+        time.sleep(random.uniform(0, 0.45))
+        pid = core.status()["pid"]
+        os.kill(pid, signal.SIGKILL)
+        assert folder.gone(pid)
+        core.close()
+        core = folder.start()
+        entry = core.wait_state("t.A")
+        assert entry.configuration == {"n": entry.version}
+    assert {status.status for status in core.deployments()} <= {"SUCCEEDED", "FAILED"}
 
 
 def test_sigterm_stops_it_all(folder: Any) -> None:
@@ -109,7 +131,7 @@ def test_a_broken_file_of_the_core_is_one_line(folder: Any) -> None:
 def test_users_that_cannot_be_are_one_line(folder: Any) -> None:
     if os.geteuid() != 0:
         with pytest.raises(EdgeloopError, match="only root can change the user"):
-            daemon.start(folder.root, bus=False, component_user="nobody")
+            daemon.start(folder.root, bus=False, component_user="root")
         return
     closed = folder.path / "closed"
     closed.mkdir(mode=0o700)

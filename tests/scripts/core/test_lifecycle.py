@@ -36,9 +36,12 @@ def test_the_environment_is_a_nucleus_s(folder: Any, nucleus: str) -> None:
 
 def test_a_failure_starts_it_again_and_the_third_breaks_it(folder: Any, nucleus: str) -> None:
     folder.component("t.Well")
-    folder.component("t.Ill", "echo about to fail >&2; exit 7")
+    said = '{"level": "error", "message": "about to fail"}\n'
+    folder.component("t.Ill", "cat {artifacts:path}/said >&2; exit 7", artifacts={"said": said.encode()})
     core = folder.start(nucleus)
-    id_ = core.deploy({"t.Well": "1.0.0", "t.Ill": "1.0.0"}, recipe_dir=folder.recipes, failure="DO_NOTHING")
+    versions = {"t.Well": "1.0.0", "t.Ill": "1.0.0"}
+    folders = {"recipe_dir": folder.recipes, "artifact_dir": folder.artifacts}
+    id_ = core.deploy(versions, failure="DO_NOTHING", **folders)
     with pytest.raises(ControlError, match="t.Ill: run exited with 7: about to fail") as failed:
         core.wait(id_, 30)
     assert failed.value.code == "deployment_failed"
@@ -144,11 +147,11 @@ def test_lite_runs_after_all_installed_and_after_soft_dependencies(folder: Any) 
     assert "installed" in folder.said("t.Loose", "installed")
 
 
-@pytest.mark.parametrize(("install", "reason"), [
-    ("echo no room; exit 9", "install exited with 9: no room"),
-    ("sleep 60", "install did not end in time"),
+@pytest.mark.parametrize(("nucleus", "install", "reason"), [
+    ("classic", "echo no room; exit 9", "install exited with 9: no room"),
+    ("lite", "sleep 60", "install did not end in time"),
 ])  # fmt: skip
-def test_an_install_that_fails(folder: Any, nucleus: str, install: str, reason: str) -> None:
+def test_an_install_that_fails(folder: Any, nucleus: Any, install: str, reason: str) -> None:
     def short(recipe: dict[str, Any]) -> None:
         recipe["Manifests"][0]["Lifecycle"]["install"]["Timeout"] = 0.2
 

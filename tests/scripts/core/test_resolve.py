@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -117,7 +118,7 @@ VERSIONS = {"a.B": Version((1, 2, 3)), "a.C": Version((4, 0, 0))}
 
 def variables(text: str, nucleus: str = "classic") -> str:
     names = Names(Path("/r"), "thing", nucleus)
-    configurations = {"a.B": {"x": {"y": "text", "n": [1, 2]}}, "a.C": {"port": 5}}
+    configurations: dict[str, dict[str, Any]] = {"a.B": {"x": {"y": "text", "n": [1, 2]}}, "a.C": {"port": 5}}
     return interpolate(text, names, "a.B", VERSIONS, configurations, {"a.C"})
 
 

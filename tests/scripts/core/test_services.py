@@ -103,6 +103,18 @@ def test_a_core_that_ends_with_a_full_disk_leaves_no_mount(folder: Any) -> None:
     assert sorted(path.name for path in (folder.root / "work").iterdir()) == ["t.A"]
 
 
+def test_a_disk_that_is_too_small_for_what_is_there_changes_nothing(folder: Any) -> None:
+    folder.component("t.A", "head -c 300000 /dev/zero > file; echo begun; exec sleep 100")
+    core = folder.start()
+    folder.deploy(core, "t.A")
+    folder.said("t.A", "begun")
+    if os.geteuid() == 0:
+        with pytest.raises(ControlError, match="cannot make the small file system.*give more bytes"):
+            core.fault("full_disk", component="t.A", bytes=100_000)
+    assert core.wait_state("t.A")
+    assert str(folder.root) not in Path("/proc/self/mounts").read_text()
+
+
 def test_faults_that_do_not_exist_are_one_line(folder: Any) -> None:
     core = folder.start(bus=True)
     with pytest.raises(ControlError, match="unknown fault.*flood"):

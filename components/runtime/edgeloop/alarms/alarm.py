@@ -76,7 +76,7 @@ def identity(monitor: str, kind: Kind, raised_at: int) -> str:
     """The id of one occurrence: sortable by time, the same wherever it is computed.
 
     >>> identity("press1_bearing", "process", 1_700_000_000_123_456_789)
-    'a018bcfe5687b-7e04'
+    'a018bcfe5687b-e3f8'
     """
     digest = hashlib.blake2b(f"{monitor}/{kind}/{raised_at}".encode(), digest_size=2).hexdigest()
     return f"a{raised_at // 1_000_000:012x}-{digest}"

@@ -20,8 +20,9 @@ class AlarmBook:
     Every change is handed to `record` before it is returned, so that what was announced is on disk.
 
     What was decided by a sample that is not newer than the one that decided last (same epoch, lower index) is
-    old news read again after a restart, and changes nothing. A condition that ends clears its alarm, acknowledged or not. While shelved, nothing of that (monitor, kind) is
-    raised; when the shelf expires an alarm whose condition persists is raised again under its id.
+    old news read again after a restart, and changes nothing. A condition that ends clears its alarm, acknowledged or
+    not. While shelved, nothing of that (monitor, kind) is raised; when the shelf expires an alarm whose condition
+    persists is raised again under its id.
     """
 
     def __init__(self, restored: Iterable[Alarm] = (), record: Callable[[Alarm], None] = lambda alarm: None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -63,8 +64,11 @@ class AlarmJournal:
             del self._alarms[gone]
 
     def _append(self, line: bytes) -> None:
-        """A write cut short by a full disk is ended by the next one's newline, and both lines stay separate."""
-        self._size += os.write(self._file, b"\n" + line)
+        """A line cut short by a full disk is ended by the newline of the next one, and skipped when read."""
+        written = os.write(self._file, b"\n" + line)
+        self._size += written
+        if written <= len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _read(self) -> None:
         try:

@@ -139,7 +139,7 @@ def answer(call: Callable[[], Future[T]], what: str, timeout: float = CALL_TIMEO
 
 
 def explained(error: Exception, what: str) -> BusError:
-    """The BusError for an exception of the SDK."""
+    """The BusError for an exception of the SDK. Its native part raises plain RuntimeErrors where a connection ended."""
     if isinstance(error, BusError):
         return error
     if isinstance(error, model.UnauthorizedError):
@@ -148,8 +148,9 @@ def explained(error: Exception, what: str) -> BusError:
         return BusNotFound(f"{what} failed", why=_message(error))
     if isinstance(error, model.GreengrassCoreIPCError):
         return BusError(f"{what} failed", why=_message(error))
-    if isinstance(error, (AwsCrtError, ConnectionClosedError, StreamClosedError)):
-        return BusClosed(f"{what} failed", why=f"the connection is closed ({type(error).__name__})")
+    if isinstance(error, (AwsCrtError, ConnectionClosedError, StreamClosedError)) or type(error) is RuntimeError:
+        reason = _readable(str(error)) or type(error).__name__
+        return BusClosed(f"{what} failed", why=f"the connection is closed ({reason})")
     return BusError(f"{what} failed", why=f"{type(error).__name__}: {error}")
 
 

@@ -112,9 +112,7 @@ def _join(where: str, name: object) -> str:
 class _Walk:
     """One conversion. What does not fit becomes _BAD and a line in `errors` (entries of collections: in `dropped`)."""
 
-    def __init__(
-        self, dropped: list[ConfigurationError] | None = None, previous: Any = None, origin: str = ""
-    ) -> None:
+    def __init__(self, dropped: list[ConfigurationError] | None = None, previous: Any = None, origin: str = "") -> None:
         self.errors: list[ConfigurationError] = []
         self.dropped, self.previous, self.origin = dropped, previous, origin
 

@@ -239,6 +239,9 @@ class Rate(Fraction):
     def __repr__(self) -> str:
         return f"Rate({str(self)!r})"
 
+    def __format__(self, spec: str) -> str:
+        return format(float(self), spec) if spec else str(self)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return (Rate, (f"{self.numerator}/{self.denominator}",))
 

@@ -2,12 +2,14 @@
 
 For every feature a slowly adapting centre (one for each context, such as a product), and for every time scale (mean or
 median of the last w rows) a spread. The statistic of a row is the largest |z| over scales and features; its tail gives
-the return time, so that the number of channels is part of the calibration. Rows that look anomalous teach nothing. The
-centre is on a leash: what creeps away further than the leash is seen, however slowly it went.
+the return time, so that the number of channels is part of the calibration; rows that share a window are one event.
+Rows that look anomalous teach nothing. The centre is on a leash: what creeps away further than the leash is seen,
+however slowly it went.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -25,8 +27,12 @@ MAD = 1.4826
 FARTHEST = 1e6
 MOST_CONTEXTS = 64
 RELATIVE = 0.0005
+ORDINARY = 3.0
+"""Decades: a row rarer than one in so many teaches nothing about the tail, whose estimator needs quantiles alone."""
 ALLOWED_RATIO = 0.08
 SLOWER = 4
+DOUBTED = 3.0
+"""z at which a feature is half believed to be normal."""
 ANCHORED = 100
 """Memories after which the anchor has followed the centre."""
 CLIPPED = 0.84
@@ -56,7 +62,7 @@ class Settings:
     memory: int = 600
     leash: float = 8.0
     downward: float = 0.6
-    systematic: float = 0.5
+    systematic: float = 0.35
     transfer: int = 15
     gate: float = 2.0
     prior: float = 0.45
@@ -64,7 +70,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One feature's part: ratio to normal (1.0 where the feature is not logarithmic), z in spreads, delta in its own unit."""
+    """One feature's part: ratio to normal (1.0 where it is not logarithmic), z in spreads, delta in its own unit."""
 
     feature: Feature
     ratio: float
@@ -74,7 +80,11 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """score in [0, 1] reaches 0.5 at the budget; return_time in log10 s; causes largest first."""
+    """score in [0, 1] reaches 0.5 at the budget; causes largest first.
+
+    return_time: log10 s between events as strong as this; rows within the widest scale are one event, so that a single
+    row is to be confirmed by those after it.
+    """
 
     state: State
     score: float = 0.0
@@ -111,7 +121,9 @@ class Detector:
         self._least = np.zeros((k, n))
         self._history = np.zeros((2 * self._widest, n))
         self._filled = self._at = 0
-        self.tail = Tail(settings.step, scale=settings.prior)
+        self._window = settings.step * self._widest
+        self.tail = Tail(self._window, scale=settings.prior)
+        self._ordinary = math.log10(self._window) + ORDINARY
 
     @property
     def learned(self) -> float:
@@ -141,8 +153,7 @@ class Detector:
             if baseline is None:
                 self._transfer(row, context)
             else:
-                self._teach(row, z, baseline)
-                self.tail.add(statistic)
+                self._teach(row, z, baseline, statistic, return_time < self._ordinary)
         return Score("live", self.display(return_time), return_time, statistic, self._causes(z))
 
     def display(self, return_time: float) -> float:
@@ -152,7 +163,7 @@ class Detector:
         >>> detector.display(6.0), detector.display(-3.0), detector.display(15.0)
         (0.5, 0.0, 1.0)
         """
-        low, high, budget = np.log10(self.settings.step), 2 * self.settings.budget, self.settings.budget
+        low, high, budget = np.log10(self._window), 2 * self.settings.budget, self.settings.budget
         if return_time <= budget:
             return round(float(np.clip(0.5 * (return_time - low) / max(budget - low, 1e-9), 0, 0.5)), 4)
         return round(float(np.clip(0.5 + 0.5 * (return_time - budget) / max(high - budget, 1e-9), 0.5, 1.0)), 4)
@@ -168,7 +179,7 @@ class Detector:
         self._contexts.clear()
         self._baselines.clear()
         self.interrupt()
-        self.tail = Tail(self.settings.step, scale=self.settings.prior)
+        self.tail = Tail(self._window, scale=self.settings.prior)
 
     def _transfer(self, row: Float, context: str) -> None:
         """A further context has the spreads of the others, and a centre of its own from its first normal rows."""
@@ -245,17 +256,25 @@ class Detector:
         windows = np.lib.stride_tricks.sliding_window_view(rows, scale, axis=0)
         return np.asarray((np.median if self.settings.median else np.mean)(windows, axis=-1))
 
-    def _teach(self, row: Float, z: Float, baseline: Baseline) -> None:
-        """What changes slowly changes for all contexts: the centres move together."""
+    def _teach(self, row: Float, z: Float, baseline: Baseline, statistic: float, ordinary: bool) -> None:
+        """What changes slowly changes for all contexts: the centres move together.
+
+        While a centre strains at its leash, spreads and tail learn nothing, or a slow change would pass for noise.
+        """
         settings = self.settings
         baseline.rows += 1
         self._rows += 1
         limit = 4 * self._spread[0]
-        step = np.clip(row - baseline.centre, -limit, limit) / min(baseline.rows, settings.memory)
+        trust = 1 / (1 + (np.abs(z).max(axis=0) / DOUBTED) ** 4)
+        step = np.clip(row - baseline.centre, -limit, limit) * trust / min(baseline.rows, settings.memory)
         reach = settings.leash * np.maximum(self._single, self._floor)
         for each in self._baselines.values():
             each.centre = np.clip(each.centre + step, each.anchor - reach, each.anchor + reach)
             each.anchor = each.anchor + (each.centre - each.anchor) / (ANCHORED * settings.memory)
+        if (np.abs(baseline.centre - baseline.anchor) > 0.95 * reach).any():
+            return
+        if ordinary:
+            self.tail.add(statistic)
         if self._filled == self._widest:
             pace = min(SLOWER * self._rows, 20 * settings.memory)
             variance = self._spread**2 * (1 + (np.minimum(z * z, 4.0) / CLIPPED - 1) / pace)

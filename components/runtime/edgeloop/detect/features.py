@@ -1,11 +1,12 @@
 """What a block of vibration says: levels, shaft orders, bands and the envelope at the bearing's frequencies.
 
 Envelope analysis after R. B. Randall and J. Antoni, "Rolling element bearing diagnostics: a tutorial", Mechanical
-Systems and Signal Processing 25 (2011); spectral kurtosis after J. Antoni, MSSP 20 (2006); velocity band of ISO 20816-1.
+Systems and Signal Processing 25 (2011); spectral kurtosis after J. Antoni, MSSP 20 (2006); velocity as in ISO 20816-1.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -24,7 +25,7 @@ BANDS_PER_OCTAVE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One number of one channel. Logarithmic features are natural logarithms of an amplitude, so that exp(Δ) is a ratio.
+    """One number of one channel. Logarithmic ones are natural logarithms of an amplitude, so that exp(Δ) is a ratio.
 
     floor: the smallest standard deviation that is ever believed.
     specific: how much the feature says about the cause; words prefer the specific one among equals.
@@ -88,7 +89,7 @@ class BlockFeatures:
         low = max(10.0, 2.5 * resolution)
         octaves = np.log2(0.5 * rate / low)
         edges = low * 2 ** (octaves * np.linspace(0, 1, max(2, round(octaves * BANDS_PER_OCTAVE)) + 1))
-        for a, b in zip(edges[:-1], edges[1:], strict=True):
+        for a, b in itertools.pairwise(edges):
             self._sums.append(slice(round(a / resolution), max(round(a / resolution) + 1, round(b / resolution))))
             names.append((f"band {span(a, b)}", "band", 0.05, 1.0))
         self._starts = np.array([s.start for s in self._sums])
@@ -99,7 +100,7 @@ class BlockFeatures:
         top = max(rates.values(), default=150.0) * (HARMONICS + 1)
         begin = max(0.02 * rate, 4 * top / HARMONICS, 1.0)
         cuts = begin * (0.48 * rate / begin) ** np.linspace(0, 1, ENVELOPE_BANDS + 1) if begin < 0.24 * rate else ()
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+        for a, b in itertools.pairwise(cuts):
             band = slice(round(a / resolution), round(b / resolution))
             if band.stop - band.start < 16:
                 continue
@@ -133,21 +134,22 @@ class BlockFeatures:
         A channel with a value that is not finite has NaN features.
         """
         x = block - block.mean(axis=0)
-        square = x * x
-        variance = square.mean(axis=0) + TINY
-        rms = np.sqrt(variance)
         peak = np.abs(x).max(axis=0) + TINY
-        kurtosis = (square * square).mean(axis=0) / variance**2 + TINY
+        rms = peak * np.sqrt(np.mean((x / peak) ** 2, axis=0)) + TINY
+        x /= rms
+        square = x * x
+        kurtosis = (square * square).mean(axis=0) + TINY
         spectrum = np.fft.rfft(x * self._window, axis=0)
         power = (spectrum.real**2 + spectrum.imag**2) * self._power
         total = np.vstack([np.zeros_like(power[:1]), np.cumsum(power, axis=0, dtype=np.float64)])
-        rows = [np.log(rms), np.log(peak), np.log(peak / rms), np.log(kurtosis)]
-        rows.extend(0.5 * np.log(np.maximum(total[self._stops] - total[self._starts], 0) + TINY))
+        level = np.log(rms)
+        rows = [level, np.log(peak), np.log(peak / rms), np.log(kurtosis)]
+        rows.extend(level + 0.5 * np.log(np.maximum(total[self._stops] - total[self._starts], 0) + TINY))
         for band, groups in self._envelopes:
             rows.extend(self._envelope(spectrum[band], groups))
         values = np.array(rows, dtype=np.float64).T
         values[~np.isfinite(values).all(axis=1)] = np.nan
-        velocity = np.sqrt((power * self._velocity).sum(axis=0))
+        velocity = rms * np.sqrt((power * self._velocity).sum(axis=0))
         indicators = {"rms": rms, "peak": peak, "crest": peak / rms, "kurtosis": kurtosis, "velocity": velocity}
         return values.ravel(), indicators
 

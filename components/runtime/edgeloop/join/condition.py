@@ -1,4 +1,4 @@
-"""A condition on one column of another stream: `press1_plc.running`, `press1_plc.product = A`, `spindle.speed > 100`."""
+"""A condition on one column of another stream: `press1_plc.running`, `!press1_plc.manual`, `spindle.speed > 100`."""
 
 from __future__ import annotations
 

@@ -210,6 +210,8 @@ def tail(directory: Path) -> Position:
         fd = os.open(directory / names[-1], os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return tail(directory)
+    except OSError as error:
+        raise unreadable(directory / names[-1], error) from error
     try:
         length = os.fstat(fd).st_size
         while True:

@@ -118,6 +118,8 @@ class Syncer:
             case _Sealed(fd):
                 if self._unsynced == fd:
                     self._unsynced = -1
+                if self._announced == fd:
+                    self._announced = -1
                 try:
                     os.fdatasync(fd)
                 finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from edgeloop.errors import ConfigurationError
+from edgeloop.errors import ConfigurationError, EdgeloopError
 from edgeloop.journal.recovery import recover
 from edgeloop.journal.retention import Cleared, Problem, Retention
 from edgeloop.journal.segment import (
@@ -33,8 +33,6 @@ from edgeloop.wire.frame import Buffer
 
 MIB = 1 << 20
 _BUFFERS = 1024
-
-
 _log = logging.getLogger("edgeloop.journal")
 
 
@@ -88,9 +86,11 @@ class JournalWriter:
         self._lock_fd = _lock(directory)
         try:
             inherited = recover(directory)
-        except OSError as error:
+        except (OSError, EdgeloopError) as error:
             os.close(self._lock_fd)
-            raise _unusable(directory, error) from error
+            if isinstance(error, OSError):
+                raise _unusable(directory, error) from error
+            raise
         self._retention.inherit(inherited.dropped)
         self._sizes = inherited.sizes
         self._sequence = max(map(sequence, self._sizes), default=0)
@@ -148,11 +148,14 @@ class JournalWriter:
         if failure is None:
             self._owed = []
             self._account(items, written)
+            self._to_disk(len(items) - owed)
             return Span(self._name, start, self._end)
         whole, kept = _whole(frames, written)
         self._owed = self._owed[whole:]
         self._account(items[:whole], kept)
         self._cut()
+        if kept:
+            self._to_disk(max(0, whole - owed))
         raise self._failed(failure, start, max(0, whole - owed)) from failure
 
     def _failed(self, failure: OSError, start: int, written: int = 0) -> JournalError:
@@ -168,13 +171,16 @@ class JournalWriter:
             self._contents.add(item)
             self._latest.add(item)
         self._end += size
-        if size:
-            try:
-                self._syncer.dirty(self._fd)
-            except OSError as failure:
-                error = JournalError("cannot bring the journal to the disk", why=failure.strerror or str(failure))
-                error.written = len(items)
-                raise error from failure
+
+    def _to_disk(self, written: int) -> None:
+        if self._fd < 0:
+            return
+        try:
+            self._syncer.dirty(self._fd)
+        except OSError as failure:
+            error = JournalError("cannot bring the journal to the disk", why=failure.strerror or str(failure))
+            error.written = written
+            raise error from failure
 
     def _begin(self) -> tuple[str, ...]:
         """Opens a new segment; returns the segments that have to go for it."""

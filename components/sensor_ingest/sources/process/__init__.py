@@ -20,6 +20,7 @@ from edgeloop import clock
 from edgeloop.errors import EdgeloopError
 from edgeloop.sequence import Samples, Stream
 from sensor_ingest.sources.base import Outlet, Source, SourceConfiguration
+from sensor_ingest.sources.process import orphan
 from sensor_ingest.sources.process.header import LONGEST, Header
 from sensor_ingest.sources.process.pace import Pace
 
@@ -69,6 +70,8 @@ class Process(Source[Configuration]):
         return configuration.live
 
     def setup(self) -> None:
+        if orphan.end(self.outlet.state):
+            self.outlet.log("a program left over from before was ended")
         try:
             self._process = subprocess.Popen(
                 self._arguments,
@@ -86,6 +89,7 @@ class Process(Source[Configuration]):
                 why=error.strerror or str(error),
                 mend="correct its command",
             ) from None
+        orphan.remember(self.outlet.state, self._process.pid)
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         with contextlib.suppress(OSError):
@@ -209,6 +213,7 @@ class Process(Source[Configuration]):
             if pipe is not None:
                 pipe.close()
         self._process = None
+        orphan.forget(self.outlet.state)
 
 
 SOURCE = Process

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from edgeloop.component import user
 from edgeloop.errors import EdgeloopError
 from sensor_ingest.sources.replay import times
 from sensor_ingest.sources.replay.times import Parse
@@ -49,11 +50,9 @@ class Table:
         try:
             self._file: IO[str] = path.open(encoding="utf-8-sig", errors="replace", newline="")
         except OSError as error:
+            mend = f"let user {user()} read it" if isinstance(error, PermissionError) else "correct its path"
             raise EdgeloopError(
-                "cannot read the replay file",
-                where=str(path),
-                why=error.strerror or "",
-                mend="correct its path or mode",
+                "cannot read the replay file", where=str(path), why=error.strerror or "", mend=mend
             ) from None
         try:
             self._understand(time, ignore, form)

@@ -20,7 +20,7 @@ from edgeloop.sim.spec import Spec
 from sensor_ingest.sources.base import Outlet, Source, SourceConfiguration
 
 LONGEST = 2 * NS
-"""Samples handed over at once, as ns of simulated time; a longer absence is a gap, as with any sensor."""
+"""ns without this thread that are made up for; a longer absence is a gap, as with any sensor."""
 UNTOLD = 1000
 
 
@@ -86,14 +86,15 @@ class Simulator(Source[Configuration]):
 
     def run(self) -> None:
         at = self._now()
+        longest = int(LONGEST * max(1.0, self.configuration.speed))
         next_index = {s: self._machine.count(s, at) for s in (PLC, VIBRATION, SLOW)}
-        while not self.outlet.stop.wait(self.outlet.period):
+        while not self.outlet.stop.wait(self.outlet.period / 2):
             at = self._now()
             self._tell(at)
             with self._lock:
                 for stream, first in next_index.items():
                     end = self._machine.count(stream, at)
-                    first = max(first, self._machine.count(stream, at - LONGEST))
+                    first = max(first, self._machine.count(stream, at - longest))
                     for chunk in self._machine.chunks(stream, first, end, self._state.began):
                         self.outlet.put(chunk)
                     next_index[stream] = max(end, first)

@@ -32,6 +32,7 @@ class BlockingClient:
         message = lines.encode({"id": number, "method": method, "params": dict(params or {})})
         with self._lock:
             deadline = time.monotonic() + timeout
+            answer: dict[str, Any] = {}
             try:
                 connection = self._connected()
                 connection.settimeout(timeout)
@@ -41,14 +42,12 @@ class BlockingClient:
                     if answer.get("id") == number and "method" not in answer:
                         break
             except TimeoutError:
-                self._drop()
                 raise ControlError(f"no answer to {method}", why=f"waited {timeout:g} s", code="timeout") from None
             except OSError as error:
-                self._drop()
                 raise not_listening(self._path, error) from None
-            except ControlError:
-                self._drop()
-                raise
+            finally:
+                if answer.get("id") != number:
+                    self._drop()
         if "error" in answer:
             raise from_wire(answer["error"])
         return answer.get("result")

@@ -26,7 +26,7 @@ from edgeloop_tools.core.supervisor import Supervisor
 
 log = logging.getLogger("edgeloop.core")
 
-SETTLED = 0.3
+SETTLED = 0.5
 """Seconds for which all components must be well after it touched some, until a deployment has succeeded."""
 
 KEPT = 50
@@ -58,6 +58,7 @@ class Deployments:
         configuration: ConfigurationStore,
         names: Names,
         on_configuration: OnConfiguration,
+        settled: float = SETTLED,
     ) -> None:
         self._supervisor, self._store, self._configuration = supervisor, store, configuration
         self._names, self._on_configuration = names, on_configuration
@@ -71,6 +72,7 @@ class Deployments:
         self._ended = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._pending = False
+        self._settled = settled
 
     @classmethod
     def undo_interrupted(cls, root: Path) -> None:
@@ -128,8 +130,9 @@ class Deployments:
             await asyncio.wait((self._task,))
 
     def create(self, request: Request) -> str:
-        """Judge and queue a deployment. Raises EdgeloopError, and then nothing has changed."""
-        if self._queue.empty():
+        """Judge and queue a deployment; while another is under way it is judged when its turn comes. Raises
+        EdgeloopError, and then nothing has changed."""
+        if all(record.status not in ("QUEUED", "IN_PROGRESS") for record in self.records.values()):
             self._prepare(request, self.roots)
         record = Record(str(uuid.uuid4()))
         self.records[record.id] = record
@@ -180,7 +183,10 @@ class Deployments:
             if record.status != "SUCCEEDED":
                 record.status = "FAILED"
             log.info("deployment %s: %s%s", record.id, record.status, f" ({record.reason})" if record.reason else "")
-            self._save()
+            try:
+                self._save()
+            except EdgeloopError as error:
+                log.error("%s", error)
             self._ended.set()
             self._ended = asyncio.Event()
 
@@ -195,7 +201,7 @@ class Deployments:
         self._on_configuration(self._configuration.adopt(target.configuration))
         touched = await self._supervisor.apply(target.plans, target.again)
         patient = request.failure == "DO_NOTHING" or self._lite
-        failed = await self._settle(target.plans, SETTLED if touched else 0.0, patient=patient)
+        failed = await self._settle(target.plans, self._settled if touched else 0.0, patient=patient)
         record.components = failed
         if failed:
             record.reason = "; ".join(f"{name}: {why}" for name, why in failed.items())
@@ -255,7 +261,7 @@ class Deployments:
         await self._supervisor.apply(plans)
         try:
             async with asyncio.timeout(120):
-                await self._settle(plans, SETTLED, patient=True)
+                await self._settle(plans, self._settled, patient=True)
         except TimeoutError:
             log.error("not all components are well after the rollback")
 
@@ -268,7 +274,12 @@ class Deployments:
             "versions": {name: str(version) for name, version in self.versions.items()},
             "records": [asdict(record) for record in recent],
         }
-        files.write(self._path, json.dumps(saved, indent=1).encode(), 0o600)
+        try:
+            files.write(self._path, json.dumps(saved, indent=1).encode(), 0o600)
+        except OSError as error:
+            raise EdgeloopError(
+                "cannot write down the deployment", where=str(self._path), why=error.strerror or str(error)
+            ) from None
 
     @property
     def _lite(self) -> bool:

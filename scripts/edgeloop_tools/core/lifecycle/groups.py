@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -15,6 +16,8 @@ from pathlib import Path
 from edgeloop_tools.core import files
 from edgeloop_tools.core.lifecycle import guard
 from edgeloop_tools.core.user import Switch
+
+log = logging.getLogger("edgeloop.core")
 
 GRACE = 15.0
 """Seconds between SIGTERM and SIGKILL."""
@@ -121,7 +124,10 @@ class Groups:
             self._tell(line)
 
     def _save(self) -> None:
-        files.write(self._path, json.dumps(self._groups).encode(), 0o600, durable=False)
+        try:
+            files.write(self._path, json.dumps(self._groups).encode(), 0o600, durable=False)
+        except OSError as error:
+            log.warning("cannot note the process groups (%s): %s", self._path, error.strerror or error)
 
 
 def _born(pid: int) -> int | None:

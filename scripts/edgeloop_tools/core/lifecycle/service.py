@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import shutil
 import signal
@@ -118,7 +119,11 @@ class Service:
                     return
                 self.restarts += 1
         except OSError as error:
-            self._fail("run", f"cannot start: {error.strerror or error}", breaks=True)
+            where = f"{error.filename}: " if error.filename else ""
+            self._fail("run", f"cannot start: {where}{error.strerror or error}", breaks=True)
+        except Exception as error:
+            log.exception("%s: unexpected", self.name)
+            self._fail("run", f"the core failed: {type(error).__name__}: {error}", breaks=True)
 
     async def _install(self) -> bool:
         step = self.plan.steps.get("install")
@@ -342,11 +347,16 @@ def _signal(number: int) -> str:
 
 
 def last_line(path: Path, limit: int = 300) -> str:
-    """The last line with text of a log."""
+    """The last line with text of a log; of a line of JSON its `message`."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, file.seek(0, 2) - 4096))
             lines: list[str] = file.read().decode(errors="replace").split("\n")
     except OSError:
         return ""
-    return next((line.strip()[:limit] for line in reversed(lines) if line.strip()), "")
+    line = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    try:
+        document = json.loads(line) if line.startswith("{") else {}
+    except (ValueError, RecursionError):
+        document = {}
+    return str(document.get("message") or line)[:limit]

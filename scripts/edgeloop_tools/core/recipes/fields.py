@@ -88,8 +88,20 @@ class Fields:
 
 
 _KNOWN = frozenset(
-    "ComponentName ComponentVersion ComponentType ComponentDescription ComponentPublisher ComponentConfiguration "
-    "ComponentDependencies RecipeFormatVersion VersionRequirement DependencyType Manifests Lifecycle".split()
+    [
+        "ComponentName",
+        "ComponentVersion",
+        "ComponentType",
+        "ComponentDescription",
+        "ComponentPublisher",
+        "ComponentConfiguration",
+        "ComponentDependencies",
+        "RecipeFormatVersion",
+        "VersionRequirement",
+        "DependencyType",
+        "Manifests",
+        "Lifecycle",
+    ]
 )
 """Names that are no misspelling of another."""
 

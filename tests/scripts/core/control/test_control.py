@@ -164,7 +164,7 @@ def test_the_blocking_client(tmp_path: Path) -> None:
         server = ControlServer(path, {**HANDLERS, "slow": slow})
         run(server.start())
         assert client.call("echo", {"big": "x" * 300_000}) == {"big": "x" * 300_000}
-        server.broadcast("noise", {})
+        loop.call_soon_threadsafe(server.broadcast, "noise", {})
         assert client.call("echo", {"n": 1}) == {"n": 1}
         with pytest.raises(ControlError, match="paint it"):
             client.call("refuse")

@@ -1,4 +1,6 @@
-"""Notices on a real bus: what streams and rates cost the nucleus, and what one message a batch would cost."""
+"""Bus messages a second as streams and rates grow: `python tests/benchmarks/traffic.py`.
+
+Notices on a real bus: what streams and rates cost the nucleus, and what one message a batch would cost."""
 
 from __future__ import annotations
 
@@ -17,6 +19,7 @@ from edgeloop.journal import JournalWriter
 from edgeloop.samples import SamplesPublisher
 from edgeloop.sequence import Samples, Sequencer, Stream
 from edgeloop.wire.batch import Channel, Clock
+from edgeloop_tools.bench.suite import show
 from edgeloop_tools.core.daemon import start
 
 GRID = ((1, 10), (1, 1_000), (1, 25_600), (8, 10), (8, 1_000), (8, 25_600), (64, 10), (64, 1_000))
@@ -75,3 +78,7 @@ def _row(socket: Path, token: str, journal: Path, streams: int, rate: int) -> di
         "batches_per_s": batches / seconds,
         "bytes_per_message": sum(received) / max(1, len(received)),
     }
+
+
+if __name__ == "__main__":
+    print(show(run()))

@@ -1,4 +1,6 @@
-"""Source → journal → notice → subscriber → score in one process, against bare bytes and bare spectra."""
+"""Values a second from source over journal to score: `python tests/benchmarks/pipeline.py`.
+
+Source → journal → notice → subscriber → score in one process, against bare bytes and bare spectra."""
 
 from __future__ import annotations
 
@@ -18,6 +20,7 @@ from edgeloop.sim.machine import Machine
 from edgeloop.sim.play import play
 from edgeloop.sim.spec import Spec
 from edgeloop.wire.batch import Batch, Dropped, Item
+from edgeloop_tools.bench.suite import show
 from edgeloop_tools.demo import plan
 
 SECONDS = 20
@@ -117,3 +120,7 @@ def _spectra(ticks: list[list[Item]]) -> float:
         for at in range(0, len(whole) - block + 1, block):
             np.abs(np.fft.rfft(whole[at : at + block] * taper, axis=0))
     return time.perf_counter() - begun
+
+
+if __name__ == "__main__":
+    print(show(run()))

@@ -1,4 +1,4 @@
-"""A line deployed on a local core, measured from outside."""
+"""A deployed line: sample to alarm, bus, memory, CPU, seen from outside: `python tests/benchmarks/line.py`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from edgeloop_tools.bench.suite import show
+from edgeloop_tools.demo.run import Options, measure
+
 SECONDS = 45.0
 
 
-def run(root: Path | None = None) -> dict[str, Any]:
+def run() -> dict[str, Any]:
     """Two simulated machines, as the demo shows them; raises EdgeloopError where the line does not come up."""
-    from edgeloop_tools.demo.run import Options, measure
-
     with tempfile.TemporaryDirectory() as folder:
-        report, _ = measure(Options(duration=SECONDS, root=root, report=Path(folder) / "report.json", quiet=True))
+        report, _ = measure(Options(duration=SECONDS, report=Path(folder) / "report.json", quiet=True))
     anomalies = report["anomalies"]
     components = report["components"].items()
     return {
@@ -30,3 +31,7 @@ def run(root: Path | None = None) -> dict[str, Any]:
             if c["pss_mb"]
         ],
     }
+
+
+if __name__ == "__main__":
+    print(show(run()))
