@@ -22,7 +22,7 @@ from edgeloop.models.trial import Outcome, Task
 from model_update import probation
 from model_update.configuration import DEFAULT, Configuration, Model
 from model_update.fetch import fetch
-from model_update.progress import Journal, Progress, Step
+from model_update.progress import UNDER_WAY, Journal, Progress, Step
 
 TRIES: Final = 3
 """Trials without an answer, because something killed this process or the trial, before a package is refused."""
@@ -57,7 +57,7 @@ class Delivery:
         self._failures = 0
         self._seen_whole = False
         shutil.rmtree(self._incoming, ignore_errors=True)
-        self._shelf.prune({self._progress.digest})
+        self._shelf.prune({self._progress.digest} if self._progress.step in UNDER_WAY else set())
         if self._shelf.damage:
             self._health.problem(f"model.{name}.store", f"{self._shelf.damage}; the default serves until it is written")
 
@@ -75,7 +75,7 @@ class Delivery:
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**self._failures)
             self._failures += 1
             self._health.count(f"retries.{self.name}")
-            self._health.problem(f"model.{self.name}", f"{error}; {self._serving()}, trying again in {pause:g} s")
+            self._health.problem(f"model.{self.name}", f"{self._serving()}, trying again in {pause:g} s: {error}")
             return pause
         self._failures = 0
         return wait
@@ -99,7 +99,7 @@ class Delivery:
                 self._health.clear(f"model.{self.name}")
                 return None
         if reason := self._progress.refused.get(_key(model, configuration)):
-            self._health.problem(f"model.{self.name}", f"{model.sha256[:12]} is refused: {reason}; {self._serving()}")
+            self._health.problem(f"model.{self.name}", f"{self._serving()}; {model.sha256[:12]} is refused: {reason}")
             return self._pace()
         package = self._bring(model, configuration)
         if package.manifest.name != self.name:
@@ -152,23 +152,23 @@ class Delivery:
             raise ModelRefused("the model has no variant for this machine and these runtimes", why=why)
         tries = progress.tries + 1 if progress.digest == package.digest and progress.step == "trying" else 1
         self._note("trying", digest=package.digest, tries=tries)
-        task = Task(memory=model.memory)
-        outcomes = {}
+        task = Task(memory=int(model.memory))
+        outcomes: list[Outcome] = []
         for variant in candidates:
             outcome = self._prover.prove(package, variant, task, configuration.timeout / clock.NS)
-            outcomes[variant] = _within(outcome, model)
+            outcomes.append(_within(outcome, model))
             self._log.info("tried", model=self.name, variant=variant.path, outcome=msgspec.to_builtins(outcome))
-        passed = [variant for variant in candidates if not outcomes[variant].error]
+        passed = [pair for pair in zip(outcomes, candidates, strict=True) if not pair[0].error]
         if not passed:
-            errors = "; ".join(dict.fromkeys(outcome.error for outcome in outcomes.values()))
-            if all(outcome.final for outcome in outcomes.values()):
+            errors = "; ".join(dict.fromkeys(outcome.error for outcome in outcomes))
+            if all(outcome.final for outcome in outcomes):
                 raise ModelRefused("it does not pass", why=errors)
-            if self._stopped() or not any(outcome.crashed for outcome in outcomes.values()):
+            if self._stopped() or not any(outcome.crashed for outcome in outcomes):
                 self._note("trying", tries=tries - 1)
             raise ModelError("the trial failed", why=errors)
-        best = min(passed, key=lambda variant: outcomes[variant].latency)
+        outcome, best = min(passed, key=lambda pair: pair[0].latency)
         index = package.manifest.variants.index(best)
-        self._note("proved", digest=package.digest, variant=index, latency_ms=1e3 * outcomes[best].latency)
+        self._note("proved", digest=package.digest, variant=index, latency_ms=1e3 * outcome.latency)
         return index
 
     def _activate(self, package: Package, variant: int, key: str) -> None:
@@ -212,7 +212,7 @@ class Delivery:
         if step == "refused":
             self._health.count(f"refusals.{self.name}")
             self._shelf.prune(set())
-        self._health.problem(f"model.{self.name}", f"{digest[:12]} is refused: {reason}; {self._serving()}")
+        self._health.problem(f"model.{self.name}", f"{self._serving()}; {digest[:12]} is refused: {reason}")
 
     def _note(self, step: Step, **facts: Any) -> None:
         names = set(Progress.__struct_fields__)

@@ -15,6 +15,7 @@ from edgeloop.files import replace
 from edgeloop.models import ModelError
 
 Step = Literal["idle", "fetching", "checking", "trying", "proved", "active", "committed", "refused", "rolled_back"]
+UNDER_WAY: Final[tuple[Step, ...]] = ("fetching", "checking", "trying", "proved", "active")
 _REFUSALS: Final = 16
 _LARGEST: Final = 1 << 20
 

@@ -14,19 +14,21 @@ from typing import Any
 from edgeloop.models.active import ActiveModel
 from edgeloop.models.runners import open_runner
 
-root, name, component, *how = sys.argv[1:]
+
+def main(root: str, name: str, component: str, how: str = "") -> None:
+    def opener(*arguments: Any) -> Any:
+        if how == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return open_runner(*arguments)
+
+    active = ActiveModel(name, component, Path(root), opener=opener)
+    active.start()
+    print(active.report.serving, active.report.origin, active.report.fate, flush=True)
+    for line in sys.stdin:
+        if line.strip() == "close":
+            active.close()
+            break
 
 
-def opener(*arguments: Any) -> Any:
-    if how == ["die"]:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return open_runner(*arguments)
-
-
-active = ActiveModel(name, component, Path(root), opener=opener)
-active.start()
-print(active.report.serving, active.report.origin, active.report.fate, flush=True)
-for line in sys.stdin:
-    if line.strip() == "close":
-        active.close()
-        break
+if __name__ == "__main__":
+    main(*sys.argv[1:])

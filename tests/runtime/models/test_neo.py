@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeloop.models import ModelError, ModelRefused, golden
+from edgeloop.models import ModelError, ModelRefused, golden, store
+from edgeloop.models.active import ActiveModel
 from edgeloop.models.golden import Case
 from edgeloop.models.manifest import Golden, Manifest, Tensor, Variant
 from edgeloop.models.package import Package, listed, pack, unpack
 from edgeloop.models.proof import Prover
 from edgeloop.models.runners import Options, open_runner
 from edgeloop.models.runners.neo import NeoRunner
+from edgeloop.models.store import Ref, Shelf
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="dlr has a library for x86-64 alone")
 
@@ -59,11 +61,12 @@ def dlr(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(installed))
 
 
-def build(folder: Path, change: Any = lambda files: None, **changes: Any) -> Package:
-    files = neo_model.files(WEIGHTS)
+def build(folder: Path, change: Any = lambda files: None, factor: float = 1.0, **changes: Any) -> Package:
+    weights = np.float32(factor) * WEIGHTS
+    files = neo_model.files(weights)
     random = np.random.default_rng(7)
     inputs = [random.normal(size=(1, 4)).astype(np.float32) for _ in range(5)]
-    files["golden.npz"] = golden.encode([Case({"x": x}, [x @ WEIGHTS.T]) for x in inputs])
+    files["golden.npz"] = golden.encode([Case({"x": x}, [x @ weights.T]) for x in inputs])
     change(files)
     fields: dict[str, Any] = {
         "schema": 1,
@@ -212,3 +215,32 @@ def test_it_is_proved_like_any_other(dlr: None, tmp_path: Path) -> None:
     bad = Prover().prove(package, package.manifest.variants[0])
     assert "dlr cannot load the model" in bad.error
     assert bad.final
+
+
+def test_a_swap_runs_the_new_code_while_the_old_lives(dlr: None, tmp_path: Path) -> None:
+    shelf = Shelf(store.directory(tmp_path, "dense"), "dense")
+    x = np.ones((1, 4), np.float32)
+
+    def activate(factor: float) -> None:
+        package = build(tmp_path, factor=factor)
+        package.folder.rename(shelf.folder / package.digest)
+        shelf.activate(Ref(digest=package.digest, version="1.0.0"), time.time_ns())
+
+    activate(1)
+    with ActiveModel("dense", "io.edgeloop.AnomalyInference", tmp_path) as active:
+        old = active.current
+        assert old is not None
+        activate(2)
+        active.notice()
+        deadline = time.monotonic() + 10
+        while active.current is old:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        new = active.current
+        assert new is not None
+        np.testing.assert_array_equal(new.runner.run(x)[0], x @ (2 * WEIGHTS.T))
+        np.testing.assert_array_equal(old.runner.run(x)[0], x @ WEIGHTS.T)
+        assert isinstance(old.runner, NeoRunner)
+        pid = old.runner.pid
+        del old
+        assert not Path(f"/proc/{pid}").exists(), "nobody holds it any more"

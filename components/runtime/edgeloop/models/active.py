@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,8 @@ STRIKES: Final = 2
 """Crashes after which a model is not tried again; on probation one is enough."""
 STARTS: Final = 3
 """Starts of the process with a model on probation, unclean ends between them, from which on it is not used."""
+FORGOTTEN: Final = 3600 * clock.NS
+"""Crashes count together (ns) while a nucleus counts them together; a load that succeeds ends the count."""
 _PATIENCE: Final = 2.0
 
 Open = Callable[[Package, Variant, Options], Runner]
@@ -80,7 +83,7 @@ class ActiveModel:
         self._default_package: Package | None = None
         self._loaded: Loaded | None = None
         self._inferences = self._failures = 0
-        self._written = 0
+        self._written = 0.0
         self._report = self._remembered(component)
 
     def __enter__(self) -> Self:
@@ -136,6 +139,8 @@ class ActiveModel:
 
     def _remembered(self, component: str) -> Report:
         known = report.read(self._path) or Report(component=component, name=self._name, clean=True)
+        if abs(clock.now() - known.time) > FORGOTTEN:
+            known = msgspec.structs.replace(known, strikes={})
         if known.trying:
             strikes = {**known.strikes, known.trying: known.strikes.get(known.trying, 0) + 1}
             known = msgspec.structs.replace(known, strikes=strikes, trying="")
@@ -149,7 +154,7 @@ class ActiveModel:
             self._wake.clear()
             if not self._stopped.is_set():
                 self._look()
-                if clock.now() - self._written >= (ON_PROBATION / 2 if probation else self._period / 2) * clock.NS:
+                if time.monotonic() - self._written >= (ON_PROBATION if probation else self._period) / 2:
                     self._say()
 
     def _look(self) -> None:
@@ -250,20 +255,23 @@ class ActiveModel:
         variant = package.manifest.variants[place]
         if origin != "active" and self._report.strikes.get(package.digest, 0) >= STRIKES:
             raise ModelRefused("the process died while loading it", where=package.digest[:12])
-        self._report = msgspec.structs.replace(self._report, trying=package.digest)
+        fate: Fate = "trying" if origin == "active" else self._report.fate
+        self._report = msgspec.structs.replace(self._report, trying=package.digest, fate=fate)
         self._say()
         try:
             runner = self._open(package, variant, self._options)
-            case = package.cases()[0]
-            if (
-                package.manifest.golden.agreement == 1
-                and worst(case, runner.run(case.inputs), package.manifest.golden) > 1
-            ):
-                runner.close()
-                raise ModelRefused("it gives other results here than its golden set says", where=package.digest[:12])
+            self._first_use(package, runner)
         finally:
             self._report = msgspec.structs.replace(self._report, trying="")
+        strikes = {digest: count for digest, count in self._report.strikes.items() if digest != package.digest}
+        self._report = msgspec.structs.replace(self._report, strikes=strikes)
         return Loaded(package.manifest, place, runner, package.digest, generation, origin)
+
+    def _first_use(self, package: Package, runner: Runner) -> None:
+        case, golden = package.cases()[0], package.manifest.golden
+        ratio = worst(case, runner.run(case.inputs), golden)
+        if ratio > 1 and golden.agreement == 1:
+            raise ModelRefused("it gives other results here than its golden set says", where=package.digest[:12])
 
     def _came_with_it(self) -> tuple[Package, int]:
         """The default model's package, and the place of its variant."""
@@ -288,7 +296,7 @@ class ActiveModel:
         except ModelError as error:
             self._on_problem(f"model.{self._name}.report", str(error))
         else:
-            self._written = now
+            self._written = time.monotonic()
             self._on_problem(f"model.{self._name}.report", None)
 
 

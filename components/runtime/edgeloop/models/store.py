@@ -92,15 +92,18 @@ class Shelf:
         return self._write(self._known().previous, None, "rolled_back", now)
 
     def prune(self, keep: set[str]) -> list[str]:
-        """Deletes packages that are neither active nor previous nor in `keep`, and what an interrupted unpacking left;
-        returns their names. A reader that has one open keeps what it has."""
+        """Deletes packages that are neither active nor previous nor in `keep`, and what interrupted steps left. Returns
+        the names. A reader that has one open keeps what it has."""
         pointer = self.pointer
         kept = {POINTER, *keep}
         if pointer:
             kept |= {ref.digest for ref in (pointer.active, pointer.previous) if ref}
-        gone = [path for path in self.folder.iterdir() if path.is_dir() and path.name not in kept]
+        gone = [path for path in self.folder.iterdir() if path.name not in kept]
         for path in gone:
-            shutil.rmtree(path, ignore_errors=True)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
         return [path.name for path in gone]
 
     def _known(self) -> Pointer:

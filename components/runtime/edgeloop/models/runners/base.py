@@ -59,11 +59,12 @@ def arrange(inputs: Inputs, tensors: Sequence[Tensor]) -> dict[str, Array]:
     return {tensor.name: np.ascontiguousarray(inputs[tensor.name]) for tensor in tensors}
 
 
-def short(error: BaseException) -> str:
-    """The first line of a library's error.
+def short(error: BaseException, path: str = "") -> str:
+    """The first line of a library's error, without the path that everyone knows.
 
     >>> short(RuntimeError("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Got invalid\\n more"))
     'Got invalid'
     """
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rpartition(" : ")[2][:300]
+    line = lines[0].rpartition(" : ")[2]
+    return (line.replace(f"Load model from {path} failed:", "").replace(path, "") if path else line).strip()[:300]

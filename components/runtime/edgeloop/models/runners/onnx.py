@@ -43,7 +43,8 @@ class OnnxRunner:
         try:
             self._session: Any = ort.InferenceSession(str(path), wanted, providers=["CPUExecutionProvider"])
         except Exception as error:
-            raise ModelRefused("onnxruntime cannot load the model", where=path.name, why=short(error)) from error
+            why = short(error, str(path))
+            raise ModelRefused("onnxruntime cannot load the model", where=path.name, why=why) from error
         _compare("input", manifest.inputs, self._session.get_inputs())
         _compare("output", manifest.outputs, self._session.get_outputs())
         self._names = [tensor.name for tensor in manifest.outputs]
