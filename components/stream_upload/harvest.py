@@ -40,6 +40,7 @@ class Harvest:
         self._leased = 0
         self.configuration = configuration
         self.alarms = Alarms(state.alarms)
+        self._declared = state.gaps
         self._assemblers: dict[str, Assembler] = {}
         self._rates: dict[str, float | None] = {}
         self._reader = JournalReader(journal, self._start())
@@ -97,9 +98,7 @@ class Harvest:
         for stream, assembler in self._assemblers.items():
             epochs = {f"{epoch:x}": index for epoch, index in assembler.ledger.epochs.items()}
             state.accounts[stream] = Account(stream=stream, done=assembler.done, epochs=epochs)
-            state.gaps += assembler.gaps
-            assembler.gaps = []
-        state.gaps = _joined(state.gaps)
+        state.gaps = _joined([*self._declared, *(gap for a in self._assemblers.values() for gap in a.gaps)])
         state.alarms = list(self.alarms.kept())
         now = clock.now()
         if not state.gaps:
@@ -109,6 +108,7 @@ class Harvest:
 
     def release(self) -> None:
         """Lets the journal go of what is settled, once the state is on the disk. Raises JournalError."""
+        self._keep(self._state.gaps)
         begins = [begin for a in self._assemblers.values() if (begin := a.begin) is not None]
         position = min(begins, default=self._reader.position)
         now = clock.now()
@@ -165,7 +165,7 @@ class Harvest:
             size = parquet.write(path, cut.items, site=site, device=self._device)
             epochs = {f"{epoch:x}": index for epoch, index in cut.epochs.items()}
             account = Account(stream=first.stream, done=cut.done, epochs=epochs, gaps=cut.gaps)
-            return Note(key=self._key(key), kind="samples", bytes=size, made=now, account=account)
+            return Note(key=self._key(key), kind="samples", bytes=size, made=now, accounts=(account,))
 
         self._spool.add(write)
 
@@ -173,10 +173,20 @@ class Harvest:
         def write(path: Path) -> Note:
             digest = parquet.write_gaps(path, self._state.gaps, device=self._device)
             key = self._key(gaps_key(self.configuration.site, date(now), self._device, digest))
-            return Note(key=key, kind="gaps", bytes=path.stat().st_size, made=now, serial=self._state.serial + 1)
+            return Note(
+                key=key, kind="gaps", bytes=path.stat().st_size, made=now, serial=self._state.serial + 1,
+                accounts=tuple(self._state.accounts.values()),
+            )  # fmt: skip
 
         self._spool.add(write)
+        self._keep([])
         self._state.gaps, self._state.gaps_since = [], now
+
+    def _keep(self, gaps: list[Gap]) -> None:
+        """What is declared is on the disk."""
+        self._declared = gaps
+        for assembler in self._assemblers.values():
+            assembler.gaps = []
 
     def _key(self, key: str) -> str:
         prefix = self.configuration.prefix.strip("/")

@@ -42,13 +42,16 @@ class Until(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one file. made: ns UTC. serial: number of the state that this file is part of, for `gaps`."""
+    """Of one file. made: ns UTC. accounts: of the streams that are settled further with it; until: of its records.
+
+    serial: number of the state that takes account of this file, for `gaps`.
+    """
 
     key: str
     kind: Kind
     bytes: int
     made: int
-    account: Account | None = None
+    accounts: tuple[Account, ...] = ()
     until: Until | None = None
     serial: int = 0
 

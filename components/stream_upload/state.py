@@ -74,10 +74,8 @@ def recover(state: State, files: tuple[Waiting, ...]) -> None:
             segment = known.setdefault(note.until.entry, Segment(since=note.made))
             segment.acknowledged = max(segment.acknowledged, note.until.offset)
             segment.appended = max(segment.appended, segment.acknowledged)
-        if note.account is None:
-            continue
-        old = state.accounts.get(note.account.stream)
-        if old is None or old.done < note.account.done:
-            declared = set(state.gaps)
-            state.gaps += [gap for gap in note.account.gaps if gap not in declared]
-            state.accounts[note.account.stream] = note.account
+        for account in note.accounts:
+            old = state.accounts.get(account.stream)
+            if old is None or old.done < account.done:
+                state.gaps += account.gaps
+                state.accounts[account.stream] = account

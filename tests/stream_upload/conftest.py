@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
+import json
 import os
 import signal
 import socket
@@ -12,8 +14,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -96,6 +100,70 @@ class Endpoint:
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+class FaultyEndpoint:
+    """Passes requests on to an endpoint, or refuses them as AWS does.
+
+    `refuse` is an S3 error code or None, `throttle` whether Kinesis refuses records."""
+
+    def __init__(self, behind: str) -> None:
+        self.behind = urlsplit(behind)
+        self.refuse: str | None = None
+        self.throttle = False
+        self.refused = 0
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def _any(self) -> None:
+                outer.answer(self)
+
+            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _any
+
+            def log_message(self, format: str, *arguments: Any) -> None:
+                return
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
+        target = request.headers.get("X-Amz-Target", "")
+        if self.refuse and request.command == "PUT" and request.path.count("/") > 1:
+            self.refused += 1
+            status = 503 if self.refuse == "SlowDown" else 403
+            text = f"<Error><Code>{self.refuse}</Code><Message>refused</Message></Error>"
+            self._send(request, status, {"Content-Type": "application/xml"}, text.encode())
+        elif self.throttle and target.endswith("PutRecords"):
+            self.refused += 1
+            code = "ProvisionedThroughputExceededException"
+            records = [{"ErrorCode": code, "ErrorMessage": "throttled"} for _ in json.loads(body)["Records"]]
+            answer = {"FailedRecordCount": len(records), "Records": records}
+            self._send(request, 200, {"Content-Type": "application/json"}, json.dumps(answer).encode())
+        else:
+            connection = http.client.HTTPConnection(str(self.behind.hostname), self.behind.port, timeout=30)
+            connection.request(request.command, request.path, body, dict(request.headers))
+            found = connection.getresponse()
+            headers = {k: v for k, v in found.getheaders() if k.lower() not in ("transfer-encoding", "content-length")}
+            self._send(request, found.status, headers, found.read())
+            connection.close()
+
+    def _send(self, request: BaseHTTPRequestHandler, status: int, headers: dict[str, str], body: bytes) -> None:
+        request.send_response_only(status)
+        for name, value in headers.items():
+            request.send_header(name, value)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        if request.command != "HEAD":
+            request.wfile.write(body)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
 
 
 class Core:
@@ -222,6 +290,13 @@ class Core:
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[Endpoint]:
     made = Endpoint()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def faulty(endpoint: Endpoint) -> Iterator[FaultyEndpoint]:
+    made = FaultyEndpoint(endpoint.url)
     yield made
     made.close()
 
