@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Final, Protocol
@@ -19,8 +19,8 @@ from edgeloop.errors import EdgeloopError
 from edgeloop.models.active import Loaded
 from edgeloop.models.errors import ModelError
 
-AHEAD: Final = 2
-"""Frames of one camera that are being prepared, wait for the session, or are inferred."""
+AHEAD: Final = 3
+"""Frames of one camera that are being prepared, inferred or judged."""
 
 
 class Models(Protocol):
@@ -35,7 +35,7 @@ class Models(Protocol):
 
 
 Done = Callable[[Frame, Finding | None, Loaded | None, str], None]
-"""Called once for each frame taken, on the session's thread: what was found, or why nothing was."""
+"""Called once for each frame taken, on the judging thread: what was found, or why nothing was."""
 
 
 @dataclass(slots=True)
@@ -47,27 +47,33 @@ class _Job:
     loaded: Loaded | None = None
     tensor: NDArray[Any] | None = None
     placement: Placement | None = None
+    outputs: Sequence[NDArray[Any]] = ()
     error: str = ""
 
 
 class Session:
-    """The thread that infers with one model, frame by frame, in the order they were prepared."""
+    """Infers with one model, frame by frame, in the order they were prepared; a second thread judges what came out
+    while the next frame is inferred."""
 
     def __init__(self, name: str, models: Models, unexpected: Callable[[Exception], None]) -> None:
         self._models, self._unexpected = models, unexpected
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name=f"session-{name}", daemon=True)
-        self.busy = 0
-        """ns spent in the model."""
+        self._inferred: SimpleQueue[_Job | None] = SimpleQueue()
+        self._threads = (
+            threading.Thread(target=self._infer, name=f"session-{name}", daemon=True),
+            threading.Thread(target=self._judge, name=f"judge-{name}", daemon=True),
+        )
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
         """Infers what waits, then ends."""
         self._jobs.put(None)
-        if self._thread.is_alive():
-            self._thread.join(2.0)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(2.0)
 
     @property
     def current(self) -> Loaded | None:
@@ -76,35 +82,42 @@ class Session:
     def put(self, job: _Job) -> None:
         self._jobs.put(job)
 
-    def _run(self) -> None:
+    def _infer(self) -> None:
         while (job := self._jobs.get()) is not None:
-            finding = self._infer(job)
-            lane, frame, loaded, error = job.lane, job.frame, job.loaded, job.error
-            lane.free.put(job)
-            try:
-                lane.done(frame, finding, loaded, error)
-            except Exception as failure:
-                self._unexpected(failure)
+            self._run(job)
+            self._inferred.put(job)
+        self._inferred.put(None)
 
-    def _infer(self, job: _Job) -> Finding | None:
+    def _run(self, job: _Job) -> None:
         """A model that changed since the frame was prepared prepares it again: nothing is lost in a swap."""
         loaded = self._models.current
-        if loaded is not job.loaded and loaded is not None:
+        if loaded is not job.loaded:
             job.lane.prepare(job, loaded)
-        if job.error or loaded is None or job.tensor is None or job.placement is None:
+        if job.error or loaded is None or job.tensor is None:
             job.error = job.error or "there is no model"
-            return None
+            return
         try:
-            began = time.perf_counter_ns()
-            outputs = loaded.runner.run(job.tensor)
-            self.busy += time.perf_counter_ns() - began
-            finding = interpret(loaded.manifest, outputs, job.placement, job.lane.criteria)
+            job.outputs = loaded.runner.run(job.tensor)
         except ModelError as error:
             self._models.failed(loaded)
             job.error = str(error)
-            return None
-        self._models.used(loaded)
-        return finding
+
+    def _judge(self) -> None:
+        while (job := self._inferred.get()) is not None:
+            lane, frame, loaded, finding = job.lane, job.frame, job.loaded, None
+            if not job.error and loaded is not None and job.placement is not None:
+                try:
+                    finding = interpret(loaded.manifest, job.outputs, job.placement, lane.criteria)
+                    self._models.used(loaded)
+                except ModelError as error:
+                    self._models.failed(loaded)
+                    job.error = str(error)
+            error_line = job.error
+            lane.free.put(job)
+            try:
+                lane.done(frame, finding, loaded, error_line)
+            except Exception as failure:
+                self._unexpected(failure)
 
 
 class Lane:

@@ -24,8 +24,8 @@ LARGEST: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A part without a verdict. time: ns UTC of its trigger; seen: the same by the monotonic clock, or 0 where the
-    process that saw it is gone."""
+    """A part without a verdict. time: ns UTC of its trigger; seen: the same by the monotonic clock, or 0
+    where the process that saw it is gone."""
 
     part: str
     time: int

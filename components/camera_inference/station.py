@@ -171,7 +171,7 @@ class Station:
             self._decide(self._unknown(frame.part, frame.time, frame.seen, "too many parts wait"))
 
     def _done(self, frame: Frame, finding: Finding | None, loaded: Loaded | None, error: str) -> None:
-        """From the session's thread."""
+        """From the judging thread."""
         key = f"camera.{self.id}.inference"
         if finding is None or loaded is None:
             self._around.problem(key, f"{self.id}: {error}")

@@ -154,7 +154,9 @@ def plant(tmp_path: Path) -> Iterator[Plant]:
     made.close()
 
 
-def brightness(path: Path, *, name: str = "brightness", width: int = 16, height: int = 12, version: str = "1.0.0") -> str:
+def brightness(
+    path: Path, *, name: str = "brightness", width: int = 16, height: int = 12, version: str = "1.0.0"
+) -> str:
     """A package of a real one-class model: the mean brightness of the image, 0..1. Returns its digest."""
     shape = (1, height, width, 3)
     nodes = [
