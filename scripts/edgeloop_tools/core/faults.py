@@ -65,7 +65,7 @@ class Faults:
                 await self._tell_stream_manager("offline", {"on": self._token_exchange.offline})
                 return await self._bus.fault("iot_offline", {"offline": self._token_exchange.offline})
             case "kill_stream_manager":
-                return self._kill(builtin.STREAM_MANAGER, signal.SIGKILL)
+                return await self._kill(builtin.STREAM_MANAGER, signal.SIGKILL)
             case "s3_refuse" | "kinesis_throttle":
                 return await self._tell_stream_manager(kind, dict(arguments))
         return await self._bus.fault(kind, dict(arguments))
