@@ -32,7 +32,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Duration, Meta(title="Latency", description="what one run may take when it is tried; 0: any time")
     ] = Duration("0 s")
     memory: Annotated[
-        Size, Meta(title="Memory", description="data that the process trying it may have", extra={"ge": "64 MiB"})
+        Size, Meta(title="Memory", description="data that the process trying it may have", extra={"ge": "128 MiB"})
     ] = Size("1 GiB")
     attempt: Annotated[
         int, Meta(title="Attempt", description="raise it to try a package again that was refused", ge=1)

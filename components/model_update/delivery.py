@@ -130,7 +130,7 @@ class Delivery:
             try:
                 return open_package(folder, keys=configuration.keys)
             except ModelRefused:
-                shutil.rmtree(folder)
+                shutil.rmtree(folder, ignore_errors=True)
         self._note("fetching", digest=model.sha256, uri=model.uri)
         path = fetch(model.uri, self._incoming, configuration.limit, self._stopped)
         self._note("checking", digest=model.sha256)

@@ -11,9 +11,10 @@ from typing import Final, Self
 
 from edgeloop.health import Health
 from edgeloop.log import Log
+from edgeloop.models import ModelError
 from edgeloop.models.proof import Prover
-from model_update.configuration import Configuration
-from model_update.delivery import Delivery
+from model_update.configuration import Configuration, Model
+from model_update.delivery import FIRST_PAUSE, Delivery
 
 _PATIENCE: Final = 5.0
 
@@ -61,9 +62,17 @@ class Updates:
         for name, model in configuration.models.items():
             if self._stopped.is_set():
                 return None
-            delivery = self._deliveries.get(name)
-            if delivery is None:
-                delivery = self._deliveries[name] = Delivery(
+            if self._due.get(name, 0.0) <= time.monotonic():
+                wait = self._one(name, model, configuration)
+                self._due[name] = math.inf if wait is None else time.monotonic() + wait
+        soonest = min((self._due[name] for name in configuration.models), default=math.inf)
+        return None if soonest == math.inf else max(0.0, soonest - time.monotonic())
+
+    def _one(self, name: str, model: Model, configuration: Configuration) -> float | None:
+        delivery = self._deliveries.get(name)
+        if delivery is None:
+            try:
+                delivery = Delivery(
                     name,
                     self._root,
                     self._work,
@@ -73,11 +82,11 @@ class Updates:
                     self._prover,
                     self._stopped.is_set,
                 )
-            if self._due.get(name, 0.0) <= time.monotonic():
-                wait = delivery.advance(model, configuration)
-                self._due[name] = math.inf if wait is None else time.monotonic() + wait
-        soonest = min((self._due[name] for name in configuration.models), default=math.inf)
-        return None if soonest == math.inf else max(0.0, soonest - time.monotonic())
+            except ModelError as error:
+                self._health.problem(f"model.{name}", str(error))
+                return FIRST_PAUSE
+            self._deliveries[name] = delivery
+        return delivery.advance(model, configuration)
 
     def _run(self) -> None:
         wait: float | None = None

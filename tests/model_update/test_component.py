@@ -1,4 +1,4 @@
-"""The component as a nucleus runs it: its own process, its own policy, a bus."""
+"""The component as a nucleus runs it: its archive as a process, its own policy, a bus."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ from typing import Any
 
 import pytest
 
-import edgeloop
 from edgeloop import topics
 from edgeloop.bus import Bus
 from edgeloop.models import store
 from edgeloop.models.active import ActiveModel
+from edgeloop_tools.build.archive import pyz
 from edgeloop_tools.build.recipe import access_control
 from edgeloop_tools.core.ipc.backend import ConfigurationChanged, MemoryBackend
 from edgeloop_tools.core.ipc.server import Server
 from model_update.declaration import DECLARATION, NAME
 
-COMPONENTS = Path(edgeloop.__file__).parents[2]
 USER = "io.edgeloop.CameraInference"
 
 
@@ -77,9 +76,10 @@ class Device:
             "PATH": os.environ["PATH"],
             "SVCUID": token,
             "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": str(self.root / "ipc.socket"),
-            "PYTHONPATH": os.pathsep.join(map(str, (COMPONENTS, COMPONENTS / "runtime"))),
         }
-        command = [sys.executable, "-m", "model_update", "--root", str(self.root)]
+        archive = self.root / "model_update.pyz"
+        archive.write_bytes(pyz(DECLARATION))
+        command = [sys.executable, "-u", str(archive), "--root", str(self.root)]
         with open(self.root / "component.log", "ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.root)
 

@@ -16,7 +16,7 @@ from moto.server import ThreadedMotoServer
 from edgeloop.config.load import convert
 from edgeloop.errors import ConfigurationError
 from edgeloop.models import archive
-from edgeloop.models.manifest import Variant
+from edgeloop.models.manifest import Tensor, Variant
 from edgeloop.models.package import unpack
 from edgeloop.models.proof import Prover
 from model_update.configuration import Configuration
@@ -361,3 +361,39 @@ def test_the_thread_ends_at_once_in_the_middle_of_a_trial(site: Any, make: Any) 
     assert site.pointer is None
     progress = json.loads((site.work / "progress" / "linear.json").read_text())
     assert (progress["step"], progress["tries"]) == ("trying", 0), "that does not count"
+
+
+def test_a_store_that_cannot_be_made_is_one_line(site: Any, make: Any) -> None:
+    made = make(1.0)
+    (site.work / "store").write_text("in the way")
+    site.want(*made)
+    assert site.updates.advance() == pytest.approx(5, abs=0.1)
+    assert site.problem.startswith("cannot make the model store (")
+    (site.work / "store").unlink()
+    advance(site)
+    assert site.pointer.active.digest == made[1]
+    assert site.problem == ""
+
+
+def test_a_neo_model_is_off_until_it_is_asked_for(site: Any, make: Any) -> None:
+    both = (
+        Variant(runtime="onnxruntime", path="model.onnx"),
+        Variant(runtime="dlr", path="neo", architecture="x86_64"),
+    )
+    fixed = {
+        "inputs": (Tensor(name="x", dtype="float32", shape=(3, 4)),),
+        "outputs": (Tensor(name="y", dtype="float32", shape=(3, 2)),),
+        "more": {"neo/compiled.so": b"x"},
+    }
+    made = make(1.0, variants=both[1:], **fixed)
+    site.want(*made)
+    site.updates.advance()
+    assert "no variant for this machine and these runtimes: it has dlr for x86_64" in site.problem
+    site.want(*made, settings={"runtimes": "onnxruntime dlr"})
+    site.updates.advance()
+    assert "running a Neo model needs dlr" in site.problem, "another environment is another try"
+    assert "trying again" in site.problem
+    either = make(2.0, variants=both, **fixed)
+    site.want(*either, settings={"runtimes": "onnxruntime dlr"})
+    site.updates.advance()
+    assert (site.pointer.active.digest, site.pointer.active.variant) == (either[1], 0)

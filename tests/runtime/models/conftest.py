@@ -32,7 +32,7 @@ def linear(bias: float = 0.0, weights: np.ndarray[Any, Any] = WEIGHTS) -> bytes:
     return model.SerializeToString()
 
 
-def cases(bias: float = 0.0) -> list[Case]:
+def cases_of(bias: float = 0.0) -> list[Case]:
     random = np.random.default_rng(5)
     inputs = [random.normal(size=(3, 4)).astype(np.float32) for _ in range(4)]
     return [Case({"x": x}, [x @ WEIGHTS + np.float32(bias)]) for x in inputs]
@@ -67,11 +67,14 @@ def make(tmp_path: Path) -> Make:
         *,
         model: bytes | None = None,
         key: str | None = None,
+        cases: list[Case] | None = None,
+        more: dict[str, bytes] | None = None,
         **changes: Any,
     ) -> tuple[Path, str]:
         files = {
             "model.onnx": linear(bias) if model is None else model,
-            "golden.npz": golden.encode(cases(bias if says is None else says)),
+            "golden.npz": golden.encode(cases or cases_of(bias if says is None else says)),
+            **(more or {}),
         }
         about = manifest(files, **changes)
         path = tmp_path / f"{about.name}-{about.version}-{bias}-{says}.tar"

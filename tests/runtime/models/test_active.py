@@ -241,3 +241,11 @@ def test_a_full_disk_is_one_line_and_no_end(line: Line, monkeypatch: pytest.Monk
     with line.user() as active:
         assert bias(active) == 1
         assert "No space left" in line.problems["model.linear.report"]
+
+
+def test_an_old_default_is_not_kept(line: Line, make: Any) -> None:
+    for bias_of_default in (8.0, 9.0):
+        with line.user(default=make(bias_of_default)[0]) as active:
+            assert bias(active) == bias_of_default
+    (kept,) = (line.root / "work" / USER / "models" / "default" / "linear").iterdir()
+    assert kept.name == active.report.serving

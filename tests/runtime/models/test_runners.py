@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from edgeloop.models import ModelError, ModelRefused
+from edgeloop.models.golden import Case
 from edgeloop.models.manifest import Tensor
 from edgeloop.models.package import Package, unpack
 from edgeloop.models.proof import Prover
 from edgeloop.models.runners import Options, open_runner
 from edgeloop.models.trial import Task
+
+WEIGHTS = np.arange(8, dtype=np.float32).reshape(4, 2)
 
 
 def opened(made: tuple[Path, str], into: Path) -> Package:
@@ -104,6 +107,16 @@ def test_wrong_answers_are_found(make: Any, tmp_path: Path) -> None:
     assert outcome.final
 
 
+def test_memory_is_bounded(make: Any, tmp_path: Path) -> None:
+    """In a process of its own, because the first model of a process sets its bound."""
+    x = np.ones((200_000, 4), np.float32)
+    package = opened(make(cases=[Case({"x": x}, [x @ WEIGHTS])]), tmp_path)
+    assert Prover().prove(package, package.manifest.variants[0]).error == ""
+    outcome = Prover().prove(package, package.manifest.variants[0], Task(options=Options(memory=1 << 20)))
+    assert "it fails on its golden set: the model failed: Available memory of " in outcome.error
+    assert outcome.final
+
+
 def test_a_trial_that_takes_too_much_is_ended(make: Any, tmp_path: Path) -> None:
     package = opened(make(), tmp_path)
     late = Prover().prove(package, package.manifest.variants[0], timeout=0.05)
@@ -111,7 +124,7 @@ def test_a_trial_that_takes_too_much_is_ended(make: Any, tmp_path: Path) -> None
     large = Prover().prove(
         package, package.manifest.variants[0], Task(options=Options(memory=1 << 20), memory=40 << 20)
     )
-    assert large.error
+    assert large.error == "it takes more than 40 MiB of memory"
     prover = Prover()
     prover.cancel()
     assert not prover.prove(package, package.manifest.variants[0]).final

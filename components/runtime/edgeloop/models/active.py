@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -277,7 +278,11 @@ class ActiveModel:
         """The default model's package, and the place of its variant."""
         assert self._default is not None
         if self._default_package is None:
-            self._default_package = unpack(self._default, self._work / report.FOLDER / "default")
+            folder = self._work / report.FOLDER / "default" / self._name
+            self._default_package = unpack(self._default, folder)
+            for other in folder.iterdir():
+                if other.name != self._default_package.digest:
+                    shutil.rmtree(other, ignore_errors=True)
         manifest = self._default_package.manifest
         candidates = manifest.candidates(("onnxruntime",))
         if not candidates:

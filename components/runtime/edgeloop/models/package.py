@@ -86,10 +86,10 @@ def unpack(
     where = str(path)
     if digest is not None and (found := _file_digest(path)) != digest:
         raise _another(where, found, digest)
-    into.mkdir(parents=True, exist_ok=True)
     scratch = into / f".{os.getpid()}.{path.name}.new"
-    shutil.rmtree(scratch, ignore_errors=True)
     try:
+        into.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(scratch, ignore_errors=True)
         with open(path, "rb", buffering=1 << 20) as file:
             size = os.fstat(file.fileno()).st_size
             room(into, size)

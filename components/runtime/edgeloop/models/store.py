@@ -61,11 +61,15 @@ def read(folder: Path) -> Pointer | None:
 
 
 class Shelf:
-    """One model's part of the store, for its owner."""
+    """One model's part of the store, for its owner. Raises ModelError where it cannot be written."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise ModelError("cannot make the model store", where=str(folder), why=why) from error
         try:
             self.pointer = read(folder)
             self.damage = ""

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from edgeloop.errors import EdgeloopError
-from edgeloop.models.errors import ModelRefused
+from edgeloop.models.errors import ModelError, ModelRefused
 from edgeloop.models.golden import Case, worst
 from edgeloop.models.package import open_package
 from edgeloop.models.runners import Options, Runner, open_runner
@@ -59,6 +59,8 @@ def attempt(folder: Path, index: int, task: Task) -> Outcome:
     try:
         ratios = [worst(case, runner.run(case.inputs), package.manifest.golden) for case in cases]
         latency = _latency(runner, cases)
+    except ModelError as error:
+        raise ModelRefused("it fails on its golden set", why=str(error)) from error
     finally:
         runner.close()
     agreement = sum(ratio <= 1 for ratio in ratios) / len(ratios)
@@ -67,11 +69,11 @@ def attempt(folder: Path, index: int, task: Task) -> Outcome:
     outcome = Outcome(load=load, latency=latency, memory=memory, worst=largest, agreement=agreement)
     needed = package.manifest.golden.agreement
     if agreement < needed:
-        error = (
+        reason = (
             f"{sum(ratio > 1 for ratio in ratios)} of {len(ratios)} golden cases come out wrong, "
             f"by up to {largest:.3g} times what is allowed"
         )
-        return msgspec.structs.replace(outcome, error=error, final=True)
+        return msgspec.structs.replace(outcome, error=reason, final=True)
     return outcome
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -25,6 +26,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 DEFAULT: Final = Options()
+_SOURCE = re.compile(r"^/\S+:\d+ .*?\) ")
 
 
 class Runner(Protocol):
@@ -64,7 +66,9 @@ def short(error: BaseException, path: str = "") -> str:
 
     >>> short(RuntimeError("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Got invalid\\n more"))
     'Got invalid'
+    >>> short(RuntimeError("Non-zero status code. Status Message: /src/arena.cc:360 void* Alloc(size_t, bool) No room"))
+    'No room'
     """
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    line = lines[0].rpartition(" : ")[2]
+    line = _SOURCE.sub("", lines[0].rpartition(" : ")[2].rpartition("Status Message: ")[2])
     return (line.replace(f"Load model from {path} failed:", "").replace(path, "") if path else line).strip()[:300]
