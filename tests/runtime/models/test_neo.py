@@ -101,7 +101,7 @@ def test_a_worker_gives_what_the_model_says(dlr: None, tmp_path: Path) -> None:
         (output,) = runner.run(case.inputs["x"])
         np.testing.assert_allclose(output, case.outputs[0], rtol=1e-5, atol=1e-5)
     threads = [line for line in Path(f"/proc/{runner.pid}/status").read_text().splitlines() if "Threads" in line]
-    assert threads == ["Threads:\t1"]
+    assert threads == ["Threads:\t2"], "its own, and the one that waits for the end"
     environment = Path(f"/proc/{runner.pid}/environ").read_text().split("\0")
     assert "OMP_NUM_THREADS=1" in environment
     assert not [line for line in environment if line.startswith(("SVCUID", "AWS"))]
@@ -149,6 +149,35 @@ def test_a_crash_is_one_line_and_the_worker_comes_back(dlr: None, tmp_path: Path
     with pytest.raises(ModelError, match=r"it starts again in (0\.9|1\.0)"):
         runner.run(case.inputs)
     runner.close()
+
+
+def test_a_worker_ends_with_its_component(dlr: None, tmp_path: Path) -> None:
+    package = build(tmp_path)
+    code = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from edgeloop.models.package import open_package\n"
+        "from edgeloop.models.runners import open_runner\n"
+        "package = open_package(Path(sys.argv[1]))\n"
+        "print(open_runner(package, package.manifest.variants[0]).pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code, str(package.folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    deadline = time.monotonic() + 5
+    while running(int(done.stdout)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def running(pid: int) -> bool:
+    """Whether the process is there, and no corpse that nobody has collected."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
 
 
 def test_a_worker_that_hangs_is_ended(dlr: None, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import tempfile
 import threading
@@ -29,6 +30,7 @@ class Prover:
     def prove(self, package: Package, variant: Variant, task: Task = DEFAULT, timeout: float = TIMEOUT) -> Outcome:
         """What became of the model. `timeout` in seconds."""
         index = package.manifest.variants.index(variant)
+        task = msgspec.structs.replace(task, life=math.ceil(timeout) + 1)
         arguments = (str(package.folder), str(index), msgspec.json.encode(task).decode())
         with tempfile.TemporaryFile() as log:
             with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import statistics
 import sys
 import time
@@ -41,10 +42,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """memory: bytes of data that the process may have."""
+    """memory: bytes of data that the process may have. life: seconds after which it ends itself, should the process
+    that waits for it be gone."""
 
     options: Options = Options()
     memory: int = 2 << 30
+    life: int = 600
 
 
 DEFAULT: Final = Task()
@@ -92,6 +95,7 @@ def main(argv: Sequence[str]) -> int:
     os.dup2(2, 1)
     folder, index, text = argv
     task = msgspec.json.decode(text, type=Task)
+    signal.alarm(task.life)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_DATA, (task.memory, task.memory))
     Path("/proc/self/oom_score_adj").write_bytes(_EXPENDABLE)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import mmap
 import os
+import select
 import socket
 import sys
+import threading
 import types
 from collections.abc import Sequence
 from typing import Any, Final, cast
@@ -105,6 +107,7 @@ def run(model: Any, inputs: dict[str, Array], tensors: Sequence[Tensor], places:
 def main(argv: Sequence[str]) -> int:
     control = socket.socket(fileno=int(argv[0]))
     memory = int(argv[1])
+    threading.Thread(target=_end_with, args=(control.fileno(),), daemon=True).start()
     job = msgspec.json.decode(control.recv(LARGEST), type=Job)
     model: Any = None
 
@@ -130,6 +133,14 @@ def main(argv: Sequence[str]) -> int:
         else:
             answer(Answer())
     return 0
+
+
+def _end_with(control: int) -> None:
+    """Ends this process, whatever native code is at, when nobody holds the other end any more."""
+    poll = select.poll()
+    poll.register(control, select.POLLRDHUP)
+    poll.poll()
+    os._exit(1)
 
 
 def _line(error: Exception) -> str:
