@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +15,7 @@ from stream_upload import parquet
 from stream_upload.assembler import Assembler, Cut, Limits
 from stream_upload.capture import Alarms, Policy, extent
 from stream_upload.configuration import Configuration
+from stream_upload.indicators import SHORTEST, SUFFIX, Indicators
 from stream_upload.ledger import Gap
 from stream_upload.spool import Account, Note, Spool
 from stream_upload.state import State
@@ -44,8 +44,8 @@ class Harvest:
         self._assemblers: dict[str, Assembler] = {}
         self._rates: dict[str, float | None] = {}
         self._reader = JournalReader(journal, self._start())
+        self._indicators: dict[str, Indicators] = {}
         self.samples = 0
-        self.on_item: Callable[[Batch], None] = lambda batch: None
 
     @property
     def gaps(self) -> int:
@@ -110,6 +110,7 @@ class Harvest:
         """Lets the journal go of what is settled, once the state is on the disk. Raises JournalError."""
         self._keep(self._state.gaps)
         begins = [begin for a in self._assemblers.values() if (begin := a.begin) is not None]
+        begins += [begin for i in self._indicators.values() if (begin := i.begin) is not None]
         position = min(begins, default=self._reader.position)
         now = clock.now()
         if position != START and (position != self._saved or now - self._leased > LEASE * clock.NS / 2):
@@ -135,8 +136,23 @@ class Harvest:
         assembler.add(item, before, after, now)
         if new and not isinstance(item, Dropped):
             self.samples += len(item)
-            if isinstance(item, Batch):
-                self.on_item(item)
+        if isinstance(item, Batch):
+            self._indicate(item, before, after, now)
+
+    def _indicate(self, batch: Batch, before: Position, after: Position, now: int) -> None:
+        block, rate = int(self.configuration.indicators), batch.rate
+        if rate is None or not block or rate <= self.configuration.slow or rate * block < SHORTEST * clock.NS:
+            return
+        known = self._indicators.get(batch.stream)
+        if known is None or not known.fits(batch):
+            known = self._indicators[batch.stream] = Indicators(batch, block)
+        found = known.add(batch, before)
+        if found is None:
+            return
+        derived, begin = found
+        if derived.stream not in self._assemblers:
+            self._assemblers[derived.stream] = self._assembler(derived.stream)
+        self._assemblers[derived.stream].add(derived, begin, after, now)
 
     def _assembler(self, stream: str) -> Assembler:
         account = self._state.accounts.get(stream) or Account(stream=stream, done=START, epochs={})
@@ -146,7 +162,8 @@ class Harvest:
         )  # fmt: skip
 
     def _policy(self, stream: str) -> Policy:
-        return Policy(self.configuration.policy(stream, self._rates.get(stream)), self.alarms)
+        rate = None if stream.endswith(SUFFIX) else self._rates.get(stream)
+        return Policy(self.configuration.policy(stream, rate), self.alarms)
 
     def _limits(self) -> Limits:
         return Limits(int(self.configuration.every), int(self.configuration.file))

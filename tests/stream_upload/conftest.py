@@ -215,9 +215,9 @@ class Core:
         )  # fmt: skip
 
     def start_manager(self, *, endpoint: str = "") -> None:
+        store = str(self.root / "streams")
         self.manager = self._spawn(
-            "manager",
-            ["-m", "edgeloop_tools.core.stream_manager", "--store", str(self.root / "streams"), "--port", str(self.port)],
+            "manager", ["-m", "edgeloop_tools.core.stream_manager", "--store", store, "--port", str(self.port)],
             EDGELOOP_ENDPOINT_URL=endpoint or self.endpoint, EDGELOOP_ENDPOINT_CREATE="1",
         )  # fmt: skip
         until(lambda: listens(self.port), "Stream Manager to listen")
@@ -254,6 +254,13 @@ class Core:
     def numbers(self) -> dict[str, Any]:
         shown: dict[str, Any] = self.health.get("upload", {})
         return shown
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the component has saved."""
+        path = self.root / "work" / NAME / "state.json"
+        saved: dict[str, Any] = documents.decode(path.read_bytes()) if path.exists() else {}
+        return saved
 
     @property
     def problems(self) -> str:
