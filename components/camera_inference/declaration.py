@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from camera_inference.configuration import Configuration
+from camera_inference.configuration import DEFAULT_MODEL, Configuration
 from edgeloop import topics
 from edgeloop.config.declaration import Declaration, Dependency
 
@@ -16,4 +16,5 @@ DECLARATION = Declaration(
     publishes=(topics.results(NAME), "edgeloop/actions/*", topics.TRUTH, topics.health(NAME), topics.ping(NAME)),
     subscribes=("edgeloop/models/*", topics.ping(NAME)),
     dependencies={"io.edgeloop.Runtime": Dependency(">=0.1.0 <0.2.0")},
+    models=(DEFAULT_MODEL,),
 )

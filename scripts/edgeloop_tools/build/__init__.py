@@ -1,4 +1,5 @@
-"""What a device takes: `artifacts/<component>/<version>/<package>.pyz` and `recipes/<component>-<version>.yaml`."""
+"""What a device takes: `recipes/<component>-<version>.yaml`, and below `artifacts/<component>/<version>/` the archive
+`<package>.pyz` and the default models that the component brings along."""
 
 from __future__ import annotations
 
@@ -21,25 +22,31 @@ RECIPES = ROOT / "recipes"
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """One archive; size in bytes."""
+    """One artifact; size and limit in bytes."""
 
     component: str
     path: Path
     size: int
+    limit: int
 
 
 def build(components: Collection[str] | None = None, out: Path = ARTIFACTS) -> list[Built]:
-    """Writes the archives of the named components (default: all) below `out`, in the layout the Greengrass CLI takes.
+    """Writes the artifacts of the named components (default: all) below `out`, in the layout the Greengrass CLI takes.
 
     Raises EdgeloopError before anything is written when one of them is no good.
     """
-    from edgeloop_tools.build.archive import pyz
+    from edgeloop_tools.build import archive, model
     from edgeloop_tools.build.components import chosen
 
-    made = [(d.name, out / d.name / __version__ / f"{d.package}.pyz", pyz(d)) for d in chosen(components)]
-    for _, path, data in made:
-        write(path, data)
-    return [Built(name, path, len(data)) for name, path, data in made]
+    made: list[tuple[Built, bytes]] = []
+    for declaration in chosen(components):
+        folder = out / declaration.name / __version__
+        files = [(f"{declaration.package}.pyz", archive.pyz(declaration), archive.LIMIT)]
+        files += [(f"{name}.tar", model.read(name), model.LIMIT) for name in declaration.models]
+        made += [(Built(declaration.name, folder / file, len(data), limit), data) for file, data, limit in files]
+    for built, data in made:
+        write(built.path, data)
+    return [built for built, _ in made]
 
 
 def recipes() -> dict[str, str]:

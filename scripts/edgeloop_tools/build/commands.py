@@ -66,18 +66,17 @@ def _check() -> int:
 
 def _build(arguments: argparse.Namespace) -> int:
     from edgeloop_tools.build import ARTIFACTS, build, regenerate
-    from edgeloop_tools.build.archive import LIMIT
     from edgeloop_tools.cli import ROOT
 
     built = build(arguments.components, arguments.out or ARTIFACTS)
     changed = regenerate()
     if arguments.json:
-        table = [{"component": b.component, "path": str(b.path), "bytes": b.size} for b in built]
-        print(json.dumps({"artifacts": table, "limit": LIMIT, "changed": [str(path) for path in changed]}))
+        table = [{"component": b.component, "path": str(b.path), "bytes": b.size, "limit": b.limit} for b in built]
+        print(json.dumps({"artifacts": table, "changed": [str(path) for path in changed]}))
         return 0
     for one in built:
         path = one.path.relative_to(ROOT) if one.path.is_relative_to(ROOT) else one.path
-        print(f"{one.size:>9,} B {one.size / LIMIT:>5.0%} of the limit  {path}")
+        print(f"{one.size:>9,} B {one.size / one.limit:>5.0%} of the limit  {path}")
     for path in changed:
         print(f"{'changed':>11}  {path.relative_to(ROOT)}")
     return 0

@@ -32,13 +32,14 @@ class Profile:
 
 
 CORE = ("numpy", "msgspec", "cbor2", "awscrt", "awsiot.greengrasscoreipc")
+TOOLS = (*CORE, "yaml", "rich", "matplotlib", "boto3", "moto", "pyarrow")
 PROFILES = {
     "core": Profile(DEVICE, (), CORE),
     "vision": Profile(DEVICE, ("vision",), (*CORE, "onnxruntime", "cv2")),
     "upload": Profile(DEVICE, ("upload",), (*CORE, "stream_manager", "pyarrow.parquet", "boto3")),
     "neo": Profile(DEVICE, (), CORE, lone=("dlr==1.6.0 ; platform_machine == 'x86_64'",)),
-    "tools": Profile(LAPTOP, ("tools",), (*CORE, "yaml", "rich", "matplotlib")),
-    "dev": Profile(LAPTOP, ("tools", "dev"), (*CORE, "yaml", "rich", "matplotlib", "pytest", "hypothesis")),
+    "tools": Profile(LAPTOP, ("tools",), TOOLS),
+    "dev": Profile(LAPTOP, ("tools", "dev"), (*TOOLS, "pytest", "hypothesis", "onnxruntime", "cv2", "stream_manager")),
 }
 """dlr 1.6.0 is taken alone: it needs numpy only, and what it names besides serves its call home."""
 

@@ -50,8 +50,8 @@ def requirement() -> str:
 
 
 def recipe(declaration: Declaration[Any]) -> dict[str, Any]:
-    file = f"{declaration.package}.pyz"
-    artifacts = [{"Uri": URI.format(file=file)}]
+    files = [f"{declaration.package}.pyz", *(f"{model}.tar" for model in declaration.models)]
+    artifacts = [{"Uri": URI.format(file=file)} for file in files]
     script = (INSTALL if declaration.name == RUNTIME else RUN).replace("{package}", declaration.package)
     lifecycle: dict[str, Any] = {"run": {"Script": script}}
     if declaration.name == RUNTIME:

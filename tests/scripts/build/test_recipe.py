@@ -10,7 +10,8 @@ from msgspec import Meta
 
 from edgeloop.config.declaration import Declaration, Dependency
 from edgeloop.config.quantities import Duration
-from edgeloop_tools.build import recipe, recipes, tables
+from edgeloop.errors import EdgeloopError
+from edgeloop_tools.build import build, model, recipe, recipes, tables
 
 
 class Lamp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -113,3 +114,23 @@ def test_a_table_replaces_what_is_between_its_markers(tmp_path: Any, monkeypatch
     assert once.endswith("<!-- /configuration -->\nafter\n")
     path.write_text(once)
     assert tables.filled(BLINKER) == once
+
+
+def test_default_models_come_along_as_artifacts(tmp_path: Any) -> None:
+    document = yaml.safe_load(recipes()["io.edgeloop.CameraInference-0.1.0.yaml"])
+    names = [artifact["Uri"].rpartition("/")[2] for artifact in document["Manifests"][0]["Artifacts"]]
+    assert names == ["camera_inference.pyz", "visual_inspection.tar"]
+    built = build(["camera_inference"], tmp_path)
+    assert [one.path.name for one in built] == names
+    assert all(one.size == one.path.stat().st_size <= one.limit for one in built)
+
+
+def test_a_model_that_is_not_there_is_said(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "MODELS", tmp_path)
+    with pytest.raises(EdgeloopError, match=r"no default model.*train\.py"):
+        build(["camera_inference"], tmp_path / "artifacts")
+    assert not (tmp_path / "artifacts").exists()
+    (tmp_path / "visual_inspection").mkdir()
+    (tmp_path / "visual_inspection" / "visual_inspection.tar").write_bytes(bytes(model.LIMIT + 1))
+    with pytest.raises(EdgeloopError, match="too large"):
+        model.read("visual_inspection")
