@@ -11,6 +11,7 @@ from edgeloop.clock import NS
 from edgeloop.component import App
 from edgeloop.errors import EdgeloopError, WireError
 from edgeloop.journal import JournalError, JournalWriter, directory
+from edgeloop.queue import UPLOADER, journal_cursor
 from edgeloop.samples import SamplesPublisher
 from edgeloop.sequence import Chunk, Records, Sequencer
 from edgeloop.wire.batch import Item
@@ -103,6 +104,7 @@ class Ingest:
                 segment_bytes=int(wanted.segment),
                 budget_bytes=int(wanted.budget),
                 sync_interval=wanted.sync.seconds,
+                durable_readers={UPLOADER: journal_cursor(self._app.root)},
                 on_problem=self._app.health.problem,
                 on_clear=self._app.health.clear,
             )

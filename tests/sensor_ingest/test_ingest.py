@@ -18,7 +18,8 @@ import pytest
 
 from edgeloop import clock, topics
 from edgeloop.clock import NS
-from edgeloop.journal import directory
+from edgeloop.journal import CursorFile, Position, directory
+from edgeloop.queue import journal_cursor
 from edgeloop.samples import notice
 from edgeloop.wire.batch import Batch, Dropped, Item, RecordBatch
 from edgeloop.wire.codec import decode
@@ -254,3 +255,26 @@ def test_wrong_arguments_are_wrong_use(arguments: list[str]) -> None:
 
 def test_the_declaration_names_it() -> None:
     assert NAME == "io.edgeloop.SensorIngest"
+
+
+def test_what_was_uploaded_goes_first(plant: Any) -> None:
+    """Over its budget the journal drops nothing of what StreamUpload has passed."""
+    cursor = CursorFile(journal_cursor(plant.root))
+    plant.configure(
+        journal={"segment": "64 KiB", "budget": "1 MiB"},
+        sources={"press1": {"type": "simulator", "seed": "7", "speed": 20}},
+    )
+    plant.start()
+    seen: set[str] = set()
+
+    def behind() -> bool:
+        segments = sorted(path.name for path in directory(plant.root).glob("*.cborseq"))
+        seen.update(segments)
+        if len(segments) > 1:
+            cursor.save(Position(segments[-1], 0))
+        return len(seen) >= 25
+
+    plant.wait(behind)
+    kept = {path.name for path in directory(plant.root).glob("*.cborseq")}
+    assert kept < seen
+    assert not [item for item in plant.journal() if isinstance(item, Dropped)]
