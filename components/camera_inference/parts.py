@@ -35,9 +35,9 @@ class Open:
 class PartBook:
     """`open`, then `decide` once; `announced` when the verdict is out. Safe on any thread.
 
-    JSON lines in `<folder>/<camera>.<number>.jsonl`: {"open", "time"}, {"verdict": …}, {"announced": […]}. A file begins
-    with all that still matters of the one before, which stays until the next change. A line that a power cut tore is
-    left out.
+    JSON lines in `<folder>/<camera>.<number>.jsonl`: {"open", "time"}, {"verdict": …}, {"announced": […]}. A file
+    begins with all that still matters of the one before, which stays until the next change. A line that a power cut
+    tore is left out.
     """
 
     def __init__(self, folder: Path, camera: str) -> None:

@@ -149,7 +149,7 @@ def run(seconds: float = SECONDS, rounds: int = ROUNDS) -> dict[str, Any]:
         package = unpack(archive, folder / "models")
         variant = package.manifest.variants[0]
         runner = open_runner(package, variant, Options(threads=THREADS))
-        loaded = Loaded(package.manifest, variant, runner, package.digest, 1, "default")
+        loaded = Loaded(package.manifest, 0, runner, package.digest, 1, "default")
         figures: dict[str, Any] = {
             "model": f"{package.manifest.name} {package.manifest.version}, input (240, 320, 3) uint8, {THREADS} thread",
         }

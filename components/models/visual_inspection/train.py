@@ -13,8 +13,7 @@ some seeds, its decision calibrated on others, and the metrics of the manifest c
 from __future__ import annotations
 
 import argparse
-import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +25,7 @@ from edgeloop.models import golden
 from edgeloop.models.manifest import Calibration, Card, Golden, Image, Manifest, Provenance, Tensor, Variant
 from edgeloop.models.package import listed, pack
 from edgeloop.sim.conveyor import DEFECTS, Camera, Conveyor
+from models.graph import Graph, area, run, versions
 
 HEIGHT, WIDTH, CELL = 240, 320, 8
 LABELS = ("good", *DEFECTS)
@@ -36,54 +36,6 @@ SEED: Final = 1
 HIDDEN: Final = 24
 MAP: Final = 0.5
 Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Node:
-    """A node of the graph: operator, inputs, output, attributes."""
-
-    operator: str
-    inputs: tuple[str, ...]
-    output: str
-    attributes: dict[str, Any]
-
-
-class Graph:
-    """Nodes and constants, in order."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Node] = []
-        self.constants: dict[str, NDArray[Any]] = {}
-
-    def add(self, operator: str, *inputs: str | NDArray[Any] | float, output: str = "", **attributes: Any) -> str:
-        names = []
-        for each in inputs:
-            if isinstance(each, str):
-                names.append(each)
-                continue
-            value = np.asarray(each, np.float32) if not isinstance(each, np.ndarray) else each
-            name = f"c{len(self.constants)}"
-            self.constants[name] = value
-            names.append(name)
-        output = output or f"n{len(self.nodes)}"
-        self.nodes.append(Node(operator, tuple(names), output, attributes))
-        return output
-
-    def encode(self, outputs: dict[str, Sequence[int]]) -> bytes:
-        onnx = importlib.import_module("onnx")
-        helper, numpy_helper, kinds = onnx.helper, onnx.numpy_helper, onnx.TensorProto
-        graph = helper.make_graph(
-            [helper.make_node(n.operator, n.inputs, [n.output], **n.attributes) for n in self.nodes],
-            "visual_inspection",
-            [helper.make_tensor_value_info("image", kinds.UINT8, [1, HEIGHT, WIDTH, 3])],
-            [helper.make_tensor_value_info(name, kinds.FLOAT, list(shape)) for name, shape in outputs.items()],
-            [numpy_helper.from_array(value, name) for name, value in self.constants.items()],
-        )
-        model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9, producer_name="edgeloop"
-        )
-        onnx.checker.check_model(model, full_check=True)
-        return bytes(model.SerializeToString(deterministic=True))
 
 
 def filters() -> Floats:
@@ -137,15 +89,6 @@ def _ints(*values: list[int]) -> list[NDArray[np.int64]]:
     return [np.array(v, np.int64) for v in values]
 
 
-def run(model: bytes, images: Iterator[NDArray[np.uint8]]) -> Iterator[list[NDArray[Any]]]:
-    ort = importlib.import_module("onnxruntime")
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    for image in images:
-        yield session.run(None, {"image": image[None]})
-
-
 @dataclass(frozen=True)
 class Set:
     """features: (parts, features, cells); labels: (parts, cells), 0..3; kinds: (parts,)."""
@@ -161,7 +104,7 @@ def collect(model: bytes, seeds: Sequence[int], per_seed: int, defective: float)
     for seed in seeds:
         camera = Camera(Conveyor("gate", seed, WIDTH, HEIGHT, defective=defective))
         numbers = range(0, 18_000, 18_000 // per_seed)[:per_seed]
-        for number, outputs in zip(numbers, run(model, map(camera.image, numbers)), strict=True):
+        for number, outputs in zip(numbers, run(model, (camera.image(n)[None] for n in numbers)), strict=True):
             found.append(outputs[0].reshape(outputs[0].shape[1], -1).astype(np.float32))
             labels.append(_cells(camera.mask(number)))
             kinds.append(LABELS.index(camera.part(number).kind))
@@ -266,7 +209,7 @@ def calibrate(head: Head, data: Set) -> None:
 
 def network(head: Head) -> bytes:
     """The whole graph: image → probabilities (1, 4) and map (30, 40)."""
-    graph = Graph()
+    graph = Graph("visual_inspection", {"image": ("uint8", (1, HEIGHT, WIDTH, 3))})
     x = features(graph)
     scaled = (head.first / head.deviation[:, None]).astype(np.float32)
     bias = (head.first_bias - (head.mean / head.deviation) @ head.first).astype(np.float32)
@@ -290,7 +233,7 @@ def measure(model: bytes, seeds: Sequence[int], per_seed: int, defective: float 
     for seed in seeds:
         camera = Camera(Conveyor("gate", seed, WIDTH, HEIGHT, defective=defective))
         numbers = range(3, 18_000, 18_000 // per_seed)[:per_seed]
-        for number, outputs in zip(numbers, run(model, map(camera.image, numbers)), strict=True):
+        for number, outputs in zip(numbers, run(model, (camera.image(n)[None] for n in numbers)), strict=True):
             part = camera.part(number)
             p = outputs[0].ravel()
             truth.append(LABELS.index(part.kind))
@@ -299,12 +242,9 @@ def measure(model: bytes, seeds: Sequence[int], per_seed: int, defective: float 
             guesses.append(int(1 + p[1:].argmax()) if scores[-1] >= MAP else 0)
     kinds, found, score, severity = map(np.array, (truth, guesses, scores, severities))
     bad = kinds > 0
-    order = score.argsort(kind="stable")
-    wins = np.searchsorted(score[order], score, "left") + np.searchsorted(score[order], score, "right")
-    area = ((wins[bad].sum() + bad.sum()) / 2 - bad.sum() * (bad.sum() + 1) / 2) / (bad.sum() * (~bad).sum())
     metrics = {
         "parts": float(len(kinds)),
-        "auroc": float(area),
+        "auroc": area(score, bad),
         "found": float((found[bad] > 0).mean()),
         "found_severe": float((found[bad & (severity >= 0.5)] > 0).mean()),
         "false_rejects": float((found[~bad] > 0).mean()),
@@ -324,14 +264,13 @@ def _calibration_error(score: NDArray[np.float64], bad: NDArray[np.bool_]) -> fl
 def cases(model: bytes) -> list[golden.Case]:
     camera = Camera(Conveyor("gate", TEST[0], WIDTH, HEIGHT, defective=0.5))
     images = [camera.image(next(n for n in range(2000) if camera.part(n).kind == DEFECTS[0]))]
-    outputs = run(model, iter(images))
+    outputs = run(model, (image[None] for image in images))
     return [golden.Case({"image": i[None]}, list(o)) for i, o in zip(images, outputs, strict=True)]
 
 
 def package(out: Path, model: bytes, metrics: dict[str, float]) -> str:
     """Writes the package; its digest."""
     files = {"model.onnx": model, "golden.npz": golden.encode(cases(model))}
-    versions = {name: str(importlib.import_module(name).__version__) for name in ("numpy", "onnx", "onnxruntime")}
     manifest = Manifest(
         schema=1,
         name="visual_inspection",
@@ -354,7 +293,7 @@ def package(out: Path, model: bytes, metrics: dict[str, float]) -> str:
             code="components/models/visual_inspection/train.py",
             data=f"edgeloop.sim.conveyor, seeds {TRAIN[0]}-{TUNE[-1]}, {PER_SEED} parts of each",
             seed=SEED,
-            tools=versions,
+            tools=versions(),
         ),
         card=Card(
             description="Scratches, dents and stains on the plates of the simulated conveyor, with a map of where.",
@@ -372,9 +311,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("visual_inspection.tar"))
     arguments = parser.parse_args(argv)
     rng = np.random.default_rng(SEED)
-    front = Graph()
+    front = Graph("features", {"image": ("uint8", (1, HEIGHT, WIDTH, 3))})
     last = features(front)
-    bank = front.encode({last: (1, "features", HEIGHT // CELL, WIDTH // CELL)})  # type: ignore[dict-item]
+    bank = front.encode({last: (1, "features", HEIGHT // CELL, WIDTH // CELL)})
     head = fit(collect(bank, TRAIN, PER_SEED, 0.6), rng)
     calibrate(head, collect(bank, TUNE, PER_SEED, 0.5))
     model = network(head)

@@ -57,7 +57,7 @@ class Simulator(Source[SimulatorOptions]):
             self._camera.image(0)
 
     def run(self) -> None:
-        number = self._first()
+        number, opened = self._first(), clock.now()
         while True:
             due = self._began + self._conveyor.due(number)
             wait = due - clock.now()
@@ -67,7 +67,7 @@ class Simulator(Source[SimulatorOptions]):
                 return
             self._tell(number, due)
             name = self._name(number)
-            if clock.now() - due > LATE:
+            if due < opened or clock.now() - due > LATE:
                 self.outlet.missed(name, due, "it went by while nobody looked")
             elif not self.outlet.put(self._camera.image(number), "rgb", time=due, part=name):
                 return
