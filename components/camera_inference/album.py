@@ -49,7 +49,7 @@ class Album:
     def offer(self, camera: Camera, frame: Frame, result: Result) -> None:
         """Keeps what failed, and what the model was unsure of as far as the budget goes."""
         unsure = result.confidence < camera.examples.below and self._within(camera, result.camera)
-        if not unsure and not (result.verdict == "fail" and result.part):
+        if not unsure and not _rejected(camera, result):
             return
         try:
             self._waiting.put_nowait((camera, frame, result, unsure))
@@ -73,7 +73,7 @@ class Album:
             try:
                 if unsure:
                     self._example(camera, frame, result)
-                if result.verdict == "fail" and result.part:
+                if _rejected(camera, result):
                     self._evidence(frame, result)
                 self._around.clear(key)
             except (EdgeloopError, OSError) as error:
@@ -96,3 +96,7 @@ class Album:
         files.replace(folder / f"{result.time}.jpg", pictures.jpeg(drawn, "bgr", 90))
         for path in sorted(folder.glob("[0-9]*.jpg"))[:-EVIDENCE]:
             path.unlink(missing_ok=True)
+
+
+def _rejected(camera: Camera, result: Result) -> bool:
+    return camera.policy == "every" and result.verdict == "fail"

@@ -21,7 +21,7 @@ class ModelName(msgspec.Struct, frozen=True):
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One frame's or one part's verdict. time: ns UTC of trigger or capture; decided: ns UTC; latency_ms: between the
-    two; part: empty where frames are no parts; reason: why it is unknown."""
+    two; part: empty where the source knows none; reason: why it is unknown."""
 
     camera: str
     time: int

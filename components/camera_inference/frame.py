@@ -18,8 +18,8 @@ Pixels = NDArray[np.uint8]
 class Frame:
     """image: (height, width, 3), or (height, width) where grey; None where there is none, `reason` saying why.
 
-    time: ns UTC of trigger or capture. seen: the same as ns of the monotonic clock. part: empty where frames are no
-    parts.
+    time: ns UTC of trigger or capture. seen: the same as ns of the monotonic clock. part: empty where the source knows
+    none.
     """
 
     camera: str

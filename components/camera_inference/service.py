@@ -224,11 +224,11 @@ class Service:
         messages = pack([r for _, r in found], site=site, device=self._device, component=NAME, time=now)
         taken = [self._app.bus.publish(topics.results(NAME), message) for message in messages]
         if all(taken):
-            self._sent += [(station, result.part) for station, result in found if result.part]
+            self._sent += [(station, result.part) for station, result in found if station.camera.policy == "every"]
             self._upload(messages)
             return
         for station in stations:
-            station.again([result for owner, result in found if owner is station and result.part])
+            station.again([result for owner, result in found if owner is station])
 
     def _upload(self, messages: list[bytes]) -> None:
         try:

@@ -137,7 +137,8 @@ class Station:
 
     def again(self, results: list[Result]) -> None:
         """Results that nobody took."""
-        self._out.extendleft(reversed(results))
+        if self._book is not None:
+            self._out.extendleft(reversed(results))
 
     def announced(self, parts: list[str]) -> None:
         if self._book is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from camera_inference.declaration import NAME
+from camera_inference.declaration import DECLARATION, NAME
 from edgeloop import documents, topics
 from edgeloop.models import store
 from edgeloop.models.package import unpack
 from edgeloop.models.store import Ref, Shelf
 from edgeloop.queue import QueueReader
+from edgeloop_tools.build.archive import pyz
 
+ROOT = Path(__file__).parents[2]
 ACT = {"source": "press1", "target": "stop", "value": 1}
 
 
@@ -161,3 +164,25 @@ def test_models_that_are_no_good_make_way(plant: Any, tmp_path: Path, make_model
     assert process.poll() is None
     report = documents.decode((plant.work / "models" / "brightness.json").read_bytes())
     assert report["fate"] == "rejected"
+
+
+def test_the_archive_finds_the_model_beside_it(plant: Any, tmp_path: Path) -> None:
+    archive = tmp_path / "camera_inference.pyz"
+    archive.write_bytes(pyz(DECLARATION))
+    shutil.copy(ROOT / "components" / "models" / "visual_inspection" / "visual_inspection.tar", tmp_path)
+    plant.configure(cameras={"gate": {"uri": "simulator:?rate=10", "policy": "every", "deadline": "3 s"}})
+    process = plant.start(archive)
+    plant.wait(lambda: any(r["verdict"] == "pass" for r in plant.results()))
+    plant.configure(
+        cameras={
+            "gate": {"uri": "simulator:?rate=10", "policy": "latest"},
+            "other": {"uri": "simulator:?seed=2", "policy": "no"},
+        }
+    )
+    plant.wait(lambda: plant.log().count("camera started") == 2)
+    seen = len(plant.results())
+    plant.wait(lambda: len(plant.results()) > seen + 1)
+    plant.wait(lambda: "cameras.other.policy" in plant.problems())
+    process.terminate()
+    assert process.wait(10) == 0
+    assert "Traceback" not in plant.log()

@@ -252,7 +252,7 @@ def test_examples_keep_to_their_budget(tmp_path: Path) -> None:
     around, queue = Around(), UploadQueue(tmp_path, ROOT)
     album = Album(tmp_path, queue, around)
     album.start()
-    camera = convert({"uri": "/x", "examples": {"below": 0.7, "most": 2}}, Camera)
+    camera = convert({"uri": "/x", "policy": "every", "examples": {"below": 0.7, "most": 2}}, Camera)
     frame = Frame("gate", 5, 5, np.zeros((48, 64, 3), np.uint8))
     for confidence in (0.9, 0.6, 0.5, 0.1):
         told = Result(
