@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from edgeloop.alarms import Severity
 from edgeloop.config.identifiers import Id
-from edgeloop.config.quantities import Budget, Duration, Rate
+from edgeloop.config.quantities import Budget, Duration, Rate, Size
 from edgeloop.detect.sensor import Range
 from edgeloop.errors import ConfigurationError
 from edgeloop.join import Condition
@@ -102,6 +102,14 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     site: Annotated[str, Meta(title="Site", description="name of the site in results", max_length=64)] = "plant"
     monitors: Annotated[dict[Id, Monitor], Meta(title="Monitors", description="what is watched, by id")] = {}
     rules: Annotated[dict[Id, Rule], Meta(title="Rules", description="alarms that act, by id")] = {}
+    upload: Annotated[
+        Size,
+        Meta(
+            title="Upload",
+            description="disk space of results and alarms that wait for their upload; the oldest go first",
+            extra={"ge": "1 MiB"},
+        ),
+    ] = Size("64 MiB")
     publish: Annotated[Duration, Meta(title="Publish", description="least time between two messages of results")] = (
         Duration("200 ms")
     )

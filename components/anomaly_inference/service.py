@@ -18,11 +18,14 @@ from edgeloop.detect import state
 from edgeloop.errors import EdgeloopError
 from edgeloop.files import replace
 from edgeloop.journal import CursorFile, Position, directory
+from edgeloop.queue import QueueError, UploadQueue
 from edgeloop.samples import SamplesSubscriber
 from edgeloop.wire.batch import Item
 
 CAUGHT_UP = clock.NS
 OLDEST = 60 * clock.NS
+ALARMS, RESULTS = "alarms", "results"
+"""Kinds of records in the upload queue."""
 
 
 class Service:
@@ -41,6 +44,7 @@ class Service:
         self._live = False
         app.on_configuration(self._changes.put)
         configuration = app.config
+        self._queue = UploadQueue(app.root, NAME, budget=int(configuration.upload))
         self.engine = Engine(configuration, AlarmBook(self._alarms.alarms, self._record), self._monitor_failed)
         self._check(configuration)
         self._restore()
@@ -86,6 +90,7 @@ class Service:
             self._results = {}
             for message in pack(results, site=self._app.config.site, device=self._device, component=NAME, time=now):
                 self._app.bus.publish(topics.results(NAME), message)
+                self._upload(RESULTS, message)
         if now - self._saved >= self._app.config.save:
             self.save()
 
@@ -108,6 +113,7 @@ class Service:
         self.save()
         self._samples.close()
         self._alarms.close()
+        self._queue.close()
 
     def _now(self, items: list[Item]) -> int | None:
         """While catching up after a restart, arrival says nothing: the samples' own time counts."""
@@ -158,8 +164,18 @@ class Service:
             self._app.log.info(
                 "alarm", id=alarm.id, monitor=alarm.monitor, kind=alarm.kind, state=alarm.state, text=alarm.text
             )
-            if self._app.bus.publish(topics.alarm(alarm.id), alarm.document()):
+            document = alarm.document()
+            if self._app.bus.publish(topics.alarm(alarm.id), document):
+                self._upload(ALARMS, document)
                 self._mark(alarm)
+
+    def _upload(self, kind: str, record: bytes) -> None:
+        try:
+            self._queue.append(kind, record, sync=kind == ALARMS)
+        except QueueError as e:
+            self._app.health.problem("upload", str(e))
+        else:
+            self._app.health.clear("upload")
 
     def _mark(self, alarm: Alarm) -> None:
         try:

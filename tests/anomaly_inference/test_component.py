@@ -11,6 +11,7 @@ import pytest
 
 from edgeloop import clock, topics
 from edgeloop.clock import NS
+from edgeloop.queue import QueueReader
 from edgeloop.sim.faults import Fault
 from edgeloop.sim.machine import Machine
 from edgeloop.sim.play import play
@@ -102,6 +103,12 @@ def test_from_samples_to_alarm_and_action_across_a_kill(site: Any) -> None:
     assert site.kill(signal.SIGTERM) == 0
     work = site.root / "work" / "io.edgeloop.AnomalyInference"
     assert stat.S_IMODE((work / "alarms.jsonl").stat().st_mode) == 0o600
+    reader = QueueReader(site.root, "io.edgeloop.AnomalyInference")
+    waiting = {kind: [e for e in reader.entries() if e.kind == kind] for kind in ("alarms", "results")}
+    changes = [json.loads(record) for entry in waiting["alarms"] for record, _ in reader.records(entry, 0)]
+    assert {a["id"] for a in changes} == {raised["id"]}, "what goes up is what was announced"
+    assert [a["state"] for a in changes][:1] == ["raised"]
+    assert waiting["results"]
     lines = (site.root / "component.log").read_text().splitlines()
     assert all(line.startswith("{") for line in lines), "one line of JSON each, no traceback"
     sizes = [len(json.dumps(d)) for t, d in site.seen if t == topics.results("AnomalyInference")]
