@@ -13,7 +13,6 @@ from edgeloop.config.quantities import Duration, Rate, Size, bounded
 POLICIES: Final = ("all", "none", "windows", "alarms")
 
 Rank = Annotated[int, Meta(ge=1, le=10)]
-Name = Annotated[str, Meta(max_length=255)]
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,15 +63,25 @@ class Priorities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     site: Annotated[str, Meta(title="Site", description="name of the site in keys and files", max_length=64)] = "plant"
     bucket: Annotated[
-        str, Meta(title="Bucket", description="S3 bucket; empty: nothing is read or uploaded yet", max_length=63)
+        str,
+        Meta(
+            title="Bucket",
+            description="S3 bucket; empty: nothing is read or uploaded yet",
+            pattern=r"^$|^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        ),
     ] = ""
-    prefix: Annotated[str, Meta(title="Prefix", description="begin of every key in the bucket", max_length=256)] = ""
+    prefix: Annotated[
+        str,
+        Meta(
+            title="Prefix", description="begin of every key in the bucket", pattern=r"^[A-Za-z0-9_.:/=-]{0,256}$"
+        ),
+    ] = ""
     kinesis: Annotated[
         str,
         Meta(
             title="Kinesis",
             description="Kinesis stream for results and alarms; empty: they go to the bucket as JSON lines",
-            max_length=128,
+            pattern=r"^[a-zA-Z0-9_.-]{0,128}$",
         ),
     ] = ""
     capture: Annotated[
@@ -107,8 +116,12 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Priorities, Meta(title="Priorities", description="of exports, 1 is the first to go")
     ] = Priorities()
     streams: Annotated[
-        Name,
-        Meta(title="Streams", description="begin of the names of the streams in Stream Manager", pattern=r"^[\w-]*$"),
+        str,
+        Meta(
+            title="Streams",
+            description="begin of the names of the streams in Stream Manager",
+            pattern=r"^[A-Za-z0-9_-]{1,200}$",
+        ),
     ] = "edgeloop"
 
     def policy(self, stream: str, rate: float | None) -> Capture:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -44,7 +44,7 @@ class Records:
 
     def look(self, queues: list[QueueReader]) -> None:
         """Learns of alarms."""
-        for queue, entry, segment in self._segments(queues):
+        for queue, entry, segment, _ in self._segments(queues):
             if entry.kind != ALARMS:
                 continue
             for line, after in queue.records(entry, segment.seen):
@@ -64,21 +64,12 @@ class Records:
         name = f"{configuration.streams}-records"
         export = manager.export(name)
         room = _PASS
-        for queue, entry, segment in self._segments(queues):
+        for queue, entry, segment, _ in self._segments(queues):
             _acknowledge(segment, export.exported)
             if segment.marks and segment.marks[-1][1] > export.newest:
                 segment.appended, segment.marks = segment.acknowledged, []
-            for line, after in queue.records(entry, segment.appended):
-                if room <= 0:
-                    break
-                if len(line) > LARGEST:
-                    self.oversize += 1
-                else:
-                    number = manager.append(name, self._envelope(queue.component, entry, segment.appended, line))
-                    segment.marks = [*segment.marks, (after, number)]
-                    self.sent += 1
-                    room -= 1
-                segment.appended = after
+            if room > 0:
+                room -= self._append(queue, entry, segment, room, lambda record: manager.append(name, record))
             if not segment.marks:
                 segment.acknowledged = segment.appended
         self._release(queues)
@@ -88,9 +79,9 @@ class Records:
         """Makes files of what is new: of each file of records what came in `every`, or the rest where no more can
         come. Raises SpoolError and QueueError."""
         now = clock.now()
-        for queue, entry, segment in self._segments(queues):
+        for queue, entry, segment, complete in self._segments(queues):
             size = queue.size(entry)
-            due = self._complete(queue, entry) or now - segment.since >= configuration.every
+            due = complete or now - segment.since >= configuration.every
             if size > segment.acknowledged and (due or size - segment.acknowledged >= _LINES):
                 self._file(queue, entry, segment, configuration, now)
                 segment.since = now
@@ -98,17 +89,40 @@ class Records:
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _segments(self, queues: list[QueueReader]) -> Iterator[tuple[QueueReader, Entry, Segment]]:
+    def _append(
+        self, queue: QueueReader, entry: Entry, segment: Segment, most: int, append: Callable[[bytes], int]
+    ) -> int:
+        """At most `most` records; how many. One mark stands for all of them, also where it ends half-way."""
+        count, number = 0, -1
+        try:
+            for line, after in queue.records(entry, segment.appended):
+                if count >= most:
+                    break
+                if len(line) > LARGEST:
+                    self.oversize += 1
+                else:
+                    number = append(self._envelope(queue.component, entry, segment.appended, line))
+                    count += 1
+                segment.appended = after
+        finally:
+            self.sent += count
+            if number >= 0:
+                segment.marks = [*segment.marks, (segment.appended, number)]
+        return count
+
+    def _segments(self, queues: list[QueueReader]) -> Iterator[tuple[QueueReader, Entry, Segment, bool]]:
+        """With each file of records whether it is complete: a newer one of the kind says that no more comes to it."""
         self.backlog = 0
         for queue in queues:
             known = self._state.segments.setdefault(queue.component, {})
             there = [entry for entry in queue.entries() if entry.form == "records"]
+            newest = {entry.kind: entry.number for entry in there}
             for gone in set(known) - {entry.id for entry in there}:
                 del known[gone]
             for entry in there:
                 segment = known.setdefault(entry.id, Segment(since=clock.now()))
                 self.backlog += max(0, queue.size(entry) - segment.acknowledged)
-                yield queue, entry, segment
+                yield queue, entry, segment, newest[entry.kind] > entry.number
 
     def _envelope(self, component: str, entry: Entry, offset: int, line: bytes) -> bytes:
         """The record with what names it and orders it: Kinesis keeps neither order nor count."""
@@ -145,24 +159,14 @@ class Records:
         self.sent += len(lines)
 
     def _release(self, queues: list[QueueReader]) -> None:
+        done: dict[str, list[int]] = {}
+        for queue, entry, segment, complete in self._segments(queues):
+            size = queue.size(entry) if complete else 0
+            if complete and segment.acknowledged >= size and (entry.kind != ALARMS or segment.seen >= size):
+                done.setdefault(queue.component, []).append(entry.number)
         for queue in queues:
-            known = self._state.segments.get(queue.component, {})
-            done = [
-                entry.number
-                for entry in queue.entries()
-                if entry.form == "records"
-                and self._complete(queue, entry)
-                and entry.id in known
-                and known[entry.id].acknowledged >= queue.size(entry)
-                and known[entry.id].seen >= (queue.size(entry) if entry.kind == ALARMS else 0)
-            ]
-            if done:
-                queue.release(*done)
-
-    @staticmethod
-    def _complete(queue: QueueReader, entry: Entry) -> bool:
-        """A newer file of the kind says that no more comes to this one."""
-        return any(e.kind == entry.kind and e.number > entry.number for e in queue.entries() if e.form == "records")
+            if queue.component in done:
+                queue.release(*done[queue.component])
 
 
 def _acknowledge(segment: Segment, exported: int) -> None:

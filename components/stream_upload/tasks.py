@@ -61,6 +61,9 @@ class Tasks:
         """What has not arrived."""
         return tuple(self._files.values())
 
+    def has(self, path: Path) -> bool:
+        return str(path) in self._files
+
     def offer(self, files: Iterable[File]) -> None:
         """Takes files to be uploaded; those it has already are left as they are."""
         for file in files:
@@ -153,7 +156,13 @@ class Tasks:
             task = sdk.S3ExportTaskDefinition(
                 input_url=file.path.absolute().as_uri(), bucket=configuration.bucket, key=file.key
             )
-            data = sdk.Util.validate_and_serialize_to_json_bytes(task)
+            try:
+                data = sdk.Util.validate_and_serialize_to_json_bytes(task)
+            except sdk.ValidationException as error:
+                self.counts.failures += 1
+                file.due = now + LONGEST
+                self._tell(file, str(error))
+                continue
             flight[str(file.path)] = self._manager.append(f"{configuration.streams}-{file.line}", data)
             file.sent = now
             self._allowance -= file.bytes

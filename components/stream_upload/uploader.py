@@ -105,7 +105,7 @@ class Uploader:
             for definition in wanted:
                 self._manager.define(definition)
             self._defined = wanted
-        self._tasks.offer([self._file(waiting) for waiting in self._spool.files])
+        self._tasks.offer(self._file(waiting) for waiting in self._spool.files if not self._tasks.has(waiting.path))
         self._tasks.offer(self._queues.files(configuration))
         self._tasks.step(configuration)
         if configuration.kinesis:

@@ -39,8 +39,8 @@ class UploadQueue:
         queue.append("alarms", alarm.document(), sync=True)
         queue.put("hard_examples", "cam1_4711.jpg", image, {"label": "scratch", "score": 0.51})
 
-    Over `budget` bytes the oldest goes, counted in `lost`. What `append` and `put` returned for survives any death of
-    the process; `put`, and `append` with `sync`, also a power cut.
+    Over `budget` bytes the oldest of the kind with the most goes, counted in `lost`. What `append` and `put` returned
+    for survives any death of the process; `put`, and `append` with `sync`, also a power cut.
     """
 
     def __init__(self, root: Path, component: str, *, budget: int = 256 * MIB, segment: int = MIB) -> None:
@@ -128,7 +128,7 @@ class UploadQueue:
             for entry in [e for e in self._sizes if e.number in released and e not in live]:
                 self._remove(entry)
         while self.size > self._budget and len(self._sizes) > 1:
-            self._remove(next(iter(self._sizes)))
+            self._remove(self._least())
             self.lost += 1
 
     def close(self) -> None:
@@ -162,6 +162,14 @@ class UploadQueue:
             raise QueueError("not a kind", why=repr(kind), mend="lower-case letters, digits, _ and -, at most 32")
         self._number += 1
         return entry
+
+    def _least(self) -> Entry:
+        """The oldest of the kind that takes the most room: images do not push out alarms."""
+        room: dict[str, int] = {}
+        for entry, size in self._sizes.items():
+            room[entry.kind] = room.get(entry.kind, 0) + size
+        kind = max(room, key=lambda kind: room[kind])
+        return next(entry for entry in self._sizes if entry.kind == kind)
 
     def _remove(self, entry: Entry) -> None:
         live = self._live.get(entry.kind)
