@@ -180,13 +180,16 @@ class Service:
         for id, new in wanted.items():
             if id not in self._stations and id not in leaving:
                 self._start(id, new)
-        used = {w.camera.model for w, _ in self._stations.values()} | {s.camera.model for s in self._leaving}
+        used = {w.camera.model for w in wanted.values()} | self._served()
         for name in self._engines.keys() - used:
             self._engines.pop(name).close()
             self._app.health.clear_below(f"model.{name}")
 
     def _start(self, id: str, wanted: Wanted) -> None:
+        """Once its model has been looked for: a camera that waits costs no part its verdict."""
         engine = self._engine(wanted.camera.model, wanted.options)
+        if engine.starting.is_alive() or engine.options != wanted.options:
+            return
         try:
             station = Station(id, wanted.camera, wanted.place, engine.session, self._app.work, self)
         except OSError as error:
@@ -199,6 +202,9 @@ class Service:
 
     def _engine(self, name: str, options: Options) -> Engine:
         known = self._engines.get(name)
+        if known is not None and known.options != options and name not in self._served():
+            self._engines.pop(name).close()
+            known = None
         if known is not None:
             return known
         active = ActiveModel(
@@ -209,6 +215,11 @@ class Service:
         starting.start()
         engine.session.start()
         return engine
+
+    def _served(self) -> set[str]:
+        """Models that cameras use."""
+        stations = [*self._leaving, *(station for _, station in self._stations.values())]
+        return {station.camera.model for station in stations}
 
     def _notice(self, topic: str, payload: bytes) -> None:
         engine = self._engines.get(topic.rpartition("/")[2])

@@ -183,6 +183,10 @@ def test_the_archive_finds_the_model_beside_it(plant: Any, tmp_path: Path) -> No
     seen = len(plant.results())
     plant.wait(lambda: len(plant.results()) > seen + 1)
     plant.wait(lambda: "cameras.other.policy" in plant.problems())
+    plant.configure(threads=2)
+    plant.wait(lambda: plant.log().count("camera started") == 3)
+    seen = len(plant.results())
+    plant.wait(lambda: len(plant.results()) > seen + 1)
     process.terminate()
     assert process.wait(10) == 0
     assert "Traceback" not in plant.log()
