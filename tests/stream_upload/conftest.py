@@ -227,18 +227,20 @@ class Core:
         self.manager.kill()
         self.manager.wait()
 
-    def start(self, configuration: dict[str, Any]) -> None:
+    def start(self, configuration: dict[str, Any], archive: Path | None = None) -> None:
+        """From the sources, or as a device does from the archive."""
         policy = {
             "aws.greengrass.ipc.pubsub": {
                 "p": {"operations": ["aws.greengrass#PublishToTopic"], "resources": list(DECLARATION.publishes)},
                 "s": {"operations": ["aws.greengrass#SubscribeToTopic"], "resources": list(DECLARATION.subscribes)},
             }
         }
+        program, path = ([str(archive)], {"PYTHONPATH": ""}) if archive else (["-m", "stream_upload"], {})
         self.component = self._spawn(
-            "component", ["-m", "stream_upload", "--root", str(self.root), "--debug"],
+            "component", [*program, "--root", str(self.root), "--debug"],
             SVCUID=self._token(NAME, access_control=policy, configuration=configuration),
             AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT=str(self.socket),
-            AWS_IOT_THING_NAME="core7", STREAM_MANAGER_SERVER_PORT=str(self.port),
+            AWS_IOT_THING_NAME="core7", STREAM_MANAGER_SERVER_PORT=str(self.port), **path,
         )  # fmt: skip
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> int:

@@ -8,6 +8,7 @@ import random
 import signal
 import time
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from edgeloop.clock import NS, now
 from edgeloop.errors import EdgeloopError
 from edgeloop.queue import UploadQueue
 from edgeloop.wire.batch import Batch, Channel, Clock, Column, RecordBatch
-from stream_upload.declaration import NAME
+from edgeloop_tools.build.archive import pyz
+from stream_upload.declaration import DECLARATION, NAME
 
 NTP = Clock("ntp")
 ALL: dict[str, Any] = {"every": "1 s", "fast": {"policy": "all"}, "indicators": "0 s"}
@@ -58,9 +60,13 @@ def contiguous(found: list[tuple[int, int]]) -> int:
     return found[-1][1] + 1
 
 
-def test_what_was_journalled_is_read_back(core: Any, endpoint: Any, bucket: str, until: Any) -> None:
+def test_what_was_journalled_is_read_back(
+    core: Any, endpoint: Any, bucket: str, until: Any, tmp_path: Path
+) -> None:
+    archive = tmp_path / "stream_upload.pyz"
+    archive.write_bytes(pyz(DECLARATION))
     core.start_manager()
-    core.start({"bucket": bucket, "prefix": "edge/", **ALL})
+    core.start({"bucket": bucket, "prefix": "edge/", **ALL}, archive)
     fill(core, 8)
     until(lambda: len(ranges(endpoint.objects(bucket), "press1_vib")) >= 7, "the objects")
     uploaded = contiguous(ranges(endpoint.objects(bucket), "press1_vib"))
