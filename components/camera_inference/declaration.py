@@ -14,7 +14,7 @@ DECLARATION = Declaration(
     package="camera_inference",
     configuration=Configuration,
     publishes=(topics.results(NAME), "edgeloop/actions/*", topics.TRUTH, topics.health(NAME), topics.ping(NAME)),
-    subscribes=("edgeloop/models/*", topics.ping(NAME)),
+    subscribes=(topics.model("*"), topics.ping(NAME)),
     dependencies={"io.edgeloop.Runtime": Dependency(">=0.1.0 <0.2.0")},
     models=(DEFAULT_MODEL,),
 )

@@ -30,7 +30,6 @@ TICK: Final = 0.05
 """s between two messages of results."""
 GAUGES: Final = 2.0
 RESULTS: Final = "results"
-MODELS: Final = "edgeloop/models/+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ class Service:
 
     def __enter__(self) -> Self:
         self._album.start()
-        self._app.bus.subscribe(MODELS, self._notice)
+        self._app.bus.subscribe(topics.model("+"), self._notice)
         return self
 
     def __exit__(

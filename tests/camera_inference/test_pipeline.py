@@ -13,16 +13,19 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from camera_inference.album import Album
 from camera_inference.configuration import Camera, Configuration
 from camera_inference.documents import Result
 from camera_inference.frame import Every, Frame, Latest
 from camera_inference.inference import Session
+from camera_inference.pictures import decode
 from camera_inference.sources import Registry
 from camera_inference.station import Station
 from edgeloop.config.load import convert
-from edgeloop.errors import ConfigurationError
+from edgeloop.errors import ConfigurationError, EdgeloopError
 from edgeloop.models.active import Loaded
 from edgeloop.models.errors import ModelError
 from edgeloop.models.package import unpack
@@ -287,3 +290,29 @@ def test_samples_and_tables_are_those_of_the_types(name: str) -> None:
     table = text.partition(tables.BEGIN)[2].partition(tables.END)[0].strip()
     wanted = tables.rows(kind.options).strip() if kind.options.__struct_fields__ else "No options."
     assert table == wanted, f"replace the table of sources/{name}/README.md"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from([".png", ".jpg", ".bmp"]), st.floats(0, 1), st.integers(0, 255), st.booleans())
+def test_a_damaged_image_is_an_image_or_one_line(form: str, where: float, value: int, cut: bool) -> None:
+    data = bytearray(cv2.imencode(form, np.arange(60 * 80 * 3, dtype=np.uint8).reshape(60, 80, 3))[1].tobytes())
+    at = int(where * (len(data) - 1))
+    if cut:
+        del data[at:]
+    else:
+        data[at] = value
+    try:
+        image = decode(bytes(data), "a file")
+    except EdgeloopError as error:
+        line = str(error)
+    else:
+        line = ""
+        assert image.ndim == 3
+        assert not cut or form == ".bmp"
+    assert "\n" not in line
+
+
+@given(st.binary(max_size=200))
+def test_noise_is_no_image(data: bytes) -> None:
+    with pytest.raises(EdgeloopError):
+        decode(data, "a file")
