@@ -20,8 +20,12 @@ class Queues:
         self._readers: dict[str, QueueReader] = {}
         self._known: set[tuple[str, str]] = set()
 
-    def look(self) -> list[QueueReader]:
-        """Those there are now."""
+    @property
+    def readers(self) -> list[QueueReader]:
+        return list(self._readers.values())
+
+    def look(self) -> None:
+        """Finds those there are now. Raises QueueError."""
         for component in components(self._root):
             if component in self._readers:
                 continue
@@ -31,7 +35,6 @@ class Queues:
                 self._on_problem(f"queue.{component}", str(error))
             else:
                 self._on_problem(f"queue.{component}", None)
-        return list(self._readers.values())
 
     def files(self, configuration: Configuration) -> Iterator[File]:
         """Those not named before."""
@@ -46,7 +49,9 @@ class Queues:
         problem = f"queue.{queue.component}.{entry.id}"
         try:
             path, description = queue.describe(entry)
-        except QueueError as error:
+            note = path.with_name("entry.json")
+            sizes = note.stat().st_size, path.stat().st_size
+        except (QueueError, OSError) as error:
             self._on_problem(problem, str(error))
             return
         site = safe(configuration.site)
@@ -64,6 +69,5 @@ class Queues:
 
             return done
 
-        note = path.with_name("entry.json")
-        yield File(note, f"{key}.json", note.stat().st_size, "files", description.time, arrived(note.name))
-        yield File(path, key, path.stat().st_size, "files", description.time, arrived(path.name))
+        yield File(note, f"{key}.json", sizes[0], "files", description.time, arrived(note.name))
+        yield File(path, key, sizes[1], "files", description.time, arrived(path.name))

@@ -43,6 +43,8 @@ class File:
 class Counts:
     failures: int = 0
     resent: int = 0
+    vanished: int = 0
+    """Files whose owner had no more room for them."""
 
 
 class Tasks:
@@ -147,6 +149,11 @@ class Tasks:
         now = time.monotonic()
         flight = self._state.flight
         ranks = {"files": configuration.priorities.files, "samples": configuration.priorities.samples}
+        for path in [path for path, file in self._files.items() if path not in flight and not file.path.exists()]:
+            del self._files[path]
+            self.counts.vanished += 1
+            if self.failing.pop(path, None) is not None and not self.failing:
+                self._on_problem("s3", None)
         ready = [file for path, file in self._files.items() if path not in flight and file.due <= now]
         ready.sort(key=lambda file: (ranks[file.line], file.made))
         self._refill(int(configuration.bandwidth), now)

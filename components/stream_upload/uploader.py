@@ -71,7 +71,8 @@ class Uploader:
         if not configuration.bucket:
             self._more = False
             return
-        readers = self._queues.look()
+        self._part("queues", self._queues.look)
+        readers = self._queues.readers
         self._part("queue", lambda: self._records.look(readers))
         self._more = False
         self._part("journal", self._read)
@@ -163,6 +164,7 @@ class Uploader:
             "in_hand_bytes": self._harvest.held,
             "failures": self._tasks.counts.failures,
             "resent": self._tasks.counts.resent,
+            "vanished": self._tasks.counts.vanished,
             "unreadable": self._harvest.gaps,
             "connections": self._manager.connections,
         }

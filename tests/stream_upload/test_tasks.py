@@ -105,9 +105,10 @@ class Line:
         for definition in definitions(CONFIGURATION):
             self.manager.define(definition)
 
-    def offer(self, name: str, line: str = "samples", size: int = 10) -> None:
-        key = f"raw/{name.partition(' ')[0]}"
+    def offer(self, name: str, line: str = "samples", size: int = 10, key: str = "") -> None:
+        key = key or f"raw/{name.partition(' ')[0]}"
         file = File(self.folder / name, key, size, line, len(name), lambda: self.arrived.append(name))
+        file.path.touch()
         self.tasks.offer([file])
 
 
@@ -282,8 +283,19 @@ def test_attempts_to_connect_become_rarer(clock: list[float]) -> None:
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
+def test_a_file_whose_owner_dropped_it(line: Line, clock: list[float]) -> None:
+    line.offer("one")
+    line.tasks.step(CONFIGURATION)
+    line.memory.tell("samples", 0, Status.Failure, "no such file")
+    (line.folder / "one").unlink()
+    line.tasks.step(CONFIGURATION)
+    assert line.tasks.counts.vanished == 1
+    assert line.tasks.waiting == ()
+    assert line.problems["s3"] is None
+
+
 def test_a_key_that_s3_cannot_have_is_told(line: Line) -> None:
-    line.offer("long" * 300)
+    line.offer("long", key="k" * 1100)
     line.offer("one")
     line.tasks.step(CONFIGURATION)
     assert "key must have a maximum length" in str(line.problems["s3"])
