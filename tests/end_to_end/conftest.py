@@ -12,9 +12,8 @@ from typing import Literal
 
 import pytest
 
-from edgeloop import __version__
 from edgeloop_tools.build import build
-from edgeloop_tools.demo.plan import UMBRELLA, Plan
+from edgeloop_tools.demo.plan import Plan
 from edgeloop_tools.harness.line import Line
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -54,8 +53,7 @@ def running(root: Path, until: Until) -> Running:
     @contextmanager
     def start(nucleus: Nucleus, plan: Plan) -> Iterator[Line]:
         with Line(root, nucleus) as line:
-            roots = {UMBRELLA: __version__}
-            deployment = line.deploy(CHECKOUT / "recipes", CHECKOUT / "artifacts", roots, plan.merge())
+            deployment = line.deploy(CHECKOUT / "recipes", CHECKOUT / "artifacts", plan.roots, plan.merge())
             line.core.wait(deployment, timeout=INSTALL_SECONDS)
             line.poll()
             until(lambda: line.recording.announced_bytes, 30, "a first sample")

@@ -36,8 +36,21 @@ def test_demo_keeps_its_promise(root: Path, tmp_path: Path, nucleus: str, second
     assert report["bus_unreadable"] == {}
     assert {c["state"] for c in report["components"].values()} <= {"RUNNING", "FINISHED"}
     assert report["streams"]["press1_vib"]["samples"] > 25_600 * (seconds - 15)
+    gate, uploads, model = report["cameras"]["gate"], report["uploads"], report["models"]["visual_inspection"]
+    assert gate["parts"] > seconds
+    assert (gate["parts_without_verdict"], gate["parts_with_two_verdicts"]) == (0, 0)
+    assert gate["truth"]["rejected"] > 0
+    assert set(gate["models"]) == {"1.0.0", "1.2.0"}
+    assert model["version"] == "1.2.0"
+    assert "golden" in model["refused"][0]
+    assert uploads["objects"] > 0
+    assert uploads["samples_read_back"] == uploads["samples_equal"] > 0
+    assert {"press1_slow", "press2_plc"} <= set(uploads["streams"])
+    assert report["actions"]["dry_run"] > 0
     page = (tmp_path / "r.html").read_text()
     assert "press2" in page
+    assert "data:image/jpeg;base64," in page
+    assert "edgeloop.read(" in page
     assert "Traceback" not in done.stdout + done.stderr
 
 

@@ -26,7 +26,9 @@ def register(subparsers: Subparsers) -> None:
     demo.add_argument("--rate", type=_positive, default=48000.0, metavar="HZ", help="of the .npy recordings (48000)")
     demo.add_argument("--nucleus", choices=("classic", "lite"), default="classic", help="whose rules and limits hold")
     demo.add_argument("--machines", type=_count, metavar="N", help="simulated machines (2; 0 with --replay)")
-    demo.add_argument("--arm", action="store_true", help="let the rule really stop the simulated machine")
+    demo.add_argument("--camera", metavar="URI", help="a camera of your own instead of the conveyor: "
+                      "a folder of images, a file, rtsp://…, /dev/video0")  # fmt: skip
+    demo.add_argument("--arm", action="store_true", help="let the rule stop the simulated machine from the start")
     demo.add_argument("--root", type=Path, metavar="DIR", help="the core's folder, kept for the next demo")
     demo.add_argument("--json", action="store_true", help="one JSON object per line, the report last")
     demo.set_defaults(run=_demo)
@@ -63,6 +65,7 @@ def _demo(arguments: argparse.Namespace) -> int:
         replay=tuple(arguments.replay),
         rate=arguments.rate,
         arm=arguments.arm,
+        camera=arguments.camera,
         report=arguments.report,
         root=arguments.root,
         as_json=arguments.json,

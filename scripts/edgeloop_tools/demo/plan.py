@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgeloop import __version__
 from edgeloop.clock import NS
+from edgeloop_tools.core.builtin import RECIPES, STREAM_MANAGER
 from edgeloop_tools.harness.judge import Fault
 from edgeloop_tools.harness.trivial import Watched
 
@@ -14,6 +16,9 @@ UMBRELLA = "io.edgeloop.Edgeloop"
 RUNTIME = "io.edgeloop.Runtime"
 INGEST = "io.edgeloop.SensorIngest"
 ANOMALY = "io.edgeloop.AnomalyInference"
+CAMERA = "io.edgeloop.CameraInference"
+MODELS = "io.edgeloop.ModelUpdate"
+UPLOAD = "io.edgeloop.StreamUpload"
 
 SHAFT = 29.95
 BEARING = {"outer_race": 3.585, "inner_race": 5.415, "rolling_element": 4.714}
@@ -21,6 +26,17 @@ BEARING = {"outer_race": 3.585, "inner_race": 5.415, "rolling_element": 4.714}
 
 SETTLE, LEARN, FIRST, EVERY, HOLD = 2, 10, 20, 9, 5
 """Seconds: after a start, to learn what is normal, to the first fault, between faults, of a fault."""
+
+PROFILES = ("core", "vision", "upload")
+BUCKET = "edgeloop-demo"
+SITE = "demo"
+CAPTURE = {"policy": "windows alarms", "length": "2 s", "every": "10 s", "before": "2 s", "after": "2 s"}
+"""Of what is faster than 100 Hz, these go up."""
+GATE, MODEL = "gate", "visual_inspection"
+STANDS = 5
+"""Seconds that a machine stands after a stop by command."""
+PARTS = 4
+"""Parts a second on the simulated conveyor."""
 
 KINDS = ("outer_race", "imbalance", "drift", "dropout", "clock_jump")
 
@@ -32,6 +48,7 @@ class Plan:
     sources: dict[str, Any] = field(default_factory=dict)
     monitors: dict[str, Any] = field(default_factory=dict)
     rules: dict[str, Any] = field(default_factory=dict)
+    cameras: dict[str, Any] = field(default_factory=dict)
     watched: list[Watched] = field(default_factory=list)
     truth: list[Fault] = field(default_factory=list)
     machines: list[str] = field(default_factory=list)
@@ -41,10 +58,26 @@ class Plan:
     def simulated(self) -> bool:
         return bool(self.machines)
 
+    @property
+    def inspected(self) -> bool:
+        """Whether parts go by, each with a verdict of the default model's successor."""
+        return any(camera["policy"] == "every" for camera in self.cameras.values())
+
+    @property
+    def roots(self) -> dict[str, str]:
+        """What a fleet's deployment names: Stream Manager is a line of its own."""
+        return {UMBRELLA: __version__, STREAM_MANAGER: str(RECIPES[STREAM_MANAGER].version)}
+
     def merge(self) -> dict[str, dict[str, Any]]:
         """Component → configuration to merge."""
-        anomaly = {"site": "demo", "monitors": self.monitors, **({"rules": self.rules} if self.rules else {})}
-        return {INGEST: {"site": "demo", "sources": self.sources}, ANOMALY: anomaly}
+        return {
+            RUNTIME: {"profiles": " ".join(PROFILES)},
+            INGEST: {"site": SITE, "sources": self.sources},
+            ANOMALY: {"site": SITE, "monitors": self.monitors, **({"rules": self.rules} if self.rules else {})},
+            CAMERA: {"site": SITE, "cameras": self.cameras},
+            MODELS: {"probation": {"inferences": 3 * PARTS, "time": "3 s"}},
+            UPLOAD: {"site": SITE, "bucket": BUCKET, "every": "10 s", "fast": dict(CAPTURE)},
+        }
 
 
 def machines(names: Sequence[str], seed: int, *, arm: bool = False) -> Plan:
@@ -54,13 +87,17 @@ def machines(names: Sequence[str], seed: int, *, arm: bool = False) -> Plan:
         plan.sources[name] = {
             "type": "simulator",
             "seed": seed + number,
+            "restart": f"{STANDS} s",
             "faults": {
                 "first": f"{FIRST} s",
                 "every": f"{EVERY} s",
                 "hold": f"{HOLD} s",
                 "kinds": " ".join(KINDS),
             },
-            "actions": {"stop": {"range": "0..1", "armed": arm}},
+            "actions": {
+                "stop": {"range": "0..1", "armed": arm},
+                "reject": {"range": "0..1", "armed": False, "every": "50 ms"},
+            },
         }
         common = {
             "asset": name,
@@ -90,3 +127,20 @@ def machines(names: Sequence[str], seed: int, *, arm: bool = False) -> Plan:
         "armed": arm,
     }
     return plan
+
+
+def conveyor(plan: Plan, seed: int) -> None:
+    """Adds a simulated conveyor whose rejects go to the first machine."""
+    plan.cameras[GATE] = {
+        "uri": f"simulator:?seed={seed}&rate={PARTS}",
+        "asset": GATE,
+        "policy": "every",
+        "deadline": "2 s",
+        "queue": 16,
+        "reject": {"source": plan.machines[0], "target": "reject"},
+    }
+
+
+def camera(plan: Plan, uri: str) -> None:
+    """Adds a camera of one's own: the newest frame, whatever it shows."""
+    plan.cameras[GATE] = {"uri": uri, "asset": GATE, "policy": "latest", "rate": "10 Hz"}

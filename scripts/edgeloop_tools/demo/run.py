@@ -9,25 +9,41 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from edgeloop import __version__
-from edgeloop.clock import now
+from edgeloop.clock import NS, now
 from edgeloop.errors import EdgeloopError
 from edgeloop_tools.core.daemon import default_root
-from edgeloop_tools.demo.plan import BEARING, INGEST, RUNTIME, SHAFT, UMBRELLA, Plan, machines
+from edgeloop_tools.demo.acts import SHORTEST_WITH_KILL, Acts
+from edgeloop_tools.demo.models import GOOD
+from edgeloop_tools.demo.plan import (
+    ANOMALY,
+    BEARING,
+    BUCKET,
+    CAMERA,
+    MODEL,
+    PROFILES,
+    RUNTIME,
+    SHAFT,
+    STANDS,
+    UPLOAD,
+    Plan,
+    camera,
+    conveyor,
+    machines,
+)
 from edgeloop_tools.demo.replay import check, stage
 from edgeloop_tools.demo.view import Progress, View, choose
 from edgeloop_tools.harness.evaluate import Expectation, evaluate, page_path, write
 from edgeloop_tools.harness.line import Line
-from edgeloop_tools.harness.recording import Intervention
+from edgeloop_tools.harness.uploads import Arrived, fetch
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 LOOK = 0.25
 """Seconds between two looks at the components."""
-SHORTEST_WITH_KILL = 20.0
+SHORTEST_WITH_UPLOAD = 15.0
 INSTALL_TIMEOUT = 1800.0
 
 
@@ -42,6 +58,7 @@ class Options:
     replay: tuple[Path, ...] = ()
     rate: float = 48000.0
     arm: bool = False
+    camera: str | None = None
     report: Path | None = None
     root: Path | None = None
     as_json: bool = False
@@ -84,6 +101,10 @@ def measure(options: Options) -> tuple[dict[str, Any], Path]:
             seed=options.seed if plan.machines else None,
             unlabelled=plan.unlabelled,
             recorded=any(path.suffix != ".npy" for path in options.replay),
+            stands=STANDS * NS,
+            cameras=list(plan.cameras),
+            models={MODEL: GOOD} if plan.inspected and options.duration >= SHORTEST_WITH_KILL else {},
+            uploads=plan.simulated and options.duration >= SHORTEST_WITH_UPLOAD,
         )  # fmt: skip
         progress = Progress(_title(options, plan), options.duration)
         view = choose(options.as_json, options.quiet)
@@ -94,13 +115,17 @@ def measure(options: Options) -> tuple[dict[str, Any], Path]:
             installed = _deploy(line, plan, view, progress, stop)
             if installed is not None:
                 progress.installed = installed
-                _watch(line, plan, view, progress, stop)
+                _watch(line, Acts(line, plan, options.duration, lambda: progress.seconds, armed=options.arm),
+                       view, progress, stop)  # fmt: skip
         ended = now()
         if installed is None:
             raise EdgeloopError("interrupted before anything ran")
+        if stop.is_set():
+            expected = replace(expected, models={}, uploads=False)
         line.poll()
+        arrived = _fetch(line)
         line.close()
-        judged, history = evaluate(line, expected, installed, ended)
+        judged, history = evaluate(line, expected, installed, ended, arrived)
         report = write(judged, history, expected, line, report_path)
     return report, report_path
 
@@ -117,7 +142,7 @@ def announce_install(root: Path) -> str | None:
     from edgeloop_tools.checkout import announcement
     from environment import Environments, Lock
 
-    lock = Lock.merge(locks.read("core"))
+    lock = Lock.merge(*map(locks.read, PROFILES))
     environments = Environments(root / "work" / RUNTIME, lambda _: None)
     current = environments.current()
     if current is not None and lock.within(current):
@@ -127,7 +152,7 @@ def announce_install(root: Path) -> str | None:
 
 def summary(report: dict[str, Any], path: Path) -> str:
     """The report in a few lines."""
-    anomalies, journal = report["anomalies"], report["journal"]
+    anomalies, journal, uploads = report["anomalies"], report["journal"], report["uploads"]
     latency = anomalies["sample_to_alert_ms"]
     kinds = ", ".join(f"{k.replace('_', ' ')} {v['detected']}/{v['truth']}" for k, v in anomalies["kinds"].items())
     lines = [
@@ -140,6 +165,21 @@ def summary(report: dict[str, Any], path: Path) -> str:
             for name, f in anomalies["trivial_threshold"].items()
         ),
         f"journal         {journal['written']:,} samples, {journal['lost']} lost, {journal['kills']} × kill -9",
+        *(
+            f"camera {name:<8} {c['frames']} verdicts ({', '.join(f'{n} {v}' for v, n in c['verdicts'].items())}), "
+            f"{c['parts_without_verdict']} of {c['parts']} parts without, {c['truth']['rejected']} rightly rejected, "
+            f"{c['truth']['escaped']} escaped, {c['truth']['wrongly_rejected']} wrongly rejected"
+            for name, c in report["cameras"].items()
+        ),
+        *(
+            f"model           {name} {m['version'] or 'default'}, {m['state']}"
+            + "".join(f"\n  {line}" for line in m["refused"])
+            for name, m in report["models"].items()
+        ),
+        f"uploaded        {uploads['objects']} objects, {uploads['bytes'] / 1e6:.1f} MB; "
+        f"{uploads['samples_equal']:,} of {uploads['samples_read_back']:,} samples read back equal",
+        f"actions         {', '.join(f'{n} {o}' for o, n in report['actions'].items()) or 'none'}",
+        f"memory          {report['pss_mb_together']:g} MB PSS of all components together",
         f"speed           {report['values_per_s']:,} values/s, {report['bus_messages_per_s']:g} bus messages/s"
         + (f", sample to alarm p50 {latency['p50']:.0f} ms, p99 {latency['p99']:.0f} ms" if latency["n"] else ""),
         f"first score     {report['seconds_to_first_score']} s after the install",
@@ -152,6 +192,10 @@ def _plan(options: Options, root: Path) -> Plan:
     plan = Plan()
     if options.machines:
         plan = machines([f"press{n + 1}" for n in range(options.machines)], options.seed, arm=options.arm)
+        if options.camera is None:
+            conveyor(plan, options.seed)
+    if options.camera is not None:
+        camera(plan, options.camera)
     if options.replay:
         replay = stage(options.replay, root / "recordings", options.duration, options.rate, root)
         plan.sources |= replay.sources
@@ -174,7 +218,7 @@ def _build() -> None:
 
 def _deploy(line: Line, plan: Plan, view: View, progress: Progress, stop: threading.Event) -> int | None:
     """ns UTC of the last look before the environment was complete, or None when interrupted before."""
-    deployment = line.deploy(CHECKOUT / "recipes", CHECKOUT / "artifacts", {UMBRELLA: __version__}, plan.merge())
+    deployment = line.deploy(CHECKOUT / "recipes", CHECKOUT / "artifacts", plan.roots, plan.merge())
     started, said = now(), 0
     before = started
     while not stop.is_set():
@@ -198,22 +242,21 @@ def _deploy(line: Line, plan: Plan, view: View, progress: Progress, stop: thread
     return None
 
 
-def _watch(line: Line, plan: Plan, view: View, progress: Progress, stop: threading.Event) -> None:
-    middle = progress.duration / 2
-    kill: Intervention | None = None
-    before: set[str] = set()
-    wanted = plan.simulated and progress.duration >= SHORTEST_WITH_KILL
+def _watch(line: Line, acts: Acts, view: View, progress: Progress, stop: threading.Event) -> None:
     ticks = 0
     while progress.seconds < progress.duration and not stop.is_set():
         line.poll(measure=ticks % 4 == 0)
         ticks += 1
-        if wanted and kill is None and progress.seconds >= middle:
-            before = set(line.recording.announced_bytes)
-            kill = line.kill(INGEST)
-        if kill is not None and kill in line.recording.interventions and set(line.recording.announced_bytes) - before:
-            line.recovered(kill, now())
+        acts.step()
         view.show(line, progress)
         stop.wait(LOOK)
+
+
+def _fetch(line: Line) -> Arrived:
+    """What arrived in the local S3, which ends with the core; kept in the core's folder."""
+    work = line.root / "work"
+    waiting = [work / UPLOAD / "spool", *(work / name / "upload" for name in (ANOMALY, CAMERA))]
+    return fetch(str(line.core.status()["endpoint"]), BUCKET, line.root / "uploaded", waiting)
 
 
 def _writable(path: Path, *, given: bool) -> Path:

@@ -29,6 +29,9 @@ COLOURS = {
     "score": "cyan",
     "action": "magenta",
     "kill": "bold red",
+    "reject": "magenta",
+    "model": "green",
+    "deploy": "green",
     "health": "blue",
 }
 

@@ -21,6 +21,55 @@ class TruthEvent(msgspec.Struct, frozen=True):
     severity: float = 0.0
 
 
+class PartTruth(msgspec.Struct, frozen=True):
+    """A part on a simulated conveyor. label: what is wrong with it, or good; time: ns UTC of its trigger."""
+
+    id: str
+    kind: Literal["part"]
+    camera: str
+    part: str
+    label: str
+    time: int
+
+
+class ModelName(msgspec.Struct, frozen=True):
+    name: str = ""
+    version: str = ""
+
+
+class Inspection(msgspec.Struct, frozen=True):
+    """A camera's verdict on a frame or a part. time: ns UTC of trigger or capture."""
+
+    camera: str
+    verdict: Literal["pass", "fail", "unknown"]
+    time: int
+    part: str = ""
+    label: str = ""
+    score: float = 0.0
+    confidence: float = 0.0
+    model: ModelName = ModelName()
+    reason: str = ""
+
+
+class Inspections(msgspec.Struct, frozen=True):
+    results: list[Inspection]
+
+
+class ModelRef(msgspec.Struct, frozen=True):
+    digest: str
+    version: str
+
+
+class ModelState(msgspec.Struct, frozen=True):
+    """What ModelUpdate's store says of a model. active: None where the default serves; since: ns UTC."""
+
+    name: str
+    generation: int
+    state: str
+    active: ModelRef | None = None
+    since: int = 0
+
+
 class Attribution(msgspec.Struct, frozen=True):
     channel: str = ""
     band: str = ""
@@ -83,9 +132,14 @@ class ActionResult(msgspec.Struct, frozen=True):
     time: int = 0
 
 
+class Problem(msgspec.Struct, frozen=True):
+    key: str = ""
+    line: str = ""
+
+
 class Health(msgspec.Struct, frozen=True):
     state: str = ""
-    problems: Any = None
+    problems: list[Problem] = []
     component: str = ""
 
 

@@ -13,14 +13,19 @@ import numpy as np
 
 from edgeloop.clock import NS
 from edgeloop.errors import EdgeloopError
+from edgeloop_tools.harness.cameras import count, evidence
 from edgeloop_tools.harness.history import History, envelope_spectrum, window
 from edgeloop_tools.harness.judge import Fault, faults, judge, sample_to_alert
 from edgeloop_tools.harness.ledger import audit
 from edgeloop_tools.harness.line import Line
 from edgeloop_tools.harness.page import Plots, render
-from edgeloop_tools.harness.recording import Score
+from edgeloop_tools.harness.recording import Recording, Score
 from edgeloop_tools.harness.report import ComponentLine, Run, document
 from edgeloop_tools.harness.trivial import Watched, compare
+from edgeloop_tools.harness.uploads import Arrived, Comparison
+
+STARTS = 6 * NS
+"""To be at speed again after a stop, and judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,8 @@ class Expectation:
     """What the harness knows of the line. truth: faults of recordings; orders: mark → Hz in the envelope spectrum.
 
     recorded: the samples carry the time stamps of a recording. unlabelled: recordings of unknown content.
+    stands: ns for which a machine stands after a stop by command. models: name → version that is to serve at the end,
+    and to have come into use. uploads: something is to arrive.
     """
 
     machines: Sequence[str] = ()
@@ -37,15 +44,23 @@ class Expectation:
     seed: int | None = None
     recorded: bool = False
     unlabelled: Collection[str] = ()
+    stands: int = 0
+    cameras: Sequence[str] = ()
+    models: Mapping[str, str] = field(default_factory=dict)
+    uploads: bool = False
 
 
-def evaluate(line: Line, expected: Expectation, installed: int, ended: int) -> tuple[Run, History]:
+def evaluate(
+    line: Line, expected: Expectation, installed: int, ended: int, arrived: Arrived | None = None
+) -> tuple[Run, History]:
     """Call it when the line has stopped: reads the whole journal once. installed, ended: ns UTC."""
     history = History()
-    ledger = audit(line.journal, history.add)
+    comparison = Comparison(arrived)
+    ledger = audit(line.journal, history.add, comparison.add)
     recording = line.recording
     truth = [*faults(recording, ended), *expected.truth]
     verdict = judge(truth, recording.alarms, recording.interventions, until=ended, unlabelled=expected.unlabelled)
+    verdict.missed = [fault for fault in verdict.missed if not _stood(fault, recording, expected.stands)]
     settled = [f.fault for f in verdict.found] + verdict.missed
     run = Run(
         nucleus=line.nucleus,
@@ -65,8 +80,23 @@ def evaluate(line: Line, expected: Expectation, installed: int, ended: int) -> t
         wall_clock=not expected.recorded,
         simulated=bool(expected.machines),
         lost=ledger.lost(recording),
+        cameras=count(recording, ended),
+        arrived=arrived,
+        comparison=comparison,
+        models=expected.models,
+        uploads=expected.uploads,
+        evidence={camera: image for camera in expected.cameras if (image := evidence(line.root, camera))},
     )
     return run, history
+
+
+def _stood(fault: Fault, recording: Recording, stands: int) -> bool:
+    """Whether the machine was stopped by a command during the fault: nobody can find it then."""
+    return fault.by == "time" and any(
+        a.outcome == "done" and a.target == "stop" and a.value and a.source == fault.machine
+        and fault.start - stands - STARTS <= a.time <= fault.end
+        for a in recording.actions
+    )  # fmt: skip
 
 
 def write(run: Run, history: History, expected: Expectation, line: Line, path: Path) -> dict[str, Any]:
@@ -93,7 +123,7 @@ def plots(run: Run, history: History, expected: Expectation, journal: Path) -> P
     from edgeloop_tools.harness import plots as draw
 
     recording = run.recording
-    kills = [i.at for i in recording.interventions]
+    kills = [i.at for i in recording.kills]
     truth = [f.fault for f in run.verdict.found] + run.verdict.missed
     raised = [a for a in recording.alarms if a.event.state == "raised"]
     scores: Mapping[str, Sequence[Score]] = recording.scores
@@ -131,7 +161,14 @@ def plots(run: Run, history: History, expected: Expectation, journal: Path) -> P
         spectrum=draw.spectrum(spectrum) if spectrum else None,
         latency=draw.latency(alerts, onset) if alerts or onset else None,
         traffic=draw.traffic(recording, run.installed, run.ended),
+        uploaded=draw.uploaded(run.arrived.folder, stream) if run.arrived and (stream := _shown(run)) else None,
     )
+
+
+def _shown(run: Run) -> str:
+    """The stream that is shown as it was read back: one with few numbers."""
+    found = [s for s, n in run.comparison.samples.items() if n > 1 and (run.ledger.streams[s].rate or 1000) <= 100]
+    return min(found, key=lambda s: (not s.endswith("_slow"), s), default="")
 
 
 def _in_time(fault: Fault, run: Run, history: History) -> Fault:

@@ -18,8 +18,18 @@ from edgeloop.errors import WireError
 from edgeloop.samples import SamplesSubscriber
 from edgeloop.samples.notice import decode as decode_notice
 from edgeloop.wire.batch import Batch, Dropped, Item, RecordBatch
-from edgeloop_tools.harness.documents import ActionResult, AlarmEvent, Health, Results, TruthEvent, read
-from edgeloop_tools.harness.recording import Received, Recording, Score
+from edgeloop_tools.harness.documents import (
+    ActionResult,
+    AlarmEvent,
+    Health,
+    Inspections,
+    ModelState,
+    PartTruth,
+    Results,
+    TruthEvent,
+    read,
+)
+from edgeloop_tools.harness.recording import Inspected, Received, Recording, Score
 
 SCORED = frozenset({"shadow", "live"})
 """States of a monitor whose score means something."""
@@ -99,13 +109,40 @@ class Observer:
     def _truth(self, at: int, payload: bytes) -> bool:
         event = read(payload, TruthEvent)
         if event is None:
-            return False
+            return self._part(payload)
         known = self.recording.truth.get(event.id)
         if known is None or event.state == "ended":
             self.recording.truth[event.id] = event
         where = f"{event.machine} {event.channel or ''}".strip()
         verb = "begins" if event.state == "started" else "ends"
         self.recording.say("truth", f"{event.kind.replace('_', ' ')} {verb} on {where}")
+        return True
+
+    def _part(self, payload: bytes) -> bool:
+        part = read(payload, PartTruth)
+        if part is None:
+            return False
+        self.recording.parts[part.camera, part.part] = part
+        return True
+
+    def _inspections(self, at: int, payload: bytes) -> bool:
+        document = read(payload, Inspections)
+        if document is None:
+            return False
+        for inspection in document.results:
+            self.recording.inspections.append(Inspected(at, inspection))
+            if inspection.verdict == "fail" and inspection.part:
+                words = f"{inspection.camera} part {inspection.part}: {inspection.label} {inspection.score:.2f}"
+                self.recording.say("reject", words)
+        return True
+
+    def _model(self, at: int, payload: bytes) -> bool:
+        state = read(payload, ModelState)
+        if state is None:
+            return False
+        self.recording.models[state.name].append(state)
+        version = state.active.version if state.active else "the default"
+        self.recording.say("model", f"{state.name}: {version}, {state.state.replace('_', ' ')}")
         return True
 
     def _alarm(self, at: int, payload: bytes) -> bool:
@@ -146,11 +183,17 @@ class Observer:
         self.recording.health[health.component] = health
         if known is None or known.state != health.state:
             self.recording.say("health", f"{topics.short(health.component)} is {health.state}")
+        for problem in health.problems:
+            if " is refused: " in problem.line and self.recording.refusals.get(problem.key) != problem.line:
+                self.recording.refusals[problem.key] = problem.line
+                self.recording.say("model", problem.line)
         return True
 
     _handlers: ClassVar[dict[str, Callable[[Observer, int, bytes], bool]]] = {
         topics.SAMPLES: _notice,
         topics.TRUTH: _truth,
+        topics.results("CameraInference"): _inspections,
+        "models": _model,
         "alarms": _alarm,
         "results": _results,
         topics.ACTION_RESULTS: _action,

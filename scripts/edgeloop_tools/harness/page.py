@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -38,6 +39,7 @@ class Plots:
     spectrum: str | None
     latency: str | None
     traffic: str
+    uploaded: str | None = None
 
 
 def render(run: Run, report: Mapping[str, Any], plots: Plots) -> str:
@@ -82,6 +84,14 @@ def render(run: Run, report: Mapping[str, Any], plots: Plots) -> str:
         sections += ["<h2>Envelope spectrum</h2>", _card(plots.spectrum)]
     if plots.latency:
         sections += ["<h2>How fast</h2>", _card(plots.latency)]
+    if run.cameras:
+        sections += ["<h2>Cameras and models</h2>", _card(_cameras(report)), *map(_card, _pictures(run))]
+        if report["models"]:
+            sections.append(_card(_models(report)))
+    if report["uploads"]["objects"]:
+        sections += ["<h2>Uploaded</h2>", _card(_uploads(run, report))]
+        if plots.uploaded:
+            sections.append(_card(plots.uploaded))
     sections += ["<h2>The bus</h2>", _card(plots.traffic)]
     sections += [
         "<h2>Streams in the journal</h2>",
@@ -148,7 +158,7 @@ def _findings(run: Run) -> str:
     for alarm in run.verdict.unjudged:
         start = (alarm.at - zero) / NS
         rows.append((start, [_at(start), escape(alarm.event.asset), "unknown", "", escape(alarm.event.text)]))
-    for kill in run.recording.interventions:
+    for kill in run.recording.kills:
         start = (kill.at - zero) / NS
         back = f"back after {(kill.recovered - kill.at) / NS:.1f} s" if kill.recovered else "not back"
         rows.append((start, [_at(start), "–", "kill −9 by the harness", back, escape(kill.component)]))
@@ -187,6 +197,52 @@ def _components(report: Mapping[str, Any]) -> str:
         for name, c in report["components"].items()
     )  # fmt: skip
     return _table(("component", "version", "state", "#restarts", "#memory (PSS)", "#of one core"), rows)
+
+
+def _cameras(report: Mapping[str, Any]) -> str:
+    rows = (
+        (escape(name), str(c["parts"] or c["frames"]), ", ".join(f"{n} {v}" for v, n in c["verdicts"].items()),
+         str(c["parts_without_verdict"]), f"{c['truth']['rejected']}", f"{c['truth']['escaped']}",
+         f"{c['truth']['wrongly_rejected']}", f"{c['fps']:g}", _ms(c["p50_ms"]), str(c["hard_examples"]))
+        for name, c in report["cameras"].items()
+    )  # fmt: skip
+    head = ("camera", "#parts", "verdicts", "#without", "#rightly rejected", "#escaped", "#wrongly rejected",
+            "#a second", "#trigger to verdict", "#hard examples")  # fmt: skip
+    return _table(head, rows)
+
+
+def _pictures(run: Run) -> Iterable[str]:
+    for camera, image in run.evidence.items():
+        data = base64.b64encode(image).decode()
+        yield (
+            f"<p>The newest part that {escape(camera)} rejected.</p>"
+            f'<img alt="rejected part" style="max-width:100%" src="data:image/jpeg;base64,{data}">'
+        )
+
+
+def _models(report: Mapping[str, Any]) -> str:
+    rows = (
+        (escape(name), escape(m["version"] or "the default"), _words(m["state"]),
+         "<br>".join(escape(line) for line in m["refused"]))
+        for name, m in report["models"].items()
+    )  # fmt: skip
+    return _table(("model", "version", "state", "refused"), rows)
+
+
+def _uploads(run: Run, report: Mapping[str, Any]) -> str:
+    uploads = report["uploads"]
+    rows = (
+        (escape(name), f"{s['samples']:,}", f'<span class="{"good" if s["equal"] == s["samples"] else "bad"}">'
+         f"{s['equal']:,}</span>")
+        for name, s in uploads["streams"].items()
+    )  # fmt: skip
+    where = escape(str(run.arrived.folder if run.arrived else ""))
+    kinds = ", ".join(f"{n} of {escape(kind)}" for kind, n in uploads["kinds"].items())
+    stream = escape(next(iter(uploads["streams"]), ""))
+    code = f'import edgeloop\ntable = edgeloop.read("{where}", "{stream}")\nprint(table["time"], table["index"])'
+    return f"<p>{uploads['objects']} objects, {uploads['bytes'] / 1e6:.1f} MB: {kinds}.</p><pre>{code}</pre>" + _table(
+        ("stream", "#samples read back", "#as in the journal"), rows
+    )
 
 
 def _actions(run: Run) -> str:

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
@@ -19,6 +20,7 @@ import itertools
 from matplotlib import pyplot
 
 from edgeloop.clock import NS
+from edgeloop.data import read
 from edgeloop_tools.harness.history import History, Series
 from edgeloop_tools.harness.judge import Fault
 from edgeloop_tools.harness.recording import Received, Recording, Score
@@ -128,6 +130,22 @@ def spectrum(data: Spectrum) -> str:
         axis.set_ylim(0, top * 1.12)
         axis.legend(loc="upper right")
         figure.suptitle(data.title, x=0.01, ha="left", fontsize=9.5)
+        return _svg(figure)
+
+
+def uploaded(folder: Path, stream: str) -> str:
+    """What arrived in the cloud, as anybody would plot it."""
+    table = read(folder, stream, form="arrow")
+    names = [f.name for f in table.schema if (f.metadata or {}).get(b"unit") is not None][:4]
+    times = table["time"].to_numpy()
+    with pyplot.rc_context(STYLE):
+        figure, axes = pyplot.subplots(
+            len(names), 1, figsize=(10.5, 0.6 + 1.2 * len(names)), sharex=True, layout="constrained", squeeze=False
+        )
+        for number, (axis, name) in enumerate(zip(axes[:, 0], names, strict=True)):
+            axis.plot(times, table[name].to_numpy(), color=LINES[number], linewidth=1)
+            axis.set_ylabel(f"{name}\n{table.schema.field(name).metadata[b'unit'].decode()}")
+        figure.suptitle(f"{stream}, {table.num_rows:,} samples read back", x=0.01, ha="left", fontsize=9.5)
         return _svg(figure)
 
 

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from edgeloop.clock import NS, now
-from edgeloop_tools.harness.documents import ActionResult, AlarmEvent, Health, Result, TruthEvent
+from edgeloop_tools.harness.documents import (
+    ActionResult,
+    AlarmEvent,
+    Health,
+    Inspection,
+    ModelState,
+    PartTruth,
+    Result,
+    TruthEvent,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +35,16 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Inspected:
+    at: int
+    inspection: Inspection
+
+
+@dataclass(frozen=True, slots=True)
 class Intervention:
     """What the harness itself did to the line, and when the line was whole again, ns UTC."""
 
-    kind: Literal["kill"]
+    kind: Literal["kill", "deployment"]
     component: str
     at: int
     recovered: int | None = None
@@ -59,6 +74,10 @@ class Recording:
     health: dict[str, Health] = field(default_factory=dict)
     announced_bytes: dict[str, int] = field(default_factory=dict)
     announced: dict[tuple[str, int], Seen] = field(default_factory=dict)
+    parts: dict[tuple[str, str], PartTruth] = field(default_factory=dict)
+    inspections: list[Inspected] = field(default_factory=list)
+    models: defaultdict[str, list[ModelState]] = field(default_factory=lambda: defaultdict(list))
+    refusals: dict[str, str] = field(default_factory=dict)
     interventions: list[Intervention] = field(default_factory=list)
     first_score: int | None = None
     listeners: list[Callable[[str, str], None]] = field(default_factory=list)
@@ -76,6 +95,10 @@ class Recording:
         else:
             seen.first = min(seen.first, index)
             seen.end = max(seen.end, index + count)
+
+    @property
+    def kills(self) -> list[Intervention]:
+        return [i for i in self.interventions if i.kind == "kill"]
 
     def rate(self, seconds: int = 5) -> float:
         """Messages a second on the bus over the last whole seconds."""

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from edgeloop.clock import NS, rfc3339
+from edgeloop_tools.harness.cameras import CameraCount
 from edgeloop_tools.harness.judge import Verdict, sample_to_alert
 from edgeloop_tools.harness.ledger import Ledger
 from edgeloop_tools.harness.processes import BUS, CORE, Usage
 from edgeloop_tools.harness.recording import Recording
 from edgeloop_tools.harness.trivial import Figures
+from edgeloop_tools.harness.uploads import Arrived, Comparison
 
 FIRST_SCORE_SECONDS = 15
 
@@ -47,6 +49,12 @@ class Run:
     wall_clock: bool = True
     simulated: bool = True
     lost: dict[str, int] = field(default_factory=dict)
+    cameras: Mapping[str, CameraCount] = field(default_factory=dict)
+    arrived: Arrived | None = None
+    comparison: Comparison = field(default_factory=lambda: Comparison(None))
+    models: Mapping[str, str] = field(default_factory=dict)
+    uploads: bool = False
+    evidence: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -74,7 +82,8 @@ class Run:
             lines.append(
                 f"the first score took {first:.1f} s after the installation, more than {FIRST_SCORE_SECONDS} s"
             )
-        for kill in self.recording.interventions:
+        lines += self._cameras() + self._models() + self._uploads()
+        for kill in self.recording.kills:
             if kill.recovered is None:
                 lines.append(f"{kill.component} did not come back after kill -9")
         for name, component in self.components.items():
@@ -87,6 +96,37 @@ class Run:
         if self.simulated and len(self.verdict.false_alarms) > tolerated:
             lines.append(f"{len(self.verdict.false_alarms)} false alarms in {self.seconds:.0f} s")
         return lines
+
+    def _cameras(self) -> list[str]:
+        lines = []
+        for name, one in self.cameras.items():
+            if one.missing:
+                lines.append(f"{one.missing} of {one.parts} parts of {name} have no verdict")
+            if one.contradicted:
+                lines.append(f"{one.contradicted} parts of {name} have two verdicts")
+        return lines
+
+    def _models(self) -> list[str]:
+        lines = []
+        for name, version in self.models.items():
+            states = self.recording.models.get(name, [])
+            serving = states[-1].active.version if states and states[-1].active else "the default"
+            if serving != version:
+                lines.append(f"of the model {name} {serving} is active, not {version}")
+            elif not any(one.versions.get(version) for one in self.cameras.values()):
+                lines.append(f"nothing was inferred with {name} {version}")
+            if not self.recording.refusals:
+                lines.append(f"the bad package of {name} was not refused")
+        return lines
+
+    def _uploads(self) -> list[str]:
+        if not self.uploads:
+            return []
+        if not self.comparison.samples:
+            return ["no samples were uploaded"]
+        if self.comparison.different:
+            return [f"{self.comparison.different} uploaded samples are not as the journal has them"]
+        return []
 
 
 def document(run: Run) -> dict[str, Any]:
@@ -128,9 +168,9 @@ def document(run: Run) -> dict[str, Any]:
                 for name, f in run.trivial.items()
             },
         },
-        "cameras": {},
-        "models": {},
-        "uploads": {"objects": 0, "bytes": 0, "backlog_bytes": 0},
+        "cameras": {name: _camera(run, name, one) for name, one in sorted(run.cameras.items())},
+        "models": {name: _model(run, name) for name in sorted({*recording.models, *run.models})},
+        "uploads": _uploads(run),
         "actions": dict(Counter(a.outcome for a in recording.actions)),
         "components": {
             name: {
@@ -144,6 +184,7 @@ def document(run: Run) -> dict[str, Any]:
             }
             for name, c in sorted(run.components.items())
         },
+        "pss_mb_together": round(sum(_usage(run.usage, name).pss for name in run.components) / 1e6, 1),
         "local_core": {
             name: {
                 "pss_mb": round(_usage(run.usage, name).pss / 1e6, 1),
@@ -159,14 +200,56 @@ def document(run: Run) -> dict[str, Any]:
             "lost": sum(run.lost.values()),
             "bytes": ledger.bytes,
             "announced_and_missing_bytes": ledger.short_bytes(recording),
-            "kills": len(recording.interventions),
-            "recovery_s": [
-                _rounded((i.recovered - i.at) / NS) if i.recovered else None for i in recording.interventions
-            ],
+            "kills": len(recording.kills),
+            "recovery_s": [_rounded((i.recovered - i.at) / NS) if i.recovered else None for i in recording.kills],
         },
         "promise": {"kept": not run.broken(), "broken": run.broken()},
         "ran_on": ran_on(),
     }
+
+
+def _camera(run: Run, name: str, one: CameraCount) -> dict[str, Any]:
+    latency = percentiles([ns / 1e6 for ns in one.latencies])
+    return {
+        "frames": one.frames,
+        "inferred": one.inferred,
+        "fps": round(one.fps, 2),
+        "p50_ms": latency["p50"],
+        "p99_ms": latency["p99"],
+        "hard_examples": run.arrived.examples if run.arrived else 0,
+        "verdicts": dict(one.verdicts),
+        "reasons": dict(one.reasons),
+        "models": dict(one.versions),
+        "parts": one.parts,
+        "parts_without_verdict": one.missing,
+        "parts_with_two_verdicts": one.contradicted,
+        "truth": {"rejected": one.found, "escaped": one.escaped, "wrongly_rejected": one.wronged},
+    }
+
+
+def _model(run: Run, name: str) -> dict[str, Any]:
+    states = run.recording.models.get(name, [])
+    newest = states[-1] if states else None
+    return {
+        "version": newest.active.version if newest and newest.active else None,
+        "state": newest.state if newest else "default",
+        "generation": newest.generation if newest else 0,
+        "refused": [line for key, line in run.recording.refusals.items() if key == f"model.{name}"],
+    }
+
+
+def _uploads(run: Run) -> dict[str, Any]:
+    arrived, comparison = run.arrived, run.comparison
+    return {
+        "objects": arrived.objects if arrived else 0,
+        "bytes": arrived.bytes if arrived else 0,
+        "backlog_bytes": arrived.backlog_bytes if arrived else 0,
+        "kinds": dict(sorted(arrived.kinds.items())) if arrived else {},
+        "samples_read_back": sum(comparison.samples.values()),
+        "samples_equal": sum(comparison.equal.values()),
+        "streams": {name: {"samples": n, "equal": comparison.equal[name]}
+                    for name, n in sorted(comparison.samples.items())},
+    }  # fmt: skip
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float | int | None]:

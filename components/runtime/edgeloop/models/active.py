@@ -151,7 +151,8 @@ class ActiveModel:
     def _run(self) -> None:
         while not self._stopped.is_set():
             probation = self._pointer is not None and self._pointer.state == "probation"
-            self._wake.wait(min(ON_PROBATION, self._period) if probation else self._period)
+            soon = probation or self._again
+            self._wake.wait(min(ON_PROBATION, self._period) if soon else self._period)
             self._wake.clear()
             if not self._stopped.is_set():
                 self._look()
