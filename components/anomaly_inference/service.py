@@ -26,6 +26,8 @@ CAUGHT_UP = clock.NS
 OLDEST = 60 * clock.NS
 ALARMS, RESULTS = "alarms", "results"
 """Kinds of records in the upload queue."""
+UPLOAD_INTERVAL = clock.NS
+"""Least time between two messages of results that go up; the bus has them all."""
 
 
 class Service:
@@ -40,7 +42,7 @@ class Service:
         self._cursor = CursorFile(app.work / "samples.cursor")
         self._alarms = AlarmJournal(app.work / "alarms.jsonl")
         self._results: dict[str, Result] = {}
-        self._published = self._saved = clock.now()
+        self._published = self._saved = self._uploaded = clock.now()
         self._live = False
         app.on_configuration(self._changes.put)
         configuration = app.config
@@ -88,9 +90,13 @@ class Service:
             self._published = now
             results = list(self._results.values())
             self._results = {}
+            upload = now - self._uploaded >= UPLOAD_INTERVAL
+            if upload:
+                self._uploaded = now
             for message in pack(results, site=self._app.config.site, device=self._device, component=NAME, time=now):
                 self._app.bus.publish(topics.results(NAME), message)
-                self._upload(RESULTS, message)
+                if upload:
+                    self._upload(RESULTS, message)
         if now - self._saved >= self._app.config.save:
             self.save()
 
@@ -165,8 +171,8 @@ class Service:
                 "alarm", id=alarm.id, monitor=alarm.monitor, kind=alarm.kind, state=alarm.state, text=alarm.text
             )
             document = alarm.document()
+            self._upload(ALARMS, document)
             if self._app.bus.publish(topics.alarm(alarm.id), document):
-                self._upload(ALARMS, document)
                 self._mark(alarm)
 
     def _upload(self, kind: str, record: bytes) -> None:
