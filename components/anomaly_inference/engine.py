@@ -138,7 +138,7 @@ class Engine:
             if known is not None and monitors[name] is not known:
                 monitors[name].restore(known.state())
         self._monitors = monitors
-        wanted = {key for m in monitors.values() for key in m.columns}
+        wanted = {key for m in monitors.values() for key in m.gate.columns}
         self._columns = {key: self._columns.get(key) or Latest() for key in wanted}
         self._by_stream = {}
         for monitor in monitors.values():

@@ -112,6 +112,20 @@ def test_a_stop_is_no_anomaly() -> None:
     ]  # fmt: skip
 
 
+def test_a_sensor_that_sticks_in_a_stop_is_found_when_the_machine_runs_again() -> None:
+    stuck = fault("dropout", 9.8, 14.8, form="stuck", stream="slow", channel="pressure")
+    machine = Machine(Spec("press1", stops=False), 3, (stuck,))
+    machine.stop(9 * NS, 13 * NS)
+    engine, alarms = Engine(configured()), []
+    for end, items in play([machine], 18 * NS, began=BEGAN):
+        alarms += engine.process(*items, now=BEGAN + end).alarms
+    assert [(a.monitor, a.kind, a.state) for a in alarms] == [
+        ("process", "flat_line", "raised"), ("process", "flat_line", "cleared"),
+    ]  # fmt: skip
+    assert "channel pressure" in alarms[0].text
+    assert alarms[0].raised_at < BEGAN + 14.5 * NS < alarms[1].time
+
+
 def test_what_was_learned_goes_into_another_engine_and_open_alarms_with_it() -> None:
     machine = Machine(Spec("press1", stops=False), 3, (fault("outer_race", 9, 15),))
     engine, before = Engine(configured()), []
