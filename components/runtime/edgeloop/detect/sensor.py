@@ -66,16 +66,17 @@ class FlatLine:
             return np.zeros(len(self._run), dtype=bool)
         stuck = (self._run >= np.maximum(self.limit, 3 * longest)) & (longest < seen - 1)
         if self._phase:
-            return np.asarray(stuck & (3 * longest <= self.limit))
+            return np.asarray(stuck & (3 * longest <= self.limit), dtype=bool)
         if not settled:
-            return np.asarray(stuck & (self._last >= self._low) & (self._last <= self._high))
-        return np.asarray(stuck)
+            return np.asarray(stuck & (self._last >= self._low) & (self._last <= self._high), dtype=bool)
+        return np.asarray(stuck, dtype=bool)
 
     @property
     def suspect(self) -> NDArray[np.bool_]:
         """Not yet an alarm, but no longer worth a score."""
         longest = self._longest[self._phase]
-        return (self._run >= np.maximum(3, 2 * longest + 1)) & (longest < max(self._seen[self._phase] - 1, 1))
+        suspect = (self._run >= np.maximum(3, 2 * longest + 1)) & (longest < max(self._seen[self._phase] - 1, 1))
+        return np.asarray(suspect, dtype=bool)
 
     @property
     def undecided(self) -> bool:
