@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from anomaly_inference.configuration import Configuration
 from anomaly_inference.documents import Result
 from anomaly_inference.monitor import Monitor, Signal
-from edgeloop.alarms import Acknowledge, Alarm, AlarmBook, Command
+from anomaly_inference.sharing import Sharing
+from edgeloop.alarms import Acknowledge, Alarm, AlarmBook, Command, Kind
 from edgeloop.errors import EdgeloopError
 from edgeloop.join import Latest
 from edgeloop.join.asof import column
@@ -49,6 +50,7 @@ class Engine:
     ) -> None:
         self.book = book or AlarmBook()
         self.rules = Rules(configuration.rules)
+        self._sharing = Sharing(self.book, self.rules.wait_for)
         self._problem = problem
         self._columns: dict[tuple[str, str], Latest] = {}
         self._monitors: dict[str, Monitor] = {}
@@ -97,8 +99,11 @@ class Engine:
         for monitor in self._monitors.values():
             monitor.tick(now, newest)
             for kind, active in monitor.levels():
-                if active is (self.book.find(monitor.name, kind) is None):
+                known = self.book.find(monitor.name, kind) is not None
+                if active != known and not (active and self._told(monitor, kind, now)):
                     self._act(monitor, [monitor.signal(kind, active)], outcome, now)
+                if kind == "clock" and not active:
+                    self._sharing.over(monitor.name)
         expired = self.book.tick(now)
         outcome.alarms += expired
         return outcome
@@ -161,6 +166,11 @@ class Engine:
         if stream in self._clocks and reader in self._clocks:
             ahead = round(median(self._clocks[stream]) - median(self._clocks[reader]))
         return self._columns[stream, name], ahead if abs(ahead) > CLOCKS else 0
+
+    def _told(self, monitor: Monitor, kind: Kind, now: int) -> bool:
+        return self._sharing.told(
+            monitor.name, kind, asset=monitor.config.asset, stream=monitor.streams[0], step=monitor.step, now=now
+        )
 
     def _abandon(self, monitor: Monitor, line: str) -> None:
         self._problem(monitor.name, line)

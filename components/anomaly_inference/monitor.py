@@ -94,13 +94,18 @@ class Monitor:
             if condition.active or scoring.sensors.certain(kind):
                 yield kind, condition.active
 
+    @property
+    def step(self) -> int:
+        """The last step of its stream's time stamps, ns."""
+        return self._scoring.sensors.step if self._scoring is not None else 0
+
     def signal(self, kind: Kind, active: bool) -> Signal:
         """A level in words, with the newest sample as its cause."""
         epoch, index, time = self._newest
         text = ""
         causes: tuple[Contribution, ...] = ()
         if self._scoring is not None and kind != "process":
-            text = self._scoring.sensors.conditions[kind].text
+            text = f"{self.streams[0]} {self._scoring.sensors.conditions[kind].text}"
         elif self._scoring is not None:
             text, causes = self._scoring.words
         return Signal(

@@ -39,6 +39,7 @@ class Sensors:
         self._ranges = {channels.index(name): Range.parse(text) for name, text in config.range.items()}
         self._unfit = self._examined = 0
         self._step = step
+        self.step = 0
         self._gap = int(max(config.gap, 4 * step * NS)) if config.gap else 0
 
     def arrived(self, batch: Batch, now: int) -> Event:
@@ -52,7 +53,7 @@ class Sensors:
         if event == "gap" and self._gap and step >= self._gap:
             gap.active, gap.text, gap.until = True, f"no samples for {seconds(max(step, silent))}", now + HOLD // 2
         elif event == "clock" and self.config.clock and abs(step) >= self.config.clock and batch.rate is not None:
-            clock.active, clock.until = True, now + HOLD
+            clock.active, clock.until, self.step = True, now + HOLD, step
             clock.text = f"time stamps stepped by {'+' if step > 0 else ''}{seconds(step)}"
         elif gap.active and not gap.until:
             gap.until = now + HOLD // 4
