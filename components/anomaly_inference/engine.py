@@ -53,6 +53,7 @@ class Engine:
         self._sharing = Sharing(self.book, self.rules.wait_for)
         self._problem = problem
         self._columns: dict[tuple[str, str], Latest] = {}
+        self._columns_of: dict[str, list[tuple[str, Latest]]] = {}
         self._monitors: dict[str, Monitor] = {}
         self._by_stream: dict[str, list[Monitor]] = {}
         self._clocks: dict[str, deque[int]] = {}
@@ -145,6 +146,9 @@ class Engine:
         self._monitors = monitors
         wanted = {key for m in monitors.values() for key in m.gate.columns}
         self._columns = {key: self._columns.get(key) or Latest() for key in wanted}
+        self._columns_of = {}
+        for (stream, name), latest in self._columns.items():
+            self._columns_of.setdefault(stream, []).append((name, latest))
         self._by_stream = {}
         for monitor in monitors.values():
             for stream in monitor.streams:
@@ -154,11 +158,9 @@ class Engine:
         """Remembers how the stream's clock stands to arrival, and the columns that conditions look up."""
         last = int(item.times[-1]) if item.times is not None else item.time_of(len(item) - 1)
         self._clocks.setdefault(item.stream, deque(maxlen=3)).append(last - now)
-        for stream, name in self._columns:
-            if item.stream == stream:
-                latest = self._columns[stream, name]
-                for time, value in column(item, name) or ():
-                    latest.add(time, value)
+        for name, latest in self._columns_of.get(item.stream, ()):
+            for time, value in column(item, name) or ():
+                latest.add(time, value)
 
     def _latest(self, stream: str, name: str, reader: str) -> tuple[Latest, int]:
         """A column, and by how many ns its stream's clock is ahead of the reader's; small differences are none."""

@@ -88,6 +88,7 @@ class Scoring:
             MOST_ROWS, max(FEWEST, (4 if self.features else 10) * max(scales), round(config.learn / NS / self.step))
         )
         budget = math.log10(config.budget / NS)
+        memory = max(learn // 3, round(config.memory / NS / self.step))
         self.detector = Detector(
             features,
             Settings(
@@ -96,7 +97,8 @@ class Scoring:
                 scales=scales,
                 budget=budget,
                 median=self.features is not None,
-                memory=max(learn // 2, round(config.memory / NS / self.step)),
+                memory=memory,
+                quarantine=max(1, 3 * memory // 4),
                 transfer=max(5, min(learn, round(3 / self.step))),
             ),
         )
