@@ -60,8 +60,8 @@ def run() -> dict[str, Any]:
     """ns of processor time for each value, by kind of stream and number of streams; `growth` is most over fewest."""
     result: dict[str, Any] = {}
     for name, (rate, channels, ticks) in SHAPES.items():
-        costs = {n: round(cost(n, rate, channels, ticks), 1) for n in STREAMS}
-        result[name] = {"ns_per_value": costs, "growth": round(costs[STREAMS[-1]] / costs[STREAMS[0]], 2)}
+        costs = {str(n): round(cost(n, rate, channels, ticks), 1) for n in STREAMS}
+        result[name] = {"ns_per_value": costs, "growth": round(costs[str(STREAMS[-1])] / costs[str(STREAMS[0])], 2)}
     return result
 
 
