@@ -49,7 +49,7 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Duration, Meta(title="Shadow", description="time after learning with scores but without alarms")
     ] = Duration("0 s")
     memory: Annotated[Duration, Meta(title="Memory", description="how slowly the baseline follows the machine")] = (
-        Duration("30 s")
+        Duration("20 s")
     )
     block: Annotated[
         Duration, Meta(title="Block", description="samples scored at once, where the rate is 200 Hz or more")

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from anomaly_inference.configuration import Configuration
 from anomaly_inference.documents import Result
 from anomaly_inference.monitor import Monitor, Signal
-from edgeloop.alarms import Acknowledge, Alarm, AlarmBook, Command
+from anomaly_inference.sharing import Sharing
+from edgeloop.alarms import Acknowledge, Alarm, AlarmBook, Command, Kind
 from edgeloop.errors import EdgeloopError
 from edgeloop.join import Latest
 from edgeloop.join.asof import column
@@ -49,8 +50,10 @@ class Engine:
     ) -> None:
         self.book = book or AlarmBook()
         self.rules = Rules(configuration.rules)
+        self._sharing = Sharing(self.book, self.rules.wait_for)
         self._problem = problem
         self._columns: dict[tuple[str, str], Latest] = {}
+        self._columns_of: dict[str, list[tuple[str, Latest]]] = {}
         self._monitors: dict[str, Monitor] = {}
         self._by_stream: dict[str, list[Monitor]] = {}
         self._clocks: dict[str, deque[int]] = {}
@@ -97,8 +100,11 @@ class Engine:
         for monitor in self._monitors.values():
             monitor.tick(now, newest)
             for kind, active in monitor.levels():
-                if active is (self.book.find(monitor.name, kind) is None):
+                known = self.book.find(monitor.name, kind) is not None
+                if active != known and not (active and self._told(monitor, kind, now)):
                     self._act(monitor, [monitor.signal(kind, active)], outcome, now)
+                if kind == "clock" and not active:
+                    self._sharing.over(monitor.name)
         expired = self.book.tick(now)
         outcome.alarms += expired
         return outcome
@@ -138,8 +144,11 @@ class Engine:
             if known is not None and monitors[name] is not known:
                 monitors[name].restore(known.state())
         self._monitors = monitors
-        wanted = {key for m in monitors.values() for key in m.columns}
+        wanted = {key for m in monitors.values() for key in m.gate.columns}
         self._columns = {key: self._columns.get(key) or Latest() for key in wanted}
+        self._columns_of = {}
+        for (stream, name), latest in self._columns.items():
+            self._columns_of.setdefault(stream, []).append((name, latest))
         self._by_stream = {}
         for monitor in monitors.values():
             for stream in monitor.streams:
@@ -149,11 +158,9 @@ class Engine:
         """Remembers how the stream's clock stands to arrival, and the columns that conditions look up."""
         last = int(item.times[-1]) if item.times is not None else item.time_of(len(item) - 1)
         self._clocks.setdefault(item.stream, deque(maxlen=3)).append(last - now)
-        for stream, name in self._columns:
-            if item.stream == stream:
-                latest = self._columns[stream, name]
-                for time, value in column(item, name) or ():
-                    latest.add(time, value)
+        for name, latest in self._columns_of.get(item.stream, ()):
+            for time, value in column(item, name) or ():
+                latest.add(time, value)
 
     def _latest(self, stream: str, name: str, reader: str) -> tuple[Latest, int]:
         """A column, and by how many ns its stream's clock is ahead of the reader's; small differences are none."""
@@ -161,6 +168,11 @@ class Engine:
         if stream in self._clocks and reader in self._clocks:
             ahead = round(median(self._clocks[stream]) - median(self._clocks[reader]))
         return self._columns[stream, name], ahead if abs(ahead) > CLOCKS else 0
+
+    def _told(self, monitor: Monitor, kind: Kind, now: int) -> bool:
+        return self._sharing.told(
+            monitor.name, kind, asset=monitor.config.asset, stream=monitor.streams[0], step=monitor.step, now=now
+        )
 
     def _abandon(self, monitor: Monitor, line: str) -> None:
         self._problem(monitor.name, line)

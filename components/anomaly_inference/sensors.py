@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly_inference.configuration import Monitor
+from anomaly_inference.gate import Passage
 from edgeloop.alarms import Kind
 from edgeloop.clock import NS
 from edgeloop.detect.sensor import Continuity, Event, FlatLine, Range, names, outside, seconds
@@ -37,8 +38,8 @@ class Sensors:
         self.flat = FlatLine(len(channels), limit, max(8, round(config.learn / NS / step)))
         self._ranges = {channels.index(name): Range.parse(text) for name, text in config.range.items()}
         self._unfit = self._examined = 0
-        self._idle = False
         self._step = step
+        self.step = 0
         self._gap = int(max(config.gap, 4 * step * NS)) if config.gap else 0
 
     def arrived(self, batch: Batch, now: int) -> Event:
@@ -52,20 +53,26 @@ class Sensors:
         if event == "gap" and self._gap and step >= self._gap:
             gap.active, gap.text, gap.until = True, f"no samples for {seconds(max(step, silent))}", now + HOLD // 2
         elif event == "clock" and self.config.clock and abs(step) >= self.config.clock and batch.rate is not None:
-            clock.active, clock.until = True, now + HOLD
+            clock.active, clock.until, self.step = True, now + HOLD, step
             clock.text = f"time stamps stepped by {'+' if step > 0 else ''}{seconds(step)}"
         elif gap.active and not gap.until:
             gap.until = now + HOLD // 4
         return event
 
-    def examine(self, raw: NDArray[np.generic], values: NDArray[np.floating]) -> None:
-        """Flat line and range, over (n, channels) of a running machine."""
-        self._examined, self._idle = self._examined + len(raw), False
-        stuck = self.flat.update(raw)
+    def examine(self, raw: NDArray[np.generic], values: NDArray[np.floating], passage: Passage) -> None:
+        """Flat line, over (n, channels) whether the machine runs or stands; range, where they are scored."""
+        if passage.motion == "unknown":
+            self.flat.forget()
+            return
+        live = passage.state == "live"
+        self._examined += len(raw)
+        stuck = self.flat.update(raw, standing=passage.motion == "stands", settled=live)
         flat = self.conditions["flat_line"]
         flat.active = bool(stuck.any())
         if flat.active:
             flat.text = f"flat line, channel {names(self.channels, stuck)}"
+        if not live:
+            return
         bad = outside(np.asarray(values, dtype=np.float64), self._ranges)
         self._unfit = self._unfit + len(values) if bad else 0
         condition = self.conditions["range"]
@@ -77,13 +84,9 @@ class Sensors:
 
     def certain(self, kind: Kind) -> bool:
         """Whether enough was seen since the start to say that a condition does not hold."""
-        return kind not in ("flat_line", "range") or self._idle or self._examined >= self.flat.limit
-
-    def idle(self) -> None:
-        """The machine stands: a constant value means nothing."""
-        self._idle = True
-        self.flat.forget()
-        self.conditions["flat_line"].active = False
+        if kind not in ("flat_line", "range"):
+            return True
+        return self._examined >= self.flat.limit and not (kind == "flat_line" and self.flat.undecided)
 
     def tick(self, now: int, newest: int) -> None:
         """newest: when any stream last delivered; silence counts only while others talk."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from edgeloop.alarms import Acknowledge, Alarm, Contribution
 from edgeloop.clock import NS
 from edgeloop.config import schema
 from edgeloop.config.load import convert, tolerant
+from edgeloop.detect.sensor import seconds
 from edgeloop.errors import EdgeloopError
 from edgeloop.sim.faults import Fault
 from edgeloop.sim.machine import Machine
@@ -93,9 +95,49 @@ def test_a_sensor_that_fails_is_not_the_machine(options: dict[str, Any], monitor
 @pytest.mark.parametrize("step", [-4 * NS, -NS // 2, NS // 2, 4 * NS])
 def test_a_clock_that_jumps_is_the_clock(step: int) -> None:
     raised, _ = run(Engine(configured()), fault("clock_jump", step=step, stream="", channel=""))
-    assert {a.kind for a in raised} == {"clock"}
-    assert {a.monitor for a in raised} == {"bearing", "process"}
-    assert len(raised) == 4, "there and back, for each of two streams"
+    assert [(a.monitor, a.kind) for a in raised] == [("bearing", "clock")] * 2, "there and back, for all of the machine"
+    assert raised[0].text == f"press1_vib time stamps stepped by {'+' if step > 0 else ''}{seconds(step)}"
+
+
+TWICE = MONITORS | {"again": MONITORS["process"] | {"channels": "temperature pressure"}}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kind": "dropout", "form": "silent", "stream": "slow", "channel": ""},
+        {"kind": "dropout", "form": "stuck", "stream": "slow", "channel": "pressure"},
+        {"kind": "clock_jump", "step": 2 * NS, "stream": "", "channel": ""},
+    ],
+)  # fmt: skip
+def test_two_monitors_of_a_stream_raise_one_alarm_of_its_sensor(options: dict[str, Any]) -> None:
+    _, total = run(Engine(configured(monitors=TWICE)), fault(**options))
+    states = ["raised", "cleared"] * (2 if options["kind"] == "clock_jump" else 1)
+    assert [a.state for a in total.alarms] == states
+    assert all(a.text.startswith(f"{a.cause.stream} ") for a in total.alarms)
+
+
+def test_a_rule_gets_the_alarm_it_waits_for() -> None:
+    rules = {"stop": {"monitor": "again", "source": "press1", "target": "stop", "kinds": "gap"}}
+    engine = Engine(configured(monitors=TWICE, rules=rules))
+    raised, total = run(engine, fault("dropout", form="silent", stream="slow", channel=""))
+    assert {a.monitor for a in raised} == {"process", "again"}
+    assert [a.cause.monitor for a in total.actions] == ["again"]
+
+
+def test_one_stream_whose_clock_steps_alone_is_an_alarm_of_its_own() -> None:
+    engine = Engine(configured())
+    raised: list[Alarm] = []
+    for end, items in play([Machine(Spec("press1", stops=False), 3)], 18 * NS, began=BEGAN):
+        for name, at, step in (("press1_vib", 10, 3 * NS), ("press1_slow", 10.5, -NS)):
+            if end > at * NS:
+                items = [
+                    replace(i, time=i.time + step) if isinstance(i, Batch) and i.stream == name else i for i in items
+                ]
+        raised += [a for a in engine.process(*items, now=BEGAN + end).alarms if a.state == "raised"]
+    assert [a.text for a in raised] == [
+        "press1_vib time stamps stepped by +3.0 s", "press1_slow time stamps stepped by -1.0 s",
+    ]  # fmt: skip
 
 
 def test_a_stop_is_no_anomaly() -> None:
@@ -110,6 +152,20 @@ def test_a_stop_is_no_anomaly() -> None:
     assert [s for i, s in enumerate(states) if i == 0 or states[i - 1] != s] == [
         "settling", "learning", "live", "idle", "settling", "live",
     ]  # fmt: skip
+
+
+def test_a_sensor_that_sticks_in_a_stop_is_found_when_the_machine_runs_again() -> None:
+    stuck = fault("dropout", 9.8, 14.8, form="stuck", stream="slow", channel="pressure")
+    machine = Machine(Spec("press1", stops=False), 3, (stuck,))
+    machine.stop(9 * NS, 13 * NS)
+    engine, alarms = Engine(configured()), []
+    for end, items in play([machine], 18 * NS, began=BEGAN):
+        alarms += engine.process(*items, now=BEGAN + end).alarms
+    assert [(a.monitor, a.kind, a.state) for a in alarms] == [
+        ("process", "flat_line", "raised"), ("process", "flat_line", "cleared"),
+    ]  # fmt: skip
+    assert "channel pressure" in alarms[0].text
+    assert alarms[0].raised_at < BEGAN + 14.5 * NS < alarms[1].time
 
 
 def test_what_was_learned_goes_into_another_engine_and_open_alarms_with_it() -> None:

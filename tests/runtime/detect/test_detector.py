@@ -153,3 +153,33 @@ def test_relearn_forgets() -> None:
     scores = run(detector, rows(400, seed=11) + 50)
     assert scores[0].state == "learning"
     assert max(s.return_time for s in scores) < SETTINGS.budget
+
+
+def test_what_leads_up_to_an_alarm_does_not_make_the_tail_heavier() -> None:
+    detector = Detector(FEATURES, SETTINGS)
+    run(detector, rows(2_000))
+    threshold = detector.tail.level(SETTINGS.budget)
+    for k in range(30):
+        ramp = rows(100, seed=20 + k)
+        ramp[:, 1] += np.linspace(0, 9, 100)
+        for i, row in enumerate(ramp):
+            detector.update(row, teach=i < 80)
+        detector.interrupt()
+        run(detector, rows(300, seed=60 + k))
+    assert detector.tail.level(SETTINGS.budget) < threshold + 1
+
+
+def test_what_has_no_part_in_an_anomaly_is_followed_meanwhile() -> None:
+    detector = Detector(FEATURES, SETTINGS)
+    run(detector, rows(600))
+    data = rows(4_000, seed=30)
+    data[:, 0] += 30
+    data[:, 3] += np.linspace(0, 4, 4_000)
+    for row in data:
+        detector.update(row, teach=False)
+    detector.interrupt()
+    after = rows(200, seed=31)
+    after[:, 3] += 4
+    assert max(s.return_time for s in run(detector, after)) < SETTINGS.budget
+    after[:, 0] += 30
+    assert run(detector, after)[-1].return_time > SETTINGS.budget, "the anomaly itself was not followed"

@@ -20,7 +20,7 @@ def test_runs_do_not_depend_on_how_rows_are_cut(rows: list[list[int]], cut: int)
         whole.update(row[None])
     for i in range(0, len(data), cut):
         parts.update(data[i : i + cut])
-    if whole._seen >= 10 and cut == 1:
+    if whole._seen[0] >= 10 and cut == 1:
         assert (whole.stuck == parts.stuck).all()
     assert (whole._run == parts._run).all()
 
@@ -41,6 +41,44 @@ def test_what_was_always_constant_or_coarse_is_no_flat_line() -> None:
     flat.update(np.stack([np.zeros(320), coarse], axis=1))
     assert not flat.update(np.stack([np.zeros(20), np.full(20, 99)], axis=1)).any()
     assert list(flat.update(np.stack([np.zeros(20), np.full(20, 99)], axis=1))) == [False, True]
+
+
+def moving(n: int) -> np.ndarray:
+    return RNG.normal(5, 1, (n, 2))
+
+
+def test_a_machine_at_rest_is_no_flat_line_unless_its_sensor_was_seen_to_move_there() -> None:
+    flat = FlatLine(2, limit=10, learn=50)
+    flat.update(moving(60))
+    rest = moving(60)
+    rest[:, 0] = 0.0
+    assert not flat.update(rest, standing=True, settled=False).any()
+    assert flat.undecided
+    rest[:, 1] = 5.0
+    assert list(flat.update(rest, standing=True, settled=False)) == [False, True]
+    assert list(flat.update(rest[:5], settled=False)) == [False, True], "stuck until it moves"
+    assert list(flat.update(rest[:10], settled=False)) == [False, True], "0.0 is where the machine rests"
+    assert list(flat.update(rest[:1])) == [True, True]
+    assert not flat.update(moving(2)).any()
+
+
+def test_what_froze_in_a_stop_is_found_when_the_machine_runs_again() -> None:
+    flat = FlatLine(2, limit=10, learn=50)
+    flat.update(moving(60))
+    frozen = moving(1).repeat(30, axis=0)
+    frozen[:, 1] = moving(30)[:, 1]
+    frozen[:, 0] = 5.0
+    assert not flat.update(frozen, standing=True, settled=False).any()
+    assert not flat.update(frozen[:9], settled=False).any()
+    frozen[9:, 1] = moving(21)[:, 1]
+    assert list(flat.update(frozen[9:10], settled=False)) == [True, False]
+
+
+def test_what_was_learned_of_flat_lines_is_kept() -> None:
+    one, other = FlatLine(2, limit=10, learn=50), FlatLine(2, limit=10, learn=50)
+    one.update(moving(60))
+    other.restore(one.state())
+    assert other.update(np.full((12, 2), 5.0)).all()
 
 
 def feed(continuity: Continuity, steps: list[tuple[int, int]], n: int = 100) -> list[str]:

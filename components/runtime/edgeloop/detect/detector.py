@@ -3,13 +3,15 @@
 For every feature a slowly adapting centre (one for each context, such as a product), and for every time scale (mean or
 median of the last w rows) a spread. The statistic of a row is the largest |z| over scales and features; its tail gives
 the return time, so that the number of channels is part of the calibration; rows that share a window are one event.
-Rows that look anomalous teach nothing. The centre is on a leash: what creeps away further than the leash is seen,
+Rows that look anomalous teach nothing, nor do those that lead up to an alarm teach the tail; features that have no
+part in it are followed all the same. The centre is on a leash: what creeps away further than the leash is seen,
 however slowly it went.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -31,8 +33,10 @@ ORDINARY = 3.0
 """Decades: a row rarer than one in so many teaches nothing about the tail, whose estimator needs quantiles alone."""
 ALLOWED_RATIO = 0.08
 SLOWER = 4
-DOUBTED = 3.0
+DOUBTED = 4.5
 """z at which a feature is half believed to be normal."""
+APART = 3.0
+"""z below which a feature has no part in what is anomalous about others, and is followed meanwhile."""
 ANCHORED = 100
 """Memories after which the anchor has followed the centre."""
 CLIPPED = 0.84
@@ -49,6 +53,7 @@ class Settings:
     leash: spreads of a single row that the centre may wander from where it was learned.
     downward: weight of a logarithmic feature that falls instead of rising.
     systematic: share of a single row's spread that no averaging removes.
+    quarantine: rows that must pass without an alarm before a row teaches the tail.
     transfer: rows from which the centre of a further context is taken.
     gate: decades below the budget at which a row teaches no more.
     prior: mean excess of the statistic's tail, before there are data.
@@ -62,7 +67,8 @@ class Settings:
     memory: int = 600
     leash: float = 8.0
     downward: float = 0.6
-    systematic: float = 0.35
+    systematic: float = 0.5
+    quarantine: int = 150
     transfer: int = 15
     gate: float = 2.0
     prior: float = 0.45
@@ -123,6 +129,7 @@ class Detector:
         self._filled = self._at = 0
         self._window = settings.step * self._widest
         self.tail = Tail(self._window, scale=settings.prior)
+        self._quarantined: deque[float] = deque(maxlen=settings.quarantine)
         self._ordinary = math.log10(self._window) + ORDINARY
 
     @property
@@ -154,6 +161,11 @@ class Detector:
                 self._transfer(row, context)
             else:
                 self._teach(row, z, baseline, statistic, return_time < self._ordinary)
+        elif baseline is not None:
+            worst = np.abs(z).max(axis=0)
+            self._follow(row, baseline, self._trust(worst) * (worst < APART))
+        if not teach:
+            self._quarantined.clear()
         return Score("live", self.display(return_time), return_time, statistic, self._causes(z))
 
     def display(self, return_time: float) -> float:
@@ -178,6 +190,7 @@ class Detector:
         self._rows = 0
         self._contexts.clear()
         self._baselines.clear()
+        self._quarantined.clear()
         self.interrupt()
         self.tail = Tail(self._window, scale=self.settings.prior)
 
@@ -264,21 +277,32 @@ class Detector:
         settings = self.settings
         baseline.rows += 1
         self._rows += 1
-        limit = 4 * self._spread[0]
-        trust = 1 / (1 + (np.abs(z).max(axis=0) / DOUBTED) ** 4)
-        step = np.clip(row - baseline.centre, -limit, limit) * trust / min(baseline.rows, settings.memory)
-        reach = settings.leash * np.maximum(self._single, self._floor)
-        for each in self._baselines.values():
-            each.centre = np.clip(each.centre + step, each.anchor - reach, each.anchor + reach)
-            each.anchor = each.anchor + (each.centre - each.anchor) / (ANCHORED * settings.memory)
+        reach = self._follow(row, baseline, self._trust(np.abs(z).max(axis=0)))
         if (np.abs(baseline.centre - baseline.anchor) > 0.95 * reach).any():
             return
         if ordinary:
-            self.tail.add(statistic)
+            if len(self._quarantined) == self._quarantined.maxlen:
+                self.tail.add(self._quarantined[0])
+            self._quarantined.append(statistic)
         if self._filled == self._widest:
             pace = min(SLOWER * self._rows, 20 * settings.memory)
             variance = self._spread**2 * (1 + (np.minimum(z * z, 4.0) / CLIPPED - 1) / pace)
             self._spread = np.maximum(np.sqrt(variance), self._least)
+
+    @staticmethod
+    def _trust(worst: Float) -> Float:
+        return np.asarray(1 / (1 + (worst / DOUBTED) ** 4), dtype=np.float64)
+
+    def _follow(self, row: Float, baseline: Baseline, trust: Float) -> Float:
+        """Moves the centres towards a row. Returns how far from its anchor a centre may be."""
+        settings = self.settings
+        limit = 4 * self._spread[0]
+        step = np.clip(row - baseline.centre, -limit, limit) * trust / min(baseline.rows, settings.memory)
+        reach = np.asarray(settings.leash * np.maximum(self._single, self._floor), dtype=np.float64)
+        for each in self._baselines.values():
+            each.centre = np.clip(each.centre + step, each.anchor - reach, each.anchor + reach)
+            each.anchor = each.anchor + (each.centre - each.anchor) / (ANCHORED * settings.memory)
+        return reach
 
     def _causes(self, z: Float, most: int = 6) -> tuple[Cause, ...]:
         strongest = np.abs(z).argmax(axis=0)
@@ -312,6 +336,7 @@ class Detector:
             "spread": self._spread.copy(),
             "least": self._least.copy(),
             "history": self._history.copy(),
+            "quarantined": np.array(self._quarantined, dtype=np.float64),
             "pending": np.array([self._pending[0]]),
             "pending_rows": np.array(self._pending[1]).reshape(-1, n),
         }
@@ -334,5 +359,7 @@ class Detector:
             for i, name in enumerate(state["baselines"])
         }
         self._pending = (str(state["pending"][0]), list(np.array(state["pending_rows"], dtype=np.float64)))
+        self._quarantined.clear()
+        self._quarantined.extend(float(v) for v in state["quarantined"])
         self.tail.restore({k.removeprefix("tail."): v for k, v in state.items() if k.startswith("tail.")})
         return True

@@ -19,45 +19,76 @@ class FlatLine:
 
     A channel that was constant while learning is no sensor that sticks, and is left alone. `limit` is the longest run
     in rows that is normal at least; three times the longest run seen in the first `learn` rows where that is more.
+
+    A machine that stands may rest at a constant value. There, only a channel that was seen to move all the while is
+    judged; a value within what it is while running that has not moved when the machine runs again is the sensor's.
+    What is stuck stays so until it moves.
     """
+
+    stuck: NDArray[np.bool_]
+    _run: NDArray[np.int64]
+    _last: Float
 
     def __init__(self, channels: int, limit: int, learn: int) -> None:
         self.limit, self.learn = limit, learn
-        self._run = np.zeros(channels, dtype=np.int64)
-        self._longest = np.zeros(channels, dtype=np.int64)
-        self._last = np.full(channels, np.nan)
-        self._seen = 0
+        self._longest = np.zeros((2, channels), dtype=np.int64)
+        self._seen = np.zeros(2, dtype=np.int64)
+        self._low, self._high = np.full(channels, np.inf), np.full(channels, -np.inf)
+        self._phase = 0
+        self.forget()
 
-    def update(self, rows: NDArray[np.generic]) -> NDArray[np.bool_]:
+    def update(self, rows: NDArray[np.generic], *, standing: bool = False, settled: bool = True) -> NDArray[np.bool_]:
         """(n, channels) raw values → (channels,) whether it is stuck at the end of these rows."""
-        n = len(rows)
+        n, phase = len(rows), int(standing)
         if n == 0:
             return self.stuck
         same = np.vstack([rows[0] == self._last, rows[1:] == rows[:-1]])
         whole = same.all(axis=0)
-        tail = np.where(whole, n, np.argmin(same[::-1], axis=0))
-        if self._seen < self.learn:
-            self._longest = np.maximum(self._longest, np.where(whole, self._run + n, self._longest_run(same)))
-            self._seen += n
-        self._run = np.where(whole, self._run + n, tail)
+        if phase != self._phase:
+            self._phase = phase
+            self._run[:] = 0
+        run = np.where(whole, self._run + n, np.argmin(same[::-1], axis=0))
+        if self._seen[phase] < self.learn:
+            longest = np.where(whole, run, np.maximum(self._longest_run(same), self._run + np.argmin(same, axis=0)))
+            self._longest[phase] = np.maximum(self._longest[phase], longest)
+            self._seen[phase] += n
+        self._run = run
         self._last = rows[-1].astype(np.float64)
+        if settled and not standing:
+            self._low = np.fmin(self._low, np.fmin.reduce(rows, axis=0))
+            self._high = np.fmax(self._high, np.fmax.reduce(rows, axis=0))
+        self.stuck = (self.stuck & whole) | self._judge(settled)
         return self.stuck
 
-    @property
-    def stuck(self) -> NDArray[np.bool_]:
-        if self._seen < self.learn:
+    def _judge(self, settled: bool) -> NDArray[np.bool_]:
+        longest, seen = self._longest[self._phase], self._seen[self._phase]
+        if seen < self.learn:
             return np.zeros(len(self._run), dtype=bool)
-        constant = self._longest >= self._seen - 1
-        return (self._run >= np.maximum(self.limit, 3 * self._longest)) & ~constant
+        stuck = (self._run >= np.maximum(self.limit, 3 * longest)) & (longest < seen - 1)
+        if self._phase:
+            return np.asarray(stuck & (3 * longest <= self.limit), dtype=bool)
+        if not settled:
+            return np.asarray(stuck & (self._last >= self._low) & (self._last <= self._high), dtype=bool)
+        return np.asarray(stuck, dtype=bool)
 
     @property
     def suspect(self) -> NDArray[np.bool_]:
         """Not yet an alarm, but no longer worth a score."""
-        return (self._run >= np.maximum(3, 2 * self._longest + 1)) & (self._longest < max(self._seen - 1, 1))
+        longest = self._longest[self._phase]
+        suspect = (self._run >= np.maximum(3, 2 * longest + 1)) & (longest < max(self._seen[self._phase] - 1, 1))
+        return np.asarray(suspect, dtype=bool)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether a value rests for longer than a sensor may, at a machine that stands."""
+        return bool(self._phase) and bool((self._run >= self.limit).any())
 
     def forget(self) -> None:
-        self._run[:] = 0
-        self._last[:] = np.nan
+        """What comes next does not continue what was."""
+        channels = self._longest.shape[1]
+        self._run = np.zeros(channels, dtype=np.int64)
+        self._last = np.full(channels, np.nan)
+        self.stuck = np.zeros(channels, dtype=bool)
 
     @staticmethod
     def _longest_run(same: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -66,12 +97,13 @@ class FlatLine:
         return np.asarray((where - breaks).max(axis=0), dtype=np.int64)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        return {"run": self._run.copy(), "longest": self._longest.copy(), "seen": np.array([self._seen])}
+        own = {"longest": self._longest, "seen": self._seen, "low": self._low, "high": self._high}
+        return {name: value.copy() for name, value in own.items()}
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        if state["run"].shape == self._run.shape:
-            self._longest = np.array(state["longest"], dtype=np.int64)
-            self._seen = int(state["seen"][0])
+        if state["longest"].shape == self._longest.shape and "low" in state:
+            self._longest, self._seen = (np.array(state[k], dtype=np.int64) for k in ("longest", "seen"))
+            self._low, self._high = (np.array(state[k], dtype=np.float64) for k in ("low", "high"))
             self.forget()
 
 

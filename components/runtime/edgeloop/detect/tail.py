@@ -19,6 +19,9 @@ Float = NDArray[np.float64]
 KEPT = 4096
 HEAVIEST = 0.1
 """Shape: heavier tails make any level meaningless within the life of a machine."""
+LIGHTEST = -0.06
+"""Shape: noise and wander have lighter tails than an exponential; how light is not left to few data."""
+NEARLY_IMPOSSIBLE = 1e-12
 LONGEST = 15.0
 """log10 s; about 30 million years: what lies beyond is the same to everybody."""
 
@@ -32,8 +35,8 @@ def pickands(excess: Float) -> tuple[float, float]:
     """
     half, three_quarters = (float(q) for q in np.quantile(excess, (0.5, 0.75)))
     half = max(half, 1e-9)
-    shape = min(max(math.log2(max(three_quarters - half, 1e-9) / half), 0.0), HEAVIEST)
-    return (half / math.log(2) if shape < 1e-6 else shape * half / (2**shape - 1)), shape
+    shape = min(max(math.log2(max(three_quarters - half, 1e-9) / half), LIGHTEST), HEAVIEST)
+    return (half / math.log(2) if abs(shape) < 1e-6 else shape * half / (2**shape - 1)), shape
 
 
 class Tail:
@@ -85,8 +88,9 @@ class Tail:
             share = max(statistic, 0.0) / self._threshold if self._threshold > 0 else 0.0
             probability = 1.0 - share * (1.0 - min(self._rate, 1.0))
             return math.log10(self.step / probability)
-        if self._shape > 1e-6:
-            log_tail = -math.log1p(self._shape * excess / self._sigma) / self._shape
+        if abs(self._shape) > 1e-6:
+            inside = max(self._shape * excess / self._sigma, NEARLY_IMPOSSIBLE - 1)
+            log_tail = -math.log1p(inside) / self._shape
         else:
             log_tail = -excess / self._sigma
         return min(LONGEST, math.log10(self.step) - math.log10(self._rate) - log_tail / math.log(10))

@@ -110,6 +110,10 @@ class Rules:
                 )
         return actions
 
+    def wait_for(self, monitor: str, kind: Kind) -> bool:
+        """Whether any rule is about such alarms."""
+        return any(r.monitor == monitor and kind in r.kinds.replace(",", " ").split() for r in self._rules.values())
+
     def replace(self, rules: Mapping[str, Rule]) -> None:
         """New rules; what has fired stays remembered."""
         self._rules = dict(rules)

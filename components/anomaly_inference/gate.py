@@ -1,0 +1,65 @@
+"""When a monitor's machine runs, and in which context."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from anomaly_inference import configuration
+from anomaly_inference.documents import State
+from edgeloop.join import Condition, Latest
+
+Lookup = Callable[[str, str, str], tuple[Latest, int]]
+"""(stream, column, reader) → the column, and by how many ns its stream's clock is ahead of the reader's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What may be done with a span of samples: scored where live, in a context such as the product."""
+
+    state: State
+    motion: Literal["runs", "stands", "unknown"]
+    context: str = ""
+
+
+UNKNOWN, STANDS, STARTS = Passage("settling", "unknown"), Passage("idle", "stands"), Passage("settling", "runs")
+
+
+class Gate:
+    """`when`, `per` and `settle` of a monitor, as of the times of its stream."""
+
+    def __init__(self, config: configuration.Monitor, lookup: Lookup) -> None:
+        self._when = Condition.parse(config.when) if config.when else None
+        self._per = Condition.parse(config.per) if config.per else None
+        self._settle, self._lookup = config.settle, lookup
+        self._stream = config.input.split()[0]
+        self._idle_until = 0
+
+    @property
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        """(stream, column) that must be looked up."""
+        return tuple((c.stream, c.column) for c in (self._when, self._per) if c)
+
+    def passage(self, start: int, end: int) -> Passage:
+        """Of the samples in [start, end], ns UTC."""
+        if self._when is not None:
+            latest, ahead = self._lookup(self._when.stream, self._when.column, self._stream)
+            before, after = latest.at(start + ahead), latest.at(end + ahead)
+            if before is None or after is None:
+                return UNKNOWN
+            if not (self._when.holds(before) and self._when.holds(after)):
+                self._idle_until = end + self._settle
+                return STANDS
+            since = latest.since(end + ahead)
+            if since is not None and not self._when.operator and since + self._settle > start + ahead:
+                return STARTS
+            if self._when.operator and self._idle_until > start:
+                return STARTS
+        if self._per is None:
+            return Passage("live", "runs")
+        latest, ahead = self._lookup(self._per.stream, self._per.column, self._stream)
+        value, since = latest.at(end + ahead), latest.since(end + ahead)
+        if value is None or since is None or since + self._settle > start + ahead:
+            return STARTS
+        return Passage("live", "runs", str(value)[:64])
