@@ -15,12 +15,13 @@ from awsiot.greengrasscoreipc.clientv2 import GreengrassCoreIPCClientV2
 from awsiot.greengrasscoreipc.model import BinaryMessage, PublishMessage, UnauthorizedError
 
 from edgeloop import __version__, topics
-from edgeloop_tools.demo.plan import ANOMALY, INGEST, RUNTIME, UMBRELLA, machines
+from edgeloop_tools.demo.plan import ANOMALY, CAMERA, INGEST, MODELS, RUNTIME, UMBRELLA, UPLOAD, machines
 from edgeloop_tools.harness.line import Line
 from edgeloop_tools.harness.processes import owner, tree
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
+FIVE = (INGEST, ANOMALY, CAMERA, MODELS, UPLOAD)
 BROKEN_RECIPE = """RecipeFormatVersion: "2020-01-25"
 ComponentName: com.example.Broken
 ComponentVersion: "1.0.0"
@@ -69,7 +70,7 @@ def _client(line: Line, name: str) -> Iterator[GreengrassCoreIPCClientV2]:
 @pytest.mark.timeout(600)
 def test_nothing_runs_as_root(line: Line) -> None:
     components = line.poll()
-    pids = [pid for name in (INGEST, ANOMALY) for pid in tree(components[name].pids)]
+    pids = [pid for name in FIVE for pid in tree(components[name].pids)]
     assert pids
     if os.geteuid() == 0:
         assert all(owner(pid) not in (0, None) for pid in pids)
@@ -77,7 +78,7 @@ def test_nothing_runs_as_root(line: Line) -> None:
 
 
 def test_work_folders_are_private(line: Line) -> None:
-    for name in (INGEST, ANOMALY):
+    for name in FIVE:
         assert (line.root / "work" / name).stat().st_mode & 0o077 == 0
 
 
@@ -109,7 +110,7 @@ def test_what_cannot_start_does_not_stop_the_others(line: Line, tmp_path: Path, 
     )  # fmt: skip
     until(lambda: _state(line, "com.example.Broken") == "BROKEN", 30, "the broken component to be given up")
     after = line.poll()
-    for name in (INGEST, ANOMALY):
+    for name in FIVE:
         assert after[name].state == "RUNNING"
         assert after[name].pids == before[name].pids
 

@@ -6,14 +6,19 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgeloop_tools.demo.plan import ANOMALY, INGEST, machines
+from edgeloop.clock import now
+from edgeloop_tools.demo.plan import ANOMALY, BUCKET, CAMERA, INGEST, MODELS, UPLOAD, conveyor, machines
+from edgeloop_tools.harness.cameras import PATIENCE, count
 from edgeloop_tools.harness.ledger import audit
 from edgeloop_tools.harness.line import Line
+from edgeloop_tools.harness.uploads import Comparison, fetch
 
+FIVE = (INGEST, ANOMALY, CAMERA, MODELS, UPLOAD)
 KILLS = 50
 SEED = 20
 
@@ -54,30 +59,46 @@ def test_fifty_kills_of_the_ingest_lose_nothing(running: Any, until: Any, forgiv
 @pytest.mark.parametrize("nucleus", ["classic", "lite"])
 @pytest.mark.timeout(240)
 def test_each_death_leaves_the_rest_running(
-    running: Any, until: Any, nucleus: str, forgiving: Callable[[Line], None]
+    running: Any, until: Any, nucleus: str, forgiving: Callable[[Line], None], tmp_path: Path
 ) -> None:
-    with running(nucleus, machines(["press1"], SEED)) as line:
-        for victim, witness in ((INGEST, ANOMALY), (ANOMALY, INGEST)):
+    plan = machines(["press1"], SEED)
+    conveyor(plan, SEED)
+    with running(nucleus, plan) as line:
+        until(lambda: _inferred(line), 60, "a verdict of the model")
+        for victim in FIVE:
             before = line.poll()
             pid = before[victim].pid
             line.kill(victim)
             until(lambda v=victim, p=pid: _alive_again(line, v, p), 30, f"{victim} after kill -9")
-            assert line.components[witness].pids == before[witness].pids
+            for witness in set(FIVE) - {victim}:
+                assert line.components[witness].pids == before[witness].pids
             forgiving(line)
+        until(lambda: all(c.missing == 0 for c in count(line.recording, now() + PATIENCE).values()), 30, "all verdicts")
+        gate = count(line.recording, now())["gate"]
+        assert gate.parts > 0
+        assert gate.contradicted == 0
         before = line.poll()
         heard = sum(line.recording.messages.values())
         line.core.fault("kill_bus")
         until(lambda: sum(line.recording.messages.values()) > heard + 20, 60, "messages after the bus was killed")
         until(lambda: _all_running(line), 60, "all components after the bus was killed")
         if nucleus == "classic":
-            assert line.components[INGEST].pids == before[INGEST].pids
-            assert line.components[ANOMALY].pids == before[ANOMALY].pids
+            assert [line.components[name].pids for name in FIVE] == [before[name].pids for name in FIVE]
         results = line.recording.messages["edgeloop/results/AnomalyInference"]
         until(lambda: line.recording.messages["edgeloop/results/AnomalyInference"] > results + 5, 60, "results")
+        endpoint = str(line.core.status()["endpoint"])
+        until(lambda: "raw" in fetch(endpoint, BUCKET, tmp_path, ()).kinds, 60, "an upload")
+        comparison = Comparison(fetch(endpoint, BUCKET, tmp_path, ()))
         line.close()
-        ledger = audit(line.journal)
+        ledger = audit(line.journal, comparison.add)
     assert ledger.lost(line.recording) == {}
     assert ledger.doubled == 0
+    assert comparison.samples
+    assert comparison.different == 0
+
+
+def _inferred(line: Line) -> bool:
+    return any(seen.inspection.model.version for seen in line.recording.inspections)
 
 
 def _alive_again(line: Line, name: str, old: int | None) -> bool:
@@ -87,7 +108,7 @@ def _alive_again(line: Line, name: str, old: int | None) -> bool:
 
 def _all_running(line: Line) -> bool:
     components = line.poll()
-    return all(components[name].state == "RUNNING" and _exists(components[name].pid) for name in (INGEST, ANOMALY))
+    return all(components[name].state == "RUNNING" and _exists(components[name].pid) for name in FIVE)
 
 
 def _exists(pid: int | None) -> bool:
