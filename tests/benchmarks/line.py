@@ -25,6 +25,7 @@ def run() -> dict[str, Any]:
         "onset_to_alert_ms": anomalies["onset_to_alert_ms"],
         "seconds_to_first_score": report["seconds_to_first_score"],
         "samples_lost": report["journal"]["lost"],
+        "pss_mb_together": report["pss_mb_together"],
         "components": [
             {"name": name, "pss_mb": c["pss_mb"], "cpu_percent": c["cpu_percent"]}
             for name, c in components

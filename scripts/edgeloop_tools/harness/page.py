@@ -238,8 +238,8 @@ def _uploads(run: Run, report: Mapping[str, Any]) -> str:
     )  # fmt: skip
     where = escape(str(run.arrived.folder if run.arrived else ""))
     kinds = ", ".join(f"{n} of {escape(kind)}" for kind, n in uploads["kinds"].items())
-    stream = escape(next(iter(uploads["streams"]), ""))
-    code = f'import edgeloop\ntable = edgeloop.read("{where}", "{stream}")\nprint(table["time"], table["index"])'
+    shown = min(uploads["streams"], key=lambda name: not name.endswith("_slow"), default="")
+    code = f'import edgeloop\ntable = edgeloop.read("{where}", "{escape(shown)}")\nprint(table)'
     return f"<p>{uploads['objects']} objects, {uploads['bytes'] / 1e6:.1f} MB: {kinds}.</p><pre>{code}</pre>" + _table(
         ("stream", "#samples read back", "#as in the journal"), rows
     )
