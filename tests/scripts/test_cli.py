@@ -82,7 +82,7 @@ def test_build_prints_a_table_of_sizes(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert {row["component"] for row in document["artifacts"]} >= {"io.edgeloop.Runtime"}
-    assert all(0 < row["bytes"] <= document["limit"] for row in document["artifacts"])
+    assert all(0 < row["bytes"] <= row["limit"] for row in document["artifacts"])
 
 
 def test_stale_recipes_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
