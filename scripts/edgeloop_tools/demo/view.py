@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -20,9 +20,12 @@ from rich.text import Text
 
 from edgeloop.clock import NS, now
 from edgeloop.topics import short
+from edgeloop_tools.demo.parts import Parts, Passing
+from edgeloop_tools.demo.spectrum import BARS, Spectra, Spectrum
 from edgeloop_tools.harness.line import Line
 
-BARS = "▁▂▃▄▅▆▇█"
+LOG = 5
+"""Lines of the log of events, at the least."""
 COLOURS = {
     "truth": "yellow",
     "alarm": "red",
@@ -116,11 +119,12 @@ class Lines(Silence):
 
 
 class Screen:
-    """A live screen: streams, scores, truth against alarms, components, events."""
+    """A live screen: streams, scores, spectra, parts, truth against alarms, components, events."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console()
         self._events: deque[tuple[float, str, str]] = deque(maxlen=200)
+        self._spectra, self._parts = Spectra(), Parts()
         self._start = time.monotonic()
         self._live = Live(console=self.console, refresh_per_second=4, screen=False, transient=True, auto_refresh=False)
 
@@ -146,17 +150,34 @@ class Screen:
         streams, scores, components = _streams(line), _scores(line), _components(line)
         upper = max(len(line.observer.streams), 2 * len(line.recording.scores), 4) + 4
         lower = max(len(line.components) + 4, 8)
+        middle = self._middle(line, self.console.height - upper - lower - 1 - LOG)
         layout.split_column(
             Layout(_header(line, progress), size=1),
             Layout(name="upper", size=upper),
+            *middle,
             Layout(name="lower", size=lower),
-            Layout(self._log(), name="log", minimum_size=5),
+            Layout(self._log(), name="log", minimum_size=LOG),
         )
         layout["upper"].split_row(Layout(_panel("streams", streams)), Layout(_panel("scores", scores)))
         layout["lower"].split_row(
             Layout(_panel("truth and alarms", _alarms(line))), Layout(_panel("components", components))
         )
         return layout
+
+    def _middle(self, line: Line, room: int) -> list[Layout]:
+        """Spectra and parts side by side, where there are any and `room` lines are enough."""
+        self._parts.see(line.recording.inspections)
+        spectra = list(self._spectra.of(line.observer.streams, max(8, self.console.width // 2 - 38)))
+        cameras = self._parts.cameras
+        size = max(len(spectra) + 1, 2 * len(cameras)) + 2
+        if not (spectra or cameras) or size > room:
+            return []
+        row = Layout(name="middle", size=size)
+        row.split_row(
+            Layout(_panel("spectrum", _spectra(spectra))),
+            Layout(_panel("parts going by", _passing(cameras, self.console.width // 2 - 6))),
+        )
+        return [row]
 
     def _log(self) -> Panel:
         lines = [_event(*event) for event in list(self._events)[-max(4, self.console.height // 3) :]]
@@ -213,6 +234,22 @@ def _scores(line: Line) -> Table:
             words = f"{top.band} {top.channel}" + (f" ×{top.ratio:.1f}" if top.ratio else "")
         table.add_row(name, bar, f"{score:.2f}", result.state)
         table.add_row("", Text(words, style="bright_black"), "", "")
+    return table
+
+
+def _spectra(spectra: Iterable[tuple[str, Spectrum]]) -> Table:
+    table = _table("stream", "from 0 Hz", ">to", ">peak")
+    for name, spectrum in spectra:
+        table.add_row(name, Text(spectrum.line, style="cyan", no_wrap=True), f"{spectrum.upto / 1000:g} kHz",
+                      f"{spectrum.peak:,.0f} Hz")  # fmt: skip
+    return table
+
+
+def _passing(cameras: Mapping[str, Passing], width: int) -> Table:
+    table = Table(box=None, pad_edge=False, expand=True, show_header=False)
+    for name, passing in sorted(cameras.items()):
+        table.add_row(name, passing.glyphs(max(8, width - max(map(len, cameras)))))
+        table.add_row("", passing.words())
     return table
 
 

@@ -38,7 +38,10 @@ EVERYTHING = "edgeloop/#"
 
 @dataclass(slots=True)
 class StreamNow:
-    """A stream as the live view shows it. levels: RMS (or the first value) of the last batches, newest last."""
+    """A stream as the live view shows it. levels: RMS (or the first value) of the last batches, newest last.
+
+    newest: the last batch of samples, None for records.
+    """
 
     samples: int = 0
     channels: int = 0
@@ -47,6 +50,7 @@ class StreamNow:
     levels: deque[float] = field(default_factory=lambda: deque(maxlen=40))
     counts: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=400))
     note: str = ""
+    newest: Batch | None = None
 
     def rate(self, window: int = 2 * NS) -> float:
         """Samples a second as they arrived over the last `window` ns."""
@@ -221,6 +225,7 @@ class Observer:
             stream.channels = len(item.channels)
             stream.unit = item.channels[0].unit if item.channels else ""
             stream.levels.append(_level(item))
+            stream.newest = item
         else:
             stream.channels = len(item.columns)
             stream.note = _last_record(item)

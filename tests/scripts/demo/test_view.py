@@ -2,19 +2,32 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
+from fractions import Fraction
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from edgeloop.clock import NS, now
+from edgeloop.wire.batch import Batch, Channel
 from edgeloop_tools.core.client import ComponentStatus
+from edgeloop_tools.demo.spectrum import Spectra
 from edgeloop_tools.demo.view import Lines, Progress, Screen
-from edgeloop_tools.harness.documents import ActionResult, AlarmEvent, Attribution, Result, TruthEvent
+from edgeloop_tools.harness.documents import (
+    ActionResult,
+    AlarmEvent,
+    Attribution,
+    Inspection,
+    ModelName,
+    Result,
+    TruthEvent,
+)
 from edgeloop_tools.harness.observer import StreamNow
 from edgeloop_tools.harness.processes import Meter
-from edgeloop_tools.harness.recording import Received, Recording, Score
+from edgeloop_tools.harness.recording import Inspected, Received, Recording, Score
 
 
 @pytest.fixture
@@ -54,6 +67,77 @@ def test_the_screen_shows_the_alarm_in_words(line: Any, size: tuple[int, int]) -
     assert "press1_vib" in text
     assert "48 MB" in text or size[0] < 100
     assert "dry run" in text or size[1] < 30
+
+
+def vibration(hertz: float) -> Batch:
+    t = np.arange(1280) / 25600
+    samples = np.outer(np.sin(2 * np.pi * hertz * t), [1.0, 0.5, 0.1])
+    return Batch("press1_vib", 1, 0, 0, tuple(map(Channel, "xyz")), samples, rate=Fraction(25600))
+
+
+def inspected(part: int, verdict: Literal["pass", "fail", "unknown"], version: str = "1.0.0") -> Inspected:
+    model = ModelName("visual_inspection", version) if version else ModelName()
+    return Inspected(now(), Inspection("gate", verdict, now(), part=str(part), model=model))
+
+
+def rendered(line: Any, screen: Screen) -> str:
+    with screen.console.capture() as capture:
+        screen.console.print(screen.picture(line, Progress("", 60, now())), height=screen.console.height)
+    return capture.get()
+
+
+def test_the_screen_shows_the_spectrum_in_hertz(line: Any) -> None:
+    screen = Screen(Console(file=io.StringIO(), width=120, height=44))
+    line.observer.streams["press1_vib"].newest = vibration(6400)
+    text = rendered(line, screen)
+    assert "from 0 Hz" in text
+    row = next(words for words in text.splitlines() if "12.8 kHz" in words)
+    assert "6,400 Hz" in row
+    bars = row.split()[2]
+    assert abs(bars.index("█") - len(bars) / 2) <= 1
+    assert bars.count("▁") > len(bars) / 2
+
+
+def test_spectra_are_computed_twice_a_second_and_keep_their_scale(line: Any) -> None:
+    at = 0.0
+    spectra, streams = Spectra(lambda: at), line.observer.streams
+    streams["press1_vib"].newest = vibration(6400)
+    (first,) = spectra.of(streams, 32)
+    streams["press1_vib"].newest = replace(vibration(3200), samples=vibration(3200).samples * 1e-4)
+    at = 0.4
+    assert list(spectra.of(streams, 32)) == [first]
+    at = 0.5
+    ((_, second),) = spectra.of(streams, 32)
+    assert second.peak == 3200
+    assert set(second.line) == {"▁"}
+    streams["press1_vib"].newest = replace(vibration(3200), rate=Fraction(10))
+    assert not list(spectra.of(streams, 32))
+
+
+def test_the_screen_shows_the_parts_going_by(line: Any) -> None:
+    screen = Screen(Console(file=io.StringIO(), width=120, height=44))
+    seen = line.recording.inspections
+    seen += [inspected(1, "pass"), inspected(2, "fail"), inspected(2, "fail")]
+    assert "●✗ " in rendered(line, screen)
+    seen += [inspected(3, "pass", "1.2.0"), inspected(4, "unknown", "")]
+    text = rendered(line, screen)
+    assert "●✗●? " in text
+    assert "2 pass  1 fail  1 unknown  visual_inspection 1.2.0" in text
+    seen += [inspected(part, "pass", "1.2.0") for part in range(5, 105)]
+    text = rendered(line, screen)
+    assert "●" * 40 in text
+    assert "✗" not in text
+    assert "102 pass" in text
+    screen.console.width = 80
+    seen.append(inspected(105, "fail"))
+    assert "●●✗" in rendered(line, screen)
+
+
+def test_a_small_terminal_keeps_what_it_had(line: Any) -> None:
+    line.recording.inspections.append(inspected(1, "pass"))
+    text = rendered(line, Screen(Console(file=io.StringIO(), width=80, height=24)))
+    assert "parts going by" not in text
+    assert "events" in text
 
 
 def test_lines_are_json_where_asked(line: Any, capsys: pytest.CaptureFixture[str]) -> None:
