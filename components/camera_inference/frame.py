@@ -34,6 +34,8 @@ class Frame:
 class Inbox(Protocol):
     """Between capture and preparation."""
 
+    closed: bool
+
     def put(self, frame: Frame) -> Frame | None:
         """Never waits. Returns a frame that found no place."""
         ...
@@ -54,7 +56,7 @@ class Latest:
 
     def __init__(self) -> None:
         self._frame: Frame | None = None
-        self._closed = False
+        self.closed = False
         self._changed = threading.Condition()
 
     def put(self, frame: Frame) -> Frame | None:
@@ -65,19 +67,19 @@ class Latest:
 
     def take(self) -> Frame | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._frame is not None)
+            self._changed.wait_for(lambda: self.closed or self._frame is not None)
             frame, self._frame = self._frame, None
             self._changed.notify_all()
-        return None if self._closed else frame
+        return None if self.closed else frame
 
     def room(self) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._frame is None)
-            return not self._closed
+            self._changed.wait_for(lambda: self.closed or self._frame is None)
+            return not self.closed
 
     def close(self) -> None:
         with self._changed:
-            self._closed = True
+            self.closed = True
             self._changed.notify_all()
 
 
@@ -87,12 +89,12 @@ class Every:
     def __init__(self, depth: int) -> None:
         self._frames: deque[Frame] = deque()
         self._depth = depth
-        self._closed = False
+        self.closed = False
         self._changed = threading.Condition()
 
     def put(self, frame: Frame) -> Frame | None:
         with self._changed:
-            if self._closed or len(self._frames) >= self._depth:
+            if self.closed or len(self._frames) >= self._depth:
                 return frame
             self._frames.append(frame)
             self._changed.notify_all()
@@ -100,18 +102,18 @@ class Every:
 
     def take(self) -> Frame | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or bool(self._frames))
-            if self._closed:
+            self._changed.wait_for(lambda: self.closed or bool(self._frames))
+            if self.closed:
                 return None
             self._changed.notify_all()
             return self._frames.popleft()
 
     def room(self) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._frames) < self._depth)
-            return not self._closed
+            self._changed.wait_for(lambda: self.closed or len(self._frames) < self._depth)
+            return not self.closed
 
     def close(self) -> None:
         with self._changed:
-            self._closed = True
+            self.closed = True
             self._changed.notify_all()

@@ -23,6 +23,7 @@ CHANGES: Final = 200_000_000
 """ns between two results of a camera whose frames are no parts."""
 STILL: Final = 10 * clock.NS
 """ns after which a result goes out although nothing changed."""
+STOPPED: Final = "the camera was stopped"
 SYNC: Final = 1.0
 """s: what a power cut can take."""
 
@@ -83,7 +84,7 @@ class Station:
         self._lane.close(timeout)
         if self._book is not None:
             for part in self._book.overdue(time.monotonic_ns()):
-                self._decide(self._unknown(part.part, part.time, part.seen, "the camera was stopped"))
+                self._decide(self._unknown(part.part, part.time, part.seen, STOPPED))
 
     def release(self) -> None:
         """The last step, when nothing is to be collected any more."""
@@ -169,7 +170,8 @@ class Station:
             self._decide(self._unknown(frame.part, frame.time, frame.seen, frame.reason))
         elif self._inbox.put(frame) is not None:
             self._around.count(f"skipped.{self.id}")
-            self._decide(self._unknown(frame.part, frame.time, frame.seen, "too many parts wait"))
+            reason = STOPPED if self._inbox.closed else "too many parts wait"
+            self._decide(self._unknown(frame.part, frame.time, frame.seen, reason))
 
     def _done(self, frame: Frame, finding: Finding | None, loaded: Loaded | None, error: str) -> None:
         """From the judging thread."""
