@@ -34,7 +34,7 @@ def test_the_largest_binary_message(lite: Any) -> None:
         assert inbox.get() == (topic, bytes(largest(topic)))
     with pytest.raises(CLOSED):
         lite.publish(publisher, "t", bytes(largest("t") + 1))
-    with pytest.raises(CLOSED):
+    with pytest.raises((*CLOSED, RuntimeError)):  # awscrt's own, where it learns of the end in between
         lite.publish(publisher, "t", b"")
     lite.publish(subscriber, "other/connections/go/on", b"")
 
