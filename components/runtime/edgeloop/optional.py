@@ -9,7 +9,8 @@ from edgeloop.errors import EdgeloopError
 
 PROFILES: Final = {
     "onnxruntime": "vision", "cv2": "vision", "dlr": "neo",
-    "boto3": "upload", "pyarrow": "upload", "stream_manager": "upload",
+    "asyncua": "protocols", "cryptography": "protocols", "paho": "protocols", "pymodbus": "protocols",
+    "serial": "protocols", "boto3": "upload", "pyarrow": "upload", "stream_manager": "upload",
 }  # fmt: skip
 """Profile of io.edgeloop.Runtime by package; a package without one is installed by hand."""
 

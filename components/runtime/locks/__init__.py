@@ -2,7 +2,7 @@
 
 from importlib.resources import files
 
-PROFILES = ("core", "vision", "upload", "neo")
+PROFILES = ("core", "protocols", "vision", "upload", "neo")
 
 
 def read(profile: str) -> str:

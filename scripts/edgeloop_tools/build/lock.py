@@ -37,6 +37,7 @@ PROFILES = {
     "core": Profile(DEVICE, (), CORE),
     "vision": Profile(DEVICE, ("vision",), (*CORE, "onnxruntime", "cv2")),
     "upload": Profile(DEVICE, ("upload",), (*CORE, "stream_manager", "pyarrow.parquet", "boto3")),
+    "protocols": Profile(DEVICE, ("protocols",), (*CORE, "paho.mqtt.client", "pymodbus.client", "serial", "asyncua")),
     "neo": Profile(DEVICE, (), CORE, lone=("dlr==1.6.0 ; platform_machine == 'x86_64'",)),
     "tools": Profile(LAPTOP, ("tools",), TOOLS),
     "dev": Profile(LAPTOP, ("tools", "dev"), (*TOOLS, "pytest", "hypothesis", "onnxruntime", "cv2", "stream_manager")),
