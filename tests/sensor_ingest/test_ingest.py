@@ -128,7 +128,7 @@ def test_a_wrong_source_is_degraded_by_one_line_and_the_others_run(plant: Any, t
         "unknown source type (sources.unknown.type): 'modbos'; one of: process, replay, simulator",
         "wrong id (sources.Wrong Id)",
         "invalid value (sources.number): 5 is no map of settings",
-        f"cannot read the replay file ({missing}): No such file or directory",
+        f"cannot read the file ({missing}): No such file or directory",
     ):
         assert line in problems or json.dumps(line)[1:-1] in problems
     missing.write_text("t,a\n0,1\n1,2\n")

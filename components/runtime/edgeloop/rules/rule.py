@@ -28,7 +28,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ]
     value: Annotated[float, Meta(title="Value", description="what is written")] = 1.0
     kinds: Annotated[
-        str, Meta(title="Kinds", description="kinds of alarm that fire: process, gap, flat_line, clock, range")
+        str,
+        Meta(title="Kinds", description="kinds that fire: process, event, drift, gap, flat_line, clock, range"),
     ] = "process"
     severity: Annotated[Severity, Meta(title="Severity", description="lowest severity that fires")] = "low"
     expires: Annotated[Duration, Meta(title="Expires", description="age at which the action is refused")] = Duration(

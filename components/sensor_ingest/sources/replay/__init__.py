@@ -15,9 +15,9 @@ from edgeloop.clock import NS
 from edgeloop.config.quantities import Rate
 from edgeloop.errors import EdgeloopError
 from edgeloop.sequence import Samples, Stream
+from edgeloop.tables import BadRow, Row, Table
 from edgeloop.wire.batch import Channel, Clock
 from sensor_ingest.sources.base import Outlet, Source, SourceConfiguration
-from sensor_ingest.sources.replay.table import BadRow, Row, Table
 
 ROWS = 512
 """Most rows handed over at once."""

@@ -10,8 +10,8 @@ from typing import IO
 
 from edgeloop.component import user
 from edgeloop.errors import EdgeloopError
-from sensor_ingest.sources.replay import times
-from sensor_ingest.sources.replay.times import Parse
+from edgeloop.tables import times
+from edgeloop.tables.times import Parse
 
 SEPARATORS = ";\t,|"
 LOOK = 50
@@ -42,7 +42,7 @@ class Table:
 
     time: name of the time column; empty: found by its name and looks. form: as strptime has it.
     ignore: columns left out, such as labels.
-    Raises EdgeloopError where the file cannot be read or has nothing to play.
+    Raises EdgeloopError where the file cannot be read or has no numbers.
     """
 
     def __init__(self, path: Path, *, time: str = "", ignore: Collection[str] = (), form: str = "") -> None:
@@ -51,9 +51,7 @@ class Table:
             self._file: IO[str] = path.open(encoding="utf-8-sig", errors="replace", newline="")
         except OSError as error:
             mend = f"let user {user()} read it" if isinstance(error, PermissionError) else "correct its path"
-            raise EdgeloopError(
-                "cannot read the replay file", where=str(path), why=error.strerror or "", mend=mend
-            ) from None
+            raise EdgeloopError("cannot read the file", where=str(path), why=error.strerror or "", mend=mend) from None
         try:
             self._understand(time, ignore, form)
         except BaseException:
@@ -165,7 +163,7 @@ class Table:
 
     def _error(self, why: str, mend: str = "give a CSV file with a header and numbers", line: int = 0) -> EdgeloopError:
         where = f"{self.path} line {line}" if line else str(self.path)
-        return EdgeloopError("cannot play the file", where=where, why=why, mend=mend)
+        return EdgeloopError("cannot use the file", where=where, why=why, mend=mend)
 
     def close(self) -> None:
         self._file.close()
