@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from edgeloop import clock
 from edgeloop.clock import NS
 from edgeloop.errors import ConfigurationError, EdgeloopError
-from edgeloop.tables import BadRow, Row, Table
+from edgeloop.tables import BadRow, Row, Table, times
 from sensor_ingest.rehearsal import Rehearsal, Running, play
-from sensor_ingest.sources.replay import SOURCE, times
+from sensor_ingest.sources.replay import SOURCE
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 RECORDINGS = [
