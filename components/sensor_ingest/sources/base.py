@@ -53,6 +53,8 @@ class SourceConfiguration(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
 
 C = TypeVar("C", bound=SourceConfiguration)
+Foreseen = Mapping[str, tuple[str, ...] | None] | None
+"""Stream → its channels or columns, None where only a run knows them; None for all where it knows even the streams."""
 
 
 class Outlet(Protocol):
@@ -105,6 +107,11 @@ class Source(Generic[C]):
     def live(cls, configuration: C) -> bool:
         """Live samples that find no room are dropped and counted; others wait."""
         return True
+
+    @classmethod
+    def foresee(cls, id: str, configuration: C) -> Foreseen:
+        """The streams that the source `id` will declare, as far as its configuration tells."""
+        return None
 
     def setup(self) -> None:
         """Opens and declares."""

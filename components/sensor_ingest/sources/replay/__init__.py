@@ -17,7 +17,7 @@ from edgeloop.errors import EdgeloopError
 from edgeloop.sequence import Samples, Stream
 from edgeloop.tables import BadRow, Row, Table
 from edgeloop.wire.batch import Channel, Clock
-from sensor_ingest.sources.base import Outlet, Source, SourceConfiguration
+from sensor_ingest.sources.base import Foreseen, Outlet, Source, SourceConfiguration
 
 ROWS = 512
 """Most rows handed over at once."""
@@ -65,6 +65,10 @@ class Replay(Source[Configuration]):
     @classmethod
     def live(cls, configuration: Configuration) -> bool:
         return False
+
+    @classmethod
+    def foresee(cls, id: str, configuration: Configuration) -> Foreseen:
+        return {id: None}
 
     def setup(self) -> None:
         c = self.configuration
