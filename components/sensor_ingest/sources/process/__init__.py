@@ -19,7 +19,7 @@ from msgspec import Meta
 from edgeloop import clock
 from edgeloop.errors import EdgeloopError
 from edgeloop.sequence import Samples, Stream
-from sensor_ingest.sources.base import Outlet, Source, SourceConfiguration
+from sensor_ingest.sources.base import Foreseen, Outlet, Source, SourceConfiguration
 from sensor_ingest.sources.process import orphan
 from sensor_ingest.sources.process.header import LONGEST, Header
 from sensor_ingest.sources.process.pace import Pace
@@ -35,7 +35,12 @@ LINES = 20
 class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="process"):
     command: Annotated[str, Meta(title="Command", description="program and arguments; no shell", min_length=1)]
     header: Annotated[
-        str, Meta(title="Header", description="the header line, for a program that does not write one")
+        str,
+        Meta(
+            title="Header",
+            description="the header line, for a program that does not write one",
+            extra_json_schema={"contentMediaType": "application/json"},
+        ),
     ] = ""
     folder: Annotated[str, Meta(title="Folder", description="working directory")] = ""
     live: Annotated[
@@ -68,6 +73,11 @@ class Process(Source[Configuration]):
     @classmethod
     def live(cls, configuration: Configuration) -> bool:
         return configuration.live
+
+    @classmethod
+    def foresee(cls, id: str, configuration: Configuration) -> Foreseen:
+        header = Header.parse(configuration.header, id) if configuration.header else None
+        return {id: tuple(channel.name for channel in header.channels) if header else None}
 
     def setup(self) -> None:
         if orphan.end(self.outlet.state):

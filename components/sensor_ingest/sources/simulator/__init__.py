@@ -17,7 +17,7 @@ from edgeloop.sim.faults import KINDS, Kind, Schedule
 from edgeloop.sim.machine import PLC, SLOW, VIBRATION, Machine
 from edgeloop.sim.play import truth
 from edgeloop.sim.spec import Spec
-from sensor_ingest.sources.base import Outlet, Source, SourceConfiguration
+from sensor_ingest.sources.base import Foreseen, Outlet, Source, SourceConfiguration
 
 LONGEST = 2 * NS
 """ns without this thread that are made up for; a longer absence is a gap, as with any sensor."""
@@ -76,6 +76,12 @@ class Simulator(Source[Configuration]):
         self._machine = Machine(Spec(outlet.id, stops=configuration.stops), configuration.seed, plan)
         self._lock = threading.Lock()
         self._untold: deque[dict[str, Any]] = deque(maxlen=UNTOLD)
+
+    @classmethod
+    def foresee(cls, id: str, configuration: Configuration) -> Foreseen:
+        machine = Machine(Spec(id), configuration.seed)
+        columns = {f"{id}_{PLC}": tuple(machine.plc(0, 1))}
+        return {s.name: columns.get(s.name) or tuple(c.name for c in s.channels) for s in machine.streams}
 
     def setup(self) -> None:
         self._state = self._load()
