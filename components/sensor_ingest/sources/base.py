@@ -14,9 +14,20 @@ from msgspec import Meta
 from edgeloop.config.identifiers import Id
 from edgeloop.config.quantities import Duration, Size
 from edgeloop.errors import EdgeloopError
+from edgeloop.join import Condition
 from edgeloop.sequence import Chunk, Stream
 
 _RANGE = re.compile(r"\s*([-+0-9.eE]+)\s*\.\.\s*([-+0-9.eE]+)\s*")
+
+
+class FailSafe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is written where nobody says any more what was written before."""
+
+    after: Annotated[
+        Duration,
+        Meta(title="After", description="time without a new action", extra={"ge": "100 ms", "le": "1 d"}),
+    ]
+    value: Annotated[float, Meta(title="Value", description="the safe value")]
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,11 +38,36 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     every: Annotated[
         Duration, Meta(title="Every", description="least time between two actions", extra={"le": "1 d"})
     ] = Duration("1 s")
+    most: Annotated[int, Meta(title="Most", description="actions executed within an hour", ge=1, le=3600)] = 3600
+    interlock: Annotated[
+        str,
+        Meta(
+            title="Interlock",
+            description='refused unless this holds: "press1_plc.guard and press1_slow.speed < 10"',
+            max_length=400,
+        ),
+    ] = ""
+    fresh: Annotated[
+        Duration,
+        Meta(title="Fresh", description="oldest value that the interlock believes; 0: any", extra={"le": "1 d"}),
+    ] = Duration("5 s")
+    fail_safe: Annotated[
+        FailSafe | None,
+        Meta(title="Fail-safe", description="value written where an armed action is not renewed in time"),
+    ] = None
 
     def __post_init__(self) -> None:
         low, high = self.bounds
         if not low <= high:
             raise ValueError(f"{self.range!r} is no range, such as 0..1")
+        if self.fail_safe is not None and not low <= self.fail_safe.value <= high:
+            raise ValueError(f"fail_safe.value {self.fail_safe.value:g} is outside of {self.range}")
+        _ = self.conditions
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """All of which have to hold."""
+        return tuple(Condition.parse(part) for part in re.split(r"\s+and\s+", self.interlock) if part.strip())
 
     @property
     def bounds(self) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from edgeloop.join.asof import Value
 
-_FORM = re.compile(r"\s*(!?)\s*([a-z0-9][a-z0-9_-]{0,31})\.([^\s=<>!]+)\s*(?:(>=|<=|!=|=|>|<)\s*(.+?))?\s*")
+_FORM = re.compile(r"\s*(!?)\s*([a-z0-9][a-z0-9_-]{0,31})\.([^\s=<>!]+)\s*(?:(>=|<=|!=|==?|>|<)\s*(.+?))?\s*")
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq, "!=": operator.ne, ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le,
 }  # fmt: skip
@@ -34,16 +34,19 @@ class Condition:
         Condition(stream='press1_plc', column='running', negated=False, operator='', literal='')
         >>> Condition.parse("press1_slow.speed > 100").holds(120.0)
         True
+        >>> Condition.parse("press1_plc.running == true").holds(True)
+        True
         """
         match = _FORM.fullmatch(text)
         if match is None or (match[1] and match[4]):
             raise ValueError(f'{text!r} is no condition (such as "press1_plc.running" or "press1_slow.speed > 100")')
-        if match[4] and match[4] not in ("=", "!="):
+        sign = "=" if match[4] == "==" else match[4] or ""
+        if sign not in ("", "=", "!="):
             try:
                 float(match[5])
             except ValueError:
                 raise ValueError(f"{match[5]!r} is no number to compare with") from None
-        return cls(match[2], match[3], bool(match[1]), match[4] or "", match[5] or "")
+        return cls(match[2], match[3], bool(match[1]), sign, match[5] or "")
 
     def holds(self, value: Value | None) -> bool:
         """Whether a value satisfies it; an unknown value does not."""
