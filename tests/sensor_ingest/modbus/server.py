@@ -1,0 +1,64 @@
+"""A Modbus device in its own process: `server.py tcp <port> | serial <path>`, then a folder.
+
+Its port is written to `port`, every request as a line to `requests`; a file `hang` lets it answer nobody.
+Unit 1: holding registers 0..299 hold their addresses, 104 = 725, 110..111 = 3.5, 120..123 = "press 7";
+300 is busy; 301..399 are missing; 400..409 hold their addresses. Coils 0..31: every third is on.
+Unit 7: input registers 0..9 hold 700 more than their addresses. Other units never answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import sys
+from pathlib import Path
+
+from pymodbus.constants import ExcCodes
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+Server = ModbusTcpServer | ModbusSerialServer
+
+
+def holding() -> list[int]:
+    registers = list(range(300))
+    registers[104] = 725
+    registers[110:112] = struct.unpack(">2H", struct.pack(">f", 3.5))
+    registers[120:124] = struct.unpack(">4H", b"press 7\0")
+    return registers
+
+
+async def serve(kind: str, place: str, folder: Path) -> None:
+    log = (folder / "requests").open("a", buffering=1)
+
+    async def act(
+        function: int, start: int, address: int, count: int, current: list[int], new: list[int] | list[bool] | None
+    ) -> ExcCodes | None:
+        log.write(f"{function} {address} {count}\n")
+        while (folder / "hang").exists():
+            await asyncio.sleep(0.02)
+        return ExcCodes.DEVICE_BUSY if function == 3 and address <= 300 < address + count else None
+
+    def words(address: int, values: list[int]) -> SimData:
+        return SimData(address, values=values, datatype=DataType.REGISTERS)
+
+    bits = SimData(0, values=[i % 3 == 0 for i in range(32)], datatype=DataType.BITS)
+    inputs = SimData(0, values=[i % 2 == 0 for i in range(32)], datatype=DataType.BITS)
+    registers = [words(0, holding()), words(300, [5]), words(400, list(range(400, 410)))]
+    press = SimDevice(1, ([bits], [inputs], registers, [words(0, list(range(100)))]), action=act)
+    pump = SimDevice(7, ([bits], [inputs], [words(0, [0])], [words(0, list(range(700, 710)))]), action=act)
+    server: Server
+    if kind == "tcp":
+        server = ModbusTcpServer([press, pump], address=("127.0.0.1", int(place)), ignore_missing_devices=True)
+    else:
+        server = ModbusSerialServer([press, pump], port=place, baudrate=115200, ignore_missing_devices=True)
+    await server.serve_forever(background=True)
+    transport = server.transport
+    port = transport.sockets[0].getsockname()[1] if kind == "tcp" else 0  # type: ignore[union-attr]
+    (folder / "port.new").write_text(str(port))
+    (folder / "port.new").rename(folder / "port")
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(sys.argv[1], sys.argv[2], Path(sys.argv[3])))
