@@ -31,7 +31,7 @@ class Stream:
 class Samples:
     """Samples (n, channels) of a stream, n > 0. time: ns UTC of the first, or times (n,) where the stream has no rate.
 
-    clock: None means the time stamps are this device's.
+    clock: None means the time stamps are this device's. gap: what came before is not what this continues.
     """
 
     stream: str
@@ -39,16 +39,19 @@ class Samples:
     time: int = 0
     times: NDArray[np.int64] | None = None
     clock: Clock | None = None
+    gap: bool = False
+    gap: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Records:
-    """Records of a stream, by column, n > 0. times (n,) ns UTC."""
+    """Records of a stream, by column, n > 0. times (n,) ns UTC. clock, gap: as of Samples."""
 
     stream: str
     times: NDArray[np.int64]
     columns: Mapping[str, Column]
     clock: Clock | None = None
+    gap: bool = False
 
 
 Chunk = Samples | Records
@@ -59,7 +62,7 @@ class Sequencer:
     """Numbers the samples of one stream in one epoch and flags where time and index part.
 
     A step of the source's time against its rate is a discontinuity beyond two samples or 10 ms; where samples bring
-    their own times, only a step backwards is.
+    their own times, a step backwards is, and a gap that the source knows of.
 
     >>> one = Sequencer(Stream("a", (Channel("v"),), Fraction(1000)), epoch=5)
     >>> zeros = np.zeros((100, 1), np.float32)
@@ -82,7 +85,7 @@ class Sequencer:
         clock = chunk.clock or clock
         if isinstance(chunk, Records):
             first, n = int(chunk.times[0]), len(chunk.times)
-            self._flag(first, rising=True)
+            self._flag(first, rising=True, gap=chunk.gap)
             records = RecordBatch(
                 self.stream.name, self.epoch, self.index, chunk.times, chunk.columns,
                 clock=clock, discontinuity=self.step != 0, previous=self.previous,
@@ -97,20 +100,23 @@ class Sequencer:
             )
         rate = None if chunk.times is not None else self.stream.rate
         first = chunk.time if chunk.times is None else int(chunk.times[0])
-        self._flag(first, rising=rate is None)
+        self._flag(first, rising=rate is None, gap=chunk.gap)
         batch = Batch(
             self.stream.name, self.epoch, self.index, first, self.stream.channels, chunk.samples,
             rate=rate, times=chunk.times, clock=clock, calibration=self.stream.calibration,
-            discontinuity=self.step != 0, previous=self.previous,
+            discontinuity=chunk.gap or self.step != 0, previous=self.previous,
         )  # fmt: skip
         self._advance(len(chunk.samples), batch.end)
         return batch
 
-    def _flag(self, time: int, *, rising: bool) -> None:
+    def _flag(self, time: int, *, rising: bool, gap: bool) -> None:
         self.step = 0
         if self._due is None:
             return
         step = time - self._due
+        if gap:
+            self.step = step or 1
+            return
         if rising:
             self.step = min(step, 0)
             return
