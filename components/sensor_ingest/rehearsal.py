@@ -28,6 +28,7 @@ class Rehearsal:
         self.counts: dict[str, int] = {}
         self.lines: list[str] = []
         self.reachable = True
+        self.connections = 1
         self._changed = threading.Condition()
         self._room = room
 
@@ -53,6 +54,9 @@ class Rehearsal:
         if self.reachable:
             self.published.append((topic, document))
         return self.reachable
+
+    def reconnected(self) -> None:
+        self.connections += 1
 
     def problem(self, line: str, part: str = "") -> None:
         self.problems[part] = line

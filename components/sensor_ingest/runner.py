@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -57,8 +58,12 @@ class Runner:
         self._kind, self._around = kind, around
         self._source: Source[Any] | None = None
         self._lock = threading.Lock()
+        self.connections = 0
+        """How often it began anew with the machine: a run, or what `reconnected` told."""
         self._parts: set[str] = set()
         self._delivers = False
+        self._streams: set[str] = set()
+        self._interrupted: set[str] = set()
         self._thread = threading.Thread(target=self._run, name=f"source-{id}", daemon=True)
 
     def start(self) -> None:
@@ -98,10 +103,18 @@ class Runner:
         if not self._delivers:
             self._delivers = True
             self.clear()
+        if chunk.stream in self._interrupted:
+            self._interrupted.discard(chunk.stream)
+            chunk = replace(chunk, gap=True)
+        self._streams.add(chunk.stream)
         return self.intake.put(chunk)
 
     def publish(self, topic: str, document: Mapping[str, Any]) -> bool:
         return self._around.publish(topic, document)
+
+    def reconnected(self) -> None:
+        with self._lock:
+            self.connections += 1
 
     def problem(self, line: str, part: str = "") -> None:
         self._parts.add(part)
@@ -130,6 +143,7 @@ class Runner:
                     break
                 pause = FIRST_PAUSE if time.monotonic() - began >= HEALTHY else pause
                 self._delivers = False
+                self._interrupted |= self._streams
                 self.count("restarts")
                 self.stop.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
@@ -146,6 +160,7 @@ class Runner:
             source = self._kind(self.configuration, self)
             with self._lock:
                 self._source = source
+                self.connections += 1
             if not self.stop.is_set():
                 source.setup()
                 source.run()

@@ -53,7 +53,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = Duration("5 s")
     fail_safe: Annotated[
         FailSafe | None,
-        Meta(title="Fail-safe", description="value written where an armed action is not renewed in time"),
+        Meta(title="Fail-safe", description="`{after: 10 s, value: 0}`: written where an armed action is not renewed in time"),
     ] = None
 
     def __post_init__(self) -> None:
@@ -116,6 +116,10 @@ class Outlet(Protocol):
         ...
 
     def publish(self, topic: str, document: Mapping[str, Any]) -> bool: ...
+
+    def reconnected(self) -> None:
+        """Says that a run's connection to the machine is a new one: what was written before may be forgotten."""
+        ...
 
     def problem(self, line: str, part: str = "") -> None:
         """Degrades the source's health, by one line for each part, until cleared."""
