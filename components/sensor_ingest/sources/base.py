@@ -53,7 +53,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = Duration("5 s")
     fail_safe: Annotated[
         FailSafe | None,
-        Meta(title="Fail-safe", description="`{after: 10 s, value: 0}`: written where an armed action is not renewed in time"),
+        Meta(
+            title="Fail-safe",
+            description="`{after: 10 s, value: 0}`: written where an armed action is not renewed in time",
+        ),
     ] = None
 
     def __post_init__(self) -> None:
