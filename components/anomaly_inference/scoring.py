@@ -1,4 +1,4 @@
-"""What depends on a stream's channels and rate, which its first batch tells: features, detector, trigger, sensors."""
+"""What depends on a stream's channels and rate, which its first batch tells: features, detectors, models, sensors."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly_inference import configuration
+from anomaly_inference.events import Events
+from anomaly_inference.judge import FeatureJudge, Judge, RowJudge, State, Words
+from anomaly_inference.models import Models, Provider
 from anomaly_inference.sensors import Sensors
 from anomaly_inference.trigger import Trigger
-from edgeloop.alarms import Contribution
 from edgeloop.clock import NS
 from edgeloop.detect import BlockFeatures, Detector, Feature, Settings
+from edgeloop.detect.conditions import ConditionDetector, ConditionSettings
+from edgeloop.detect.display import display
+from edgeloop.detect.events import EventSettings
 from edgeloop.errors import EdgeloopError
-from edgeloop.join import AsOf
-from edgeloop.wire.batch import Batch
 
 BLOCKS_FROM = 200.0
 """Hz: below, every row is scored."""
@@ -26,36 +29,20 @@ SETTLED = 10
 """Rows that must be normal before an alarm is over, however slow they come."""
 
 
-class Joined:
-    """A further input, as of."""
-
-    def __init__(self) -> None:
-        self.channels: tuple[str, ...] = ()
-        self._past: AsOf | None = None
-
-    def add(self, batch: Batch) -> None:
-        if self._past is None:
-            self.channels = tuple(f"{batch.stream}.{c.name}" for c in batch.channels)
-            self._past = AsOf(len(batch.channels))
-        times = batch.times
-        if times is None:
-            times = np.array([batch.time_of(i) for i in range(len(batch))], dtype=np.int64)
-        self._past.add(times, batch.values().astype(np.float64))
-
-    def at(self, times: NDArray[np.int64], tolerance: int) -> NDArray[np.float64]:
-        if self._past is None:
-            return np.full((len(times), len(self.channels)), np.nan)
-        return self._past.at(times, tolerance)
-
-
 class Scoring:
-    """step: seconds between rows. Raises EdgeloopError for channels that the stream does not have."""
+    """step: seconds between rows. joined: channels of the further inputs. Raises EdgeloopError for channels that the
+    stream does not have."""
 
     def __init__(
-        self, name: str, config: configuration.Monitor, batch: Batch, step: float, joined: Sequence[tuple[str, ...]]
+        self,
+        name: str,
+        config: configuration.Monitor,
+        known: Sequence[str],
+        step: float,
+        joined: Sequence[tuple[str, ...]],
+        provider: Provider,
     ) -> None:
-        known = tuple(c.name for c in batch.channels)
-        wanted = tuple(config.channels.split()) or known
+        wanted = tuple(config.channels.split()) or tuple(known)
         for channel in (*wanted, *config.range):
             if channel not in known:
                 raise EdgeloopError(
@@ -64,75 +51,122 @@ class Scoring:
                     why=repr(channel),
                     mend=f"the stream has {', '.join(known)}",
                 )
-        self.channels, self.whole = wanted, wanted == known
-        self.columns = [known.index(c) for c in wanted]
-        rate = 1 / step
+        self.known, self.channels, self.whole = tuple(known), wanted, wanted == tuple(known)
+        self.columns = [self.known.index(c) for c in wanted]
+        self.sample_step = self.step = step
         self.features: BlockFeatures | None = None
         self.block = np.zeros((0, len(wanted)), dtype=np.float32)
         self.filled = 0
-        features: tuple[Feature, ...]
-        self.step = step
-        if rate >= BLOCKS_FROM:
-            length = max(256, round(config.block / NS * rate))
+        if 1 / step >= BLOCKS_FROM:
+            length = max(256, round(config.block / NS / step))
             shaft = float(config.shaft) if config.shaft else None
-            self.features = BlockFeatures(wanted, rate, length, shaft=shaft, bearing=config.bearing)
-            self.block = np.zeros((length, len(wanted)), dtype=np.float32)
+            self.features = BlockFeatures(wanted, 1 / step, length, shaft=shaft, bearing=config.bearing)
+            self.block = np.zeros((length, len(wanted)), dtype=np.float32, order="F")
             self.step = length * step
-            features = self.features.features
-            scales: tuple[int, ...] = (5,)
-        else:
-            features = tuple(Feature(c, "value", "value", False, 0.0) for c in wanted)
-            scales = (1, min(50, max(5, round(1 / step))))
-        features += tuple(Feature(c, "value", "value", False, 0.0) for group in joined for c in group)
-        learn = min(
-            MOST_ROWS, max(FEWEST, (4 if self.features else 10) * max(scales), round(config.learn / NS / self.step))
-        )
-        budget = math.log10(config.budget / NS)
-        memory = max(learn // 3, round(config.memory / NS / self.step))
-        self.detector = Detector(
-            features,
-            Settings(
-                step=self.step,
-                learn=learn,
-                scales=scales,
-                budget=budget,
-                median=self.features is not None,
-                memory=memory,
-                quarantine=max(1, 3 * memory // 4),
-                transfer=max(5, min(learn, round(3 / self.step))),
-            ),
-        )
-        rows = config.confirm / NS / self.step, config.recover / NS / self.step
-        self.trigger = Trigger(
-            budget, max(2, math.ceil(rows[0])), max(2 if self.features else SETTLED, math.ceil(rows[1]))
-        )
+        self.columns_scored = wanted + tuple(c for group in joined for c in group)
+        self.budget = math.log10(config.budget / NS)
+        detect = config.detect.split()
+        self.judge: Judge | None = None
+        self.events: Events | None = None
+        if "conditions" in detect:
+            self.judge = self._features(config) if self.features else self._rows(config)
+        if "events" in detect and self.features is None:
+            settings = EventSettings(step=self.step, budget=self.budget)
+            self.events = Events(len(self.columns_scored), settings)
+        self.models = Models(name, config.models.split(), wanted, 1 / step, self._trigger(config), provider)
         self.sensors = Sensors(config, wanted, step)
         self.live_rows = 0
+        self.learn = self._learn(config, 1)
+        self.seen = 0
         self.idle = self.judged = False
-        self.words: tuple[str, tuple[Contribution, ...]] = ("unusual", ())
+        self.words: Words = ("unusual", ())
 
-    def names_of(self, row: NDArray[np.float64]) -> dict[str, float]:
-        return {f.channel: float(v) for f, v in zip(self.detector.features, row, strict=True)}
+    def display(self, return_time: float) -> float:
+        """A return time on a scale from 0 to 1."""
+        return display(return_time, least=math.log10(self.step), budget=self.budget)
+
+    @property
+    def learned(self) -> float:
+        return self.judge.learned if self.judge is not None else min(1.0, self.seen / self.learn)
 
     def interrupt(self) -> None:
+        """What follows does not continue what was."""
         self.filled = 0
-        self.detector.interrupt()
         self.sensors.flat.forget()
+        self.models.interrupt()
+        self.pause(idle=self.idle)
 
     def pause(self, *, idle: bool) -> None:
-        self.detector.interrupt()
+        if self.judge is not None:
+            self.judge.interrupt()
+        if self.events is not None:
+            self.events.interrupt()
         self.idle = idle
 
-    def state(self) -> dict[str, NDArray[np.generic]]:
-        own: dict[str, NDArray[np.generic]] = {"live_rows": np.array([self.live_rows])}
-        own |= {f"detector.{k}": v for k, v in self.detector.state().items()}
-        return own | {f"flat.{k}": v for k, v in self.sensors.flat.state().items()}
+    def relearn(self) -> None:
+        if self.judge is not None:
+            self.judge.relearn()
+        if self.events is not None:
+            self.events.relearn()
+        self.live_rows = self.seen = 0
 
-    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        def part(name: str) -> dict[str, NDArray[np.generic]]:
-            return {k.removeprefix(name): v for k, v in state.items() if k.startswith(name)}
+    def state(self) -> State:
+        counts = [self.live_rows, self.seen, self.filled, self.idle, self.judged]
+        own: State = {"counts": np.array(counts, dtype=np.int64), "block": self.block[: self.filled].copy()}
+        for name, part in self._parts().items():
+            own |= {f"{name}.{k}": v for k, v in part.state().items()}
+        return own
 
-        if self.detector.restore(part("detector.")):
-            self.detector.interrupt()
-            self.live_rows = int(state["live_rows"][0])
-            self.sensors.flat.restore(part("flat."))
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> bool:
+        """False where what was learned is of other features or settings, and is not taken."""
+        for name, part in self._parts().items():
+            known = {k[len(name) + 1 :]: v for k, v in state.items() if k.startswith(f"{name}.")}
+            if not part.restore(known):
+                return False
+        self.live_rows, self.seen, filled, idle, judged = (int(n) for n in state["counts"])
+        self.idle, self.judged = bool(idle), bool(judged)
+        block = state["block"]
+        if block.shape[1] == self.block.shape[1] and len(block) == filled <= len(self.block):
+            self.block[:filled], self.filled = block, filled
+        return True
+
+    def _parts(self) -> dict[str, Judge | Events | Models | Sensors]:
+        parts: dict[str, Judge | Events | Models | Sensors] = {"sensors": self.sensors, "models": self.models}
+        if self.judge is not None:
+            parts["judge"] = self.judge
+        if self.events is not None:
+            parts["events"] = self.events
+        return parts
+
+    def _learn(self, config: configuration.Monitor, least: int) -> int:
+        return min(MOST_ROWS, max(FEWEST, least, round(config.learn / NS / self.step)))
+
+    def _trigger(self, config: configuration.Monitor) -> Trigger:
+        confirm, recover = config.confirm / NS / self.step, config.recover / NS / self.step
+        fewest = 2 if self.features else SETTLED
+        return Trigger(self.budget, max(2, math.ceil(confirm)), max(fewest, math.ceil(recover)))
+
+    def _features(self, config: configuration.Monitor) -> Judge:
+        """Blocks of features."""
+        assert self.features is not None
+        features = self.features.features + tuple(
+            Feature(c, "value", "value", False, 0.0) for c in self.columns_scored[len(self.channels) :]
+        )
+        scales = (5,)
+        learn = self._learn(config, 4 * max(scales))
+        memory = max(learn // 3, round(config.memory / NS / self.step))
+        settings = Settings(
+            step=self.step,
+            learn=learn,
+            scales=scales,
+            budget=self.budget,
+            median=True,
+            memory=memory,
+            quarantine=max(1, 3 * memory // 4),
+            transfer=max(5, min(learn, round(3 / self.step))),
+        )
+        return FeatureJudge(Detector(features, settings), self._trigger(config))
+
+    def _rows(self, config: configuration.Monitor) -> Judge:
+        settings = ConditionSettings(step=self.step, learn=self._learn(config, 1), budget=self.budget)
+        return RowJudge(ConditionDetector(len(self.columns_scored), settings), self.columns_scored)

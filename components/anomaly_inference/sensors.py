@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +13,7 @@ from anomaly_inference.configuration import Monitor
 from anomaly_inference.gate import Passage
 from edgeloop.alarms import Kind
 from edgeloop.clock import NS
-from edgeloop.detect.sensor import Continuity, Event, FlatLine, Range, names, outside, seconds
+from edgeloop.detect.sensor import Continuity, Event, FlatLine, Range, names, outside, seconds, unfit
 from edgeloop.wire.batch import Batch
 
 HOLD = 2 * NS
@@ -66,19 +68,43 @@ class Sensors:
             return
         live = passage.state == "live"
         self._examined += len(raw)
-        stuck = self.flat.update(raw, standing=passage.motion == "stands", settled=live)
-        flat = self.conditions["flat_line"]
-        flat.active = bool(stuck.any())
-        if flat.active:
-            flat.text = f"flat line, channel {names(self.channels, stuck)}"
+        self.flat.update(raw, standing=passage.motion == "stands", settled=live)
+        self._flat()
         if not live:
             return
-        bad = outside(np.asarray(values, dtype=np.float64), self._ranges)
+        bad = outside(values, self._ranges)
         self._unfit = self._unfit + len(values) if bad else 0
+        self._range(bad, bool(bad) and bool(np.isfinite(values[:, bad]).any()))
+
+    def examine_rows(
+        self, raw: NDArray[np.generic], values: NDArray[np.floating], passage: Passage
+    ) -> NDArray[np.bool_]:
+        """`examine`, row by row: (n, channels) values that are not worth a score."""
+        if passage.motion == "unknown":
+            self.flat.forget()
+            return np.zeros(raw.shape, dtype=bool)
+        live = passage.state == "live"
+        suspect = self.flat.rows(raw, standing=passage.motion == "stands", settled=live)
+        self._flat()
+        self._examined += len(raw)
+        if live:
+            bad = unfit(values, self._ranges)
+            good = np.flatnonzero(~bad.any(axis=1))
+            self._unfit = len(bad) - 1 - int(good[-1]) if len(good) else self._unfit + len(bad)
+            where = [int(i) for i in np.flatnonzero(bad[-1])]
+            self._range(where, bool(np.isfinite(values[-1, where]).any()))
+        return suspect
+
+    def _flat(self) -> None:
+        flat = self.conditions["flat_line"]
+        flat.active = bool(self.flat.stuck.any())
+        if flat.active:
+            flat.text = f"flat line, channel {names(self.channels, self.flat.stuck)}"
+
+    def _range(self, bad: list[int], finite: bool) -> None:
         condition = self.conditions["range"]
         condition.active = self._unfit * self._step * NS >= self.config.confirm and bool(bad)
         if condition.active:
-            finite = bool(np.isfinite(values[:, bad]).any())
             where = ", ".join(self.channels[i] for i in bad)
             condition.text = f"{'out of range' if finite else 'no numbers'}, channel {where}"
 
@@ -98,3 +124,23 @@ class Sensors:
             condition = self.conditions[kind]
             if condition.active and condition.until and now >= condition.until:
                 condition.active, condition.until = False, 0
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Numbers, and the conditions as JSON."""
+        shown = {kind: [c.active, c.text, c.until] for kind, c in self.conditions.items()}
+        numbers = [*self.continuity.state(), self._unfit, self._examined, self.step]
+        own: dict[str, NDArray[np.generic]] = {
+            "numbers": np.array([str(n) for n in numbers]),
+            "conditions": np.frombuffer(msgspec.json.encode(shown), dtype=np.uint8),
+        }
+        return own | {f"flat.{k}": v for k, v in self.flat.state().items()}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> bool:
+        if "numbers" not in state:
+            return False
+        *continuity, self._unfit, self._examined, self.step = (int(n) for n in state["numbers"])
+        self.continuity.restore(continuity)
+        for kind, (active, text, until) in msgspec.json.decode(state["conditions"].tobytes()).items():
+            self.conditions[kind] = Condition(active, text, until)
+        self.flat.restore({k.removeprefix("flat."): v for k, v in state.items() if k.startswith("flat.")})
+        return True

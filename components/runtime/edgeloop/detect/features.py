@@ -47,6 +47,23 @@ def span(low: float, high: float) -> str:
     return f"{low / 1000:.3g}–{high / 1000:.3g} kHz" if high >= 1000 else f"{low:.3g}–{high:.3g} Hz"
 
 
+def _smooth(n: int) -> int:
+    """The largest length up to n without a prime factor above 5, whose transform is fast.
+
+    >>> _smooth(163), _smooth(256), _smooth(1)
+    (162, 256, 1)
+    """
+    while n > 1:
+        rest = n
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            break
+        n -= 1
+    return n
+
+
 class BlockFeatures:
     """Features of blocks of one size; all channels at once.
 
@@ -68,7 +85,7 @@ class BlockFeatures:
     ) -> None:
         self.channels = tuple(channels)
         self.rate, self.length = rate, length
-        self._window = np.hanning(length + 2)[1:-1].astype(np.float32)[:, None]
+        self._window = np.hanning(length + 2)[1:-1].astype(np.float32)
         self._power = 2.0 / float(np.sum(self._window**2)) / length
         resolution = rate / length
         frequencies = np.fft.rfftfreq(length, 1 / rate)
@@ -95,33 +112,38 @@ class BlockFeatures:
         self._starts = np.array([s.start for s in self._sums])
         self._stops = np.array([min(s.stop, len(frequencies)) for s in self._sums])
 
-        self._envelopes: list[tuple[slice, list[list[slice]]]] = []
+        self._envelopes: list[tuple[slice, NDArray[np.floating]]] = []
         rates = {name: ratio * shaft for name, ratio in (bearing or {}).items()} if shaft else {}
         top = max(rates.values(), default=150.0) * (HARMONICS + 1)
         begin = max(0.02 * rate, 4 * top / HARMONICS, 1.0)
         cuts = begin * (0.48 * rate / begin) ** np.linspace(0, 1, ENVELOPE_BANDS + 1) if begin < 0.24 * rate else ()
         for a, b in itertools.pairwise(cuts):
-            band = slice(round(a / resolution), round(b / resolution))
+            start = round(a / resolution)
+            band = slice(start, start + _smooth(round(b / resolution) - start))
             if band.stop - band.start < 16:
                 continue
             half = (band.stop - band.start) * resolution / 2
-            groups = []
+            half_lines = (band.stop - band.start) // 2 + 1
+            groups: list[Float] = []
             for name, frequency in rates.items():
                 lines = [h * frequency for h in range(1, HARMONICS + 1) if h * frequency < half]
                 if not lines:
                     continue
-                groups.append([self._around(f, max(1.5 * resolution, 0.01 * f), resolution) for f in lines])
+                chosen = np.zeros(half_lines, dtype=np.float32)
+                for f in lines:
+                    chosen[self._around(f, max(1.5 * resolution, 0.01 * f), resolution)] += 1
+                groups.append(chosen)
                 names.append((f"{name.replace('_', '-')} band", "bearing", 0.10, 2.0))
             names.append((f"impacts {span(a, b)}", "impact", 0.08, 0.9))
-            self._envelopes.append((band, groups))
+            self._envelopes.append((band, np.array(groups).reshape(len(groups), half_lines).T))
         self.features = tuple(
             Feature(channel, name, kind, True, floor, specific)
             for channel in self.channels
             for name, kind, floor, specific in names
         )
         velocity = (frequencies >= 10) & (frequencies <= min(1000.0, 0.45 * rate))
-        self._velocity = np.zeros((len(frequencies), 1))
-        self._velocity[velocity, 0] = 1 / (2 * np.pi * frequencies[velocity]) ** 2
+        self._velocity = np.zeros(len(frequencies), dtype=np.float32)
+        self._velocity[velocity] = 1 / (2 * np.pi * frequencies[velocity]) ** 2
 
     @staticmethod
     def _around(centre: float, width: float, resolution: float) -> slice:
@@ -133,34 +155,47 @@ class BlockFeatures:
 
         A channel with a value that is not finite has NaN features.
         """
-        x = block - block.mean(axis=0)
-        peak = np.abs(x).max(axis=0) + TINY
-        rms = peak * np.sqrt(np.mean((x / peak) ** 2, axis=0)) + TINY
-        x /= rms
+        x = np.array(block.T, order="C")
+        x -= x.mean(axis=1, keepdims=True)
+        peak = np.maximum(x.max(axis=1), -x.min(axis=1)) + TINY
+        x /= peak[:, None]
+        level = np.sqrt(np.einsum("ij,ij->i", x, x) / self.length) + TINY
+        rms = peak * level
+        x /= level[:, None]
         square = x * x
-        kurtosis = (square * square).mean(axis=0) + TINY
-        spectrum = np.fft.rfft(x * self._window, axis=0)
-        power = (spectrum.real**2 + spectrum.imag**2) * self._power
-        total = np.vstack([np.zeros_like(power[:1]), np.cumsum(power, axis=0, dtype=np.float64)])
-        level = np.log(rms)
-        rows = [level, np.log(peak), np.log(peak / rms), np.log(kurtosis)]
-        rows.extend(level + 0.5 * np.log(np.maximum(total[self._stops] - total[self._starts], 0) + TINY))
-        for band, groups in self._envelopes:
-            rows.extend(self._envelope(spectrum[band], groups))
+        kurtosis = np.einsum("ij,ij->i", square, square) / self.length + TINY
+        x *= self._window
+        spectrum = np.fft.rfft(x)
+        power = spectrum.real**2
+        power += spectrum.imag**2
+        power *= self._power
+        total = np.zeros((len(power), power.shape[1] + 1))
+        np.cumsum(power, axis=1, out=total[:, 1:])
+        loudness = np.log(rms)
+        rows = [loudness, np.log(peak), np.log(peak / rms), np.log(kurtosis)]
+        bands = np.maximum(total[:, self._stops] - total[:, self._starts], 0) + TINY
+        rows.extend(loudness + 0.5 * np.log(bands.T))
+        for band, chosen in self._envelopes:
+            rows.extend(self._envelope(spectrum[:, band], chosen))
         values = np.array(rows, dtype=np.float64).T
         values[~np.isfinite(values).all(axis=1)] = np.nan
-        velocity = rms * np.sqrt((power * self._velocity).sum(axis=0))
+        velocity = rms * np.sqrt(power @ self._velocity)
         indicators = {"rms": rms, "peak": peak, "crest": peak / rms, "kurtosis": kurtosis, "velocity": velocity}
         return values.ravel(), indicators
 
     @staticmethod
-    def _envelope(band: NDArray[np.complexfloating], groups: list[list[slice]]) -> list[Float]:
-        """Squared envelope of a band by the inverse transform of its bins alone, already decimated to its width."""
-        analytic = np.fft.ifft(band, axis=0)
-        envelope = analytic.real**2 + analytic.imag**2
-        lines = np.abs(np.fft.rfft(envelope, axis=0)) ** 2
-        constant = lines[0] + TINY
-        rows = [0.5 * np.log(sum(lines[s].sum(axis=0) for s in group) / constant + TINY) for group in groups]
-        mean = envelope.mean(axis=0) + TINY
-        rows.append(0.5 * np.log((envelope**2).mean(axis=0) / mean**2 + TINY))
-        return rows
+    def _envelope(band: NDArray[np.complexfloating], chosen: NDArray[np.floating]) -> Float:
+        """Squared envelope of a band by the inverse transform of its bins alone, already decimated to its width.
+
+        chosen: (lines, groups), which lines of the envelope's spectrum belong to a bearing frequency.
+        """
+        analytic = np.fft.ifft(band)
+        envelope = analytic.real**2
+        envelope += analytic.imag**2
+        spectrum = np.fft.rfft(envelope)
+        lines = spectrum.real**2
+        lines += spectrum.imag**2
+        mean = envelope.mean(axis=1) + TINY
+        impacts = np.einsum("ij,ij->i", envelope, envelope) / envelope.shape[1] / mean**2
+        bearing = lines @ chosen / (lines[:, :1] + TINY)
+        return np.asarray(0.5 * np.log(np.vstack([bearing.T, impacts]) + TINY), dtype=np.float64)

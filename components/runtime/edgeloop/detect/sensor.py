@@ -42,23 +42,54 @@ class FlatLine:
         n, phase = len(rows), int(standing)
         if n == 0:
             return self.stuck
-        same = np.vstack([rows[0] == self._last, rows[1:] == rows[:-1]])
-        whole = same.all(axis=0)
+        values = np.ascontiguousarray(rows.T)
+        same = np.empty(values.shape, dtype=np.bool_)
+        np.equal(values[:, 0], self._last, out=same[:, 0])
+        np.equal(values[:, 1:], values[:, :-1], out=same[:, 1:])
+        whole = same.all(axis=1)
         if phase != self._phase:
             self._phase = phase
             self._run[:] = 0
-        run = np.where(whole, self._run + n, np.argmin(same[::-1], axis=0))
+        run = np.where(whole, self._run + n, np.argmin(same[:, ::-1], axis=1))
         if self._seen[phase] < self.learn:
-            longest = np.where(whole, run, np.maximum(self._longest_run(same), self._run + np.argmin(same, axis=0)))
+            longest = np.where(whole, run, np.maximum(self._longest_run(same), self._run + np.argmin(same, axis=1)))
             self._longest[phase] = np.maximum(self._longest[phase], longest)
             self._seen[phase] += n
         self._run = run
-        self._last = rows[-1].astype(np.float64)
+        self._last = values[:, -1].astype(np.float64)
         if settled and not standing:
-            self._low = np.fmin(self._low, np.fmin.reduce(rows, axis=0))
-            self._high = np.fmax(self._high, np.fmax.reduce(rows, axis=0))
+            self._low = np.fmin(self._low, np.fmin.reduce(values, axis=1))
+            self._high = np.fmax(self._high, np.fmax.reduce(values, axis=1))
         self.stuck = (self.stuck & whole) | self._judge(settled)
         return self.stuck
+
+    def rows(
+        self, rows: NDArray[np.generic], *, standing: bool = False, settled: bool = True
+    ) -> NDArray[np.bool_]:
+        """`update`, row by row: (n, channels) raw values → (n, channels) suspects: no alarm yet, but not worth a score."""
+        n, phase = len(rows), int(standing)
+        left = self.learn - int(self._seen[phase])
+        if 0 < left < n:
+            parts = [self.rows(part, standing=standing, settled=settled) for part in (rows[:left], rows[left:])]
+            return np.concatenate(parts)
+        if phase != self._phase:
+            self._phase = phase
+            self._run[:] = 0
+        run = self._runs(rows)
+        seen, longest = self._seen[phase], self._longest[phase]
+        if left > 0:
+            seen = seen + 1 + np.arange(n)[:, None]
+            longest = np.maximum(np.maximum.accumulate(run, axis=0), longest)
+        suspect = (run >= np.maximum(3, 2 * longest + 1)) & (longest < np.maximum(seen - 1, 1))
+        self.update(rows, standing=standing, settled=settled)
+        return np.asarray(suspect, dtype=bool)
+
+    def _runs(self, rows: NDArray[np.generic]) -> NDArray[np.int64]:
+        """(n, channels) for how many rows each value has been there."""
+        same = np.vstack([rows[:1] == self._last, rows[1:] == rows[:-1]])
+        at = np.arange(len(rows))[:, None]
+        last = np.maximum.accumulate(np.where(same, -1, at), axis=0)
+        return np.asarray(np.where(last < 0, self._run + at + 1, at - last), dtype=np.int64)
 
     def _judge(self, settled: bool) -> NDArray[np.bool_]:
         longest, seen = self._longest[self._phase], self._seen[self._phase]
@@ -70,13 +101,6 @@ class FlatLine:
         if not settled:
             return np.asarray(stuck & (self._last >= self._low) & (self._last <= self._high), dtype=bool)
         return np.asarray(stuck, dtype=bool)
-
-    @property
-    def suspect(self) -> NDArray[np.bool_]:
-        """Not yet an alarm, but no longer worth a score."""
-        longest = self._longest[self._phase]
-        suspect = (self._run >= np.maximum(3, 2 * longest + 1)) & (longest < max(self._seen[self._phase] - 1, 1))
-        return np.asarray(suspect, dtype=bool)
 
     @property
     def undecided(self) -> bool:
@@ -92,19 +116,21 @@ class FlatLine:
 
     @staticmethod
     def _longest_run(same: NDArray[np.bool_]) -> NDArray[np.int64]:
-        where = np.arange(len(same))[:, None]
-        breaks = np.maximum.accumulate(np.where(same, -1, where), axis=0)
-        return np.asarray((where - breaks).max(axis=0), dtype=np.int64)
+        where = np.arange(same.shape[1])
+        breaks = np.maximum.accumulate(np.where(same, -1, where), axis=1)
+        return np.asarray((where - breaks).max(axis=1), dtype=np.int64)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         own = {"longest": self._longest, "seen": self._seen, "low": self._low, "high": self._high}
+        own |= {"run": self._run, "last": self._last, "stuck": self.stuck, "phase": np.array([self._phase])}
         return {name: value.copy() for name, value in own.items()}
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        if state["longest"].shape == self._longest.shape and "low" in state:
-            self._longest, self._seen = (np.array(state[k], dtype=np.int64) for k in ("longest", "seen"))
-            self._low, self._high = (np.array(state[k], dtype=np.float64) for k in ("low", "high"))
-            self.forget()
+        if set(state) != set(self.state()) or state["longest"].shape != self._longest.shape:
+            return
+        self._longest, self._seen, self._run = (np.array(state[k], dtype=np.int64) for k in ("longest", "seen", "run"))
+        self._low, self._high, self._last = (np.array(state[k], dtype=np.float64) for k in ("low", "high", "last"))
+        self.stuck, self._phase = np.array(state["stuck"], dtype=bool), int(state["phase"][0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +155,21 @@ class Range:
         return result
 
 
-def outside(rows: Float, ranges: Mapping[int, Range], share: float = 0.5) -> list[int]:
+def outside(rows: NDArray[np.floating], ranges: Mapping[int, Range], share: float = 0.5) -> list[int]:
     """Columns of (n, channels) of which more than `share` of the values are outside their range or not finite."""
+    values = np.ascontiguousarray(rows.T)
+    bad = ~np.isfinite(values)
+    for column, r in ranges.items():
+        bad[column] |= (values[column] < r.low) | (values[column] > r.high)
+    return [int(i) for i in np.flatnonzero(np.count_nonzero(bad, axis=1) > share * values.shape[1])]
+
+
+def unfit(rows: NDArray[np.floating], ranges: Mapping[int, Range]) -> NDArray[np.bool_]:
+    """(n, channels): values that are outside their range or not finite."""
     bad = ~np.isfinite(rows)
     for column, r in ranges.items():
         bad[:, column] |= (rows[:, column] < r.low) | (rows[:, column] > r.high)
-    return [int(i) for i in np.flatnonzero(bad.mean(axis=0) > share)]
+    return np.asarray(bad, dtype=bool)
 
 
 Event = Literal["continues", "gap", "clock", "restart"]
@@ -144,6 +179,7 @@ class Continuity:
     """Whether a batch continues the one before, by index, time and arrival. All times in ns.
 
     A step of the time stamps with the samples still arriving is the clock; a step as long as the silence was a gap.
+    `broken`: something may be missing before the last batch, by its identity and times alone.
     """
 
     def __init__(self, tolerance: int = 100_000_000) -> None:
@@ -151,6 +187,7 @@ class Continuity:
         self._epoch = self._index = self._due = self._arrival = 0
         self._period = 0
         self.step = 0
+        self.broken = False
 
     def update(self, epoch: int, index: int, length: int, time: int, end: int, arrival: int, flagged: bool) -> Event:
         fresh = self._epoch == 0
@@ -160,6 +197,7 @@ class Continuity:
         due = self._due + missing * self._period
         self.step = time - due
         jumped = abs(self.step) > self.tolerance
+        self.broken = not fresh and (not same or missing != 0 or self.step > max(self.tolerance, 4 * self._period))
         if length > 1 or self._period == 0:
             self._period = max(end - time, 0) // max(length, 1)
         self._epoch, self._index, self._arrival = epoch, index + length, arrival
@@ -178,6 +216,16 @@ class Continuity:
     @property
     def last_arrival(self) -> int:
         return self._arrival
+
+    def forget(self) -> None:
+        """What comes next is the first."""
+        self._epoch = 0
+
+    def state(self) -> list[int]:
+        return [self._epoch, self._index, self._due, self._arrival, self._period, self.step]
+
+    def restore(self, state: Sequence[int]) -> None:
+        self._epoch, self._index, self._due, self._arrival, self._period, self.step = state
 
 
 def seconds(ns: int) -> str:
