@@ -143,15 +143,16 @@ class Ingest:
         item = sequencer.next(chunk, self._clock.value)
         now = time.monotonic()
         if sequencer.step:
-            self._stepped(chunk.stream, sequencer.step, now - self._seen.get(chunk.stream, now))
+            silent = now - self._seen.get(chunk.stream, now)
+            self._stepped(chunk.stream, sequencer.step, silent, chunk.gap)
         if not isinstance(chunk, Records) and stream.rate is not None:
             self._seen[chunk.stream] = now
         self._app.health.count(f"samples.{chunk.stream}", rows(chunk))
         return item
 
-    def _stepped(self, stream: str, step: int, silent: float) -> None:
+    def _stepped(self, stream: str, step: int, silent: float, told: bool) -> None:
         self._app.health.count(f"discontinuities.{stream}")
-        gap = step > 0 and abs(step / NS - silent) < max(0.25, 0.1 * silent)
+        gap = step > 0 and (told or abs(step / NS - silent) < max(0.25, 0.1 * silent))
         what = f"{stream}: nothing came for" if gap else f"{stream}: the time stamps stepped by"
         self._show(f"{'gap' if gap else 'clock'}.{stream}", f"{what} {step / NS:+.3f} s")
 

@@ -48,6 +48,22 @@ def test_at_a_low_rate_two_samples_are_tolerated() -> None:
     assert one.next(Samples("s", zeros(1), time=9 * NS), NTP).discontinuity
 
 
+@pytest.mark.parametrize("rate", [None, Fraction(1000)])
+def test_a_gap_that_the_source_knows_of_is_flagged_whatever_the_times_say(rate: Fraction | None) -> None:
+    one = Sequencer(Stream("s", CHANNELS, rate), 1)
+    steps = []
+    for at, gap in ((0, True), (NS // 1000, False), (2 * NS // 1000, True), (NS, True), (NS + NS // 1000, False)):
+        times = None if rate else np.array([at])
+        batch = one.next(Samples("s", zeros(1), time=at, times=times, gap=gap), NTP)
+        assert batch.discontinuity is gap
+        steps.append(one.step != 0)
+    assert steps == [False, False, True, True, False]
+    records = Sequencer(Stream("r"), 1)
+    column = {"on": Column("bool", np.ones(1, np.uint8))}
+    assert not records.next(Records("r", np.array([5]), column), NTP).discontinuity
+    assert records.next(Records("r", np.array([9]), column, gap=True), NTP).discontinuity
+
+
 def test_own_times_may_only_rise() -> None:
     one = Sequencer(Stream("s", CHANNELS), 1)
     flags = []

@@ -40,7 +40,6 @@ class Samples:
     times: NDArray[np.int64] | None = None
     clock: Clock | None = None
     gap: bool = False
-    gap: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +87,7 @@ class Sequencer:
             self._flag(first, rising=True, gap=chunk.gap)
             records = RecordBatch(
                 self.stream.name, self.epoch, self.index, chunk.times, chunk.columns,
-                clock=clock, discontinuity=self.step != 0, previous=self.previous,
+                clock=clock, discontinuity=chunk.gap or self.step != 0, previous=self.previous,
             )  # fmt: skip
             self._advance(n, int(chunk.times[-1]))
             return records

@@ -1,9 +1,9 @@
 """A Modbus device in its own process: `server.py tcp <port> | serial <path>`, then a folder.
 
-Its port is written to `port`, every request as a line to `requests`; a file `hang` lets it answer nobody.
+Its port is written to `port`, every request as a line to `requests`; a file `silent` holds the units that say nothing.
 Unit 1: holding registers 0..299 hold their addresses, 104 = 725, 110..111 = 3.5, 120..123 = "press 7";
 300 is busy; 301..399 are missing; 400..409 hold their addresses. Coils 0..31: every third is on.
-Unit 7: input registers 0..9 hold 700 more than their addresses. Other units never answer.
+Unit 7: input registers 0..9 hold 700 more than their addresses.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import asyncio
 import struct
 import sys
 from pathlib import Path
+from typing import Any
 
 from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
@@ -34,10 +35,15 @@ async def serve(kind: str, place: str, folder: Path) -> None:
     async def act(
         function: int, start: int, address: int, count: int, current: list[int], new: list[int] | list[bool] | None
     ) -> ExcCodes | None:
-        log.write(f"{function} {address} {count}\n")
-        while (folder / "hang").exists():
-            await asyncio.sleep(0.02)
         return ExcCodes.DEVICE_BUSY if function == 3 and address <= 300 < address + count else None
+
+    def pass_on(sending: bool, data: bytes) -> bytes:
+        silent = folder / "silent"
+        start = 6 if kind == "tcp" else 0
+        unit = data[start] if data else 0
+        if not sending and len(data) >= start + 6:
+            log.write("{} {} {}\n".format(*struct.unpack_from(">BHH", data, start + 1)))
+        return b"" if sending and silent.exists() and str(unit) in silent.read_text().split() else data
 
     def words(address: int, values: list[int]) -> SimData:
         return SimData(address, values=values, datatype=DataType.REGISTERS)
@@ -49,12 +55,12 @@ async def serve(kind: str, place: str, folder: Path) -> None:
     pump = SimDevice(7, ([bits], [inputs], [words(0, [0])], [words(0, list(range(700, 710)))]), action=act)
     server: Server
     if kind == "tcp":
-        server = ModbusTcpServer([press, pump], address=("127.0.0.1", int(place)), ignore_missing_devices=True)
+        server = ModbusTcpServer([press, pump], address=("127.0.0.1", int(place)), trace_packet=pass_on)
     else:
-        server = ModbusSerialServer([press, pump], port=place, baudrate=115200, ignore_missing_devices=True)
+        server = ModbusSerialServer([press, pump], port=place, baudrate=115200, trace_packet=pass_on)
     await server.serve_forever(background=True)
-    transport = server.transport
-    port = transport.sockets[0].getsockname()[1] if kind == "tcp" else 0  # type: ignore[union-attr]
+    transport: Any = server.transport
+    port = transport.sockets[0].getsockname()[1] if kind == "tcp" else 0
     (folder / "port.new").write_text(str(port))
     (folder / "port.new").rename(folder / "port")
     await asyncio.Event().wait()

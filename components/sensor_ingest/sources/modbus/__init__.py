@@ -16,7 +16,7 @@ from edgeloop.errors import EdgeloopError
 from edgeloop.sequence import Records, Samples, Stream
 from edgeloop.wire.batch import Channel, Column
 from sensor_ingest.sources import entries
-from sensor_ingest.sources.base import Outlet, Source, SourceConfiguration
+from sensor_ingest.sources.base import Foreseen, Outlet, Source, SourceConfiguration
 from sensor_ingest.sources.modbus import plan, registers
 from sensor_ingest.sources.modbus.link import REFUSED, Address, Link, Lost, Refused, Silent
 from sensor_ingest.sources.modbus.tags import Tag, parse
@@ -102,6 +102,17 @@ class Modbus(Source[Configuration]):
         self._link: Link | None = None
         self._resting: dict[int, tuple[float, float]] = {}
         self._failed: dict[str, str] = {}
+
+    @classmethod
+    def foresee(cls, id: str, configuration: Configuration) -> Foreseen:
+        if configuration.tags_file:
+            return None
+        rows = entries.parse(configuration.tags, parse, "tags").values()
+        names = {
+            id: tuple(t.name for t in rows if t.numeric),
+            f"{id}_state": tuple(t.name for t in rows if not t.numeric),
+        }
+        return {stream: columns for stream, columns in names.items() if columns}
 
     def setup(self) -> None:
         c = self.configuration
