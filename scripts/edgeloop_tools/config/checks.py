@@ -1,0 +1,180 @@
+"""What no component can see by itself: ids across components, assets, secrets, the limits of nucleus lite."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+from edgeloop.config.load import absent
+from edgeloop.join import Condition
+from edgeloop_tools.config.footprint import too_large
+from edgeloop_tools.config.line import Line
+from edgeloop_tools.config.outline import ANOMALY, CAMERA, INGEST, MODELS, UPLOAD, declared
+from edgeloop_tools.config.problems import Problem
+from edgeloop_tools.config.streams import Streams
+from edgeloop_tools.config.tree import near
+
+Nucleus = Literal["lite", "classic"]
+_SECRET = re.compile(r"(?i)password|passwd|passphrase|secret|api_?key|credential|(?:access|auth)_token")
+_IN_URL = re.compile(r"\w+://[^\s/:@]*:[^\s/@]+@")
+
+
+def check(line: Line, nucleus: Nucleus = "lite") -> None:
+    """Adds to the line's problems. nucleus: lite's limits count too, as a line may move to it."""
+    _secrets(line)
+    streams = Streams(line)
+    _monitors(line, streams)
+    _rules(line)
+    _cameras(line)
+    _capture(line, streams)
+    _interlocks(line, streams)
+    if nucleus == "lite":
+        too_large(line)
+
+
+def _entries(line: Line, component: str, section: str) -> dict[str, Any]:
+    """Typed entries of a collection; none where they are not valid."""
+    part = line.parts.get(component)
+    typed = getattr(part.typed, section, {}) if part is not None and part.typed is not None else {}
+    return dict(typed)
+
+
+def _ids(line: Line, component: str, section: str) -> dict[str, Any]:
+    """Ids of a collection as they are given, valid or not."""
+    part = line.parts.get(component)
+    node = part.tree.map().get(section) if part else None
+    return {id: entry for id, entry in node.map().items() if not absent(entry.value)} if node else {}
+
+
+def _secrets(line: Line) -> None:
+    hidden = set()
+    for path, node in line.tree.leaves():
+        name = path.rpartition(".")[2]
+        if absent(node.value):
+            continue
+        if _SECRET.search(name) and not name.endswith("_file"):
+            line.add(path, "a secret in the configuration", mend=f"write {name}_file, the path of a file on the device")
+            hidden.add(node.key)
+        elif isinstance(node.value, str) and _IN_URL.search(node.value):
+            mend = "leave user and password out of it and name a file on the device, in a setting that ends in _file"
+            line.add(path, "a password in a URL", mend=mend)
+            hidden.add(node.place)
+    line.forget(lambda p: p.place in hidden and "password" not in p.what and "secret" not in p.what)
+
+
+def _asset(line: Line, path: str, asset: str) -> None:
+    assets = line.outline.assets if line.outline else {}
+    if assets and asset and asset not in assets:
+        line.add(path, "unknown asset", repr(asset), near(asset, assets))
+
+
+def _monitors(line: Line, streams: Streams) -> None:
+    for id, monitor in _entries(line, ANOMALY, "monitors").items():
+        where = line.located(ANOMALY, f"monitors.{id}")
+        _asset(line, f"{where}.asset", monitor.asset)
+        inputs = monitor.input.split()
+        good = [streams.known(stream, f"{where}.input") for stream in inputs]
+        if all(good):
+            _columns(line, streams, inputs, monitor.channels.replace(",", " ").split(), f"{where}.channels")
+            for channel in monitor.range:
+                _columns(line, streams, inputs, [channel], f"{where}.range.{channel}")
+        for name in ("when", "per"):
+            if text := getattr(monitor, name):
+                streams.condition(Condition.parse(text), f"{where}.{name}")
+
+
+def _columns(line: Line, streams: Streams, inputs: list[str], wanted: Iterable[str], where: str) -> None:
+    known: set[str] = set()
+    for position, stream in enumerate(inputs):
+        columns = streams.columns(stream)
+        if columns is None:
+            return
+        known |= {f"{stream}.{column}" for column in columns} if position else set(columns)
+    for channel in wanted:
+        if channel not in known:
+            line.add(where, "unknown channel", f"{channel!r} of {' '.join(inputs)}", near(channel, known))
+
+
+def _rules(line: Line) -> None:
+    monitors = _ids(line, ANOMALY, "monitors")
+    for id, rule in _entries(line, ANOMALY, "rules").items():
+        where = line.located(ANOMALY, f"rules.{id}")
+        if rule.monitor not in monitors:
+            line.add(f"{where}.monitor", "unknown monitor", repr(rule.monitor), near(rule.monitor, monitors))
+        _act(line, where, rule)
+
+
+def _act(line: Line, where: str, act: Any) -> None:
+    """source, target and value of a rule or of a camera's reject."""
+    sources = _ids(line, INGEST, "sources")
+    if act.source not in sources:
+        line.add(f"{where}.source", "unknown source", repr(act.source), near(act.source, sources))
+        return
+    actions = sources[act.source].map().get("actions")
+    targets = actions.map() if actions else {}
+    if act.target not in targets:
+        mend = near(act.target, targets) if targets else f"add it to actions.{act.source}"
+        line.add(f"{where}.target", "unknown target", f"{act.target!r} of {act.source}", mend)
+        return
+    if act.source not in line.sources:
+        return
+    target = line.sources[act.source][1].actions.get(act.target)
+    if target is None:
+        return
+    low, high = target.bounds
+    if not low <= act.value <= high:
+        why = f"{act.value:g} is outside of {low:g}..{high:g}, the range of {act.source}'s {act.target}"
+        line.add(f"{where}.value", "invalid value", why, "change the value or the range")
+    if act.armed and not target.armed:
+        why = f"{act.source}'s {act.target} is not armed: it is only recorded"
+        line.add(f"{where}.armed", "the action does nothing", why, note=True)
+
+
+def _cameras(line: Line) -> None:
+    from camera_inference.sources import Registry
+    from edgeloop.errors import ConfigurationError
+
+    registry = Registry(lambda line: None)
+    models = {*declared()[CAMERA].models, *_ids(line, MODELS, "models")}
+    for id, camera in _entries(line, CAMERA, "cameras").items():
+        where = line.located(CAMERA, f"cameras.{id}")
+        _asset(line, f"{where}.asset", camera.asset)
+        if camera.model not in models:
+            line.add(f"{where}.model", "unknown model", repr(camera.model), near(camera.model, models))
+        if not _IN_URL.search(camera.uri):
+            try:
+                registry.find(camera.uri, f"{where}.uri")
+            except ConfigurationError as error:
+                line.add(f"{where}.uri", error.what, error.why, error.mend)
+        for name in ("reject", "safe"):
+            if (act := getattr(camera, name)) is not None:
+                _act(line, f"{where}.{name}", act)
+
+
+def _capture(line: Line, streams: Streams) -> None:
+    monitors = _ids(line, ANOMALY, "monitors")
+    for stream, capture in _entries(line, UPLOAD, "capture").items():
+        where = line.located(UPLOAD, f"capture.{stream}")
+        streams.known(stream, where, key=True)
+        for monitor in capture.monitors.replace(",", " ").split():
+            if monitor not in monitors:
+                line.add(f"{where}.monitors", "unknown monitor", repr(monitor), near(monitor, monitors))
+
+
+def _interlocks(line: Line, streams: Streams) -> None:
+    for source, (_, options) in line.sources.items():
+        for id, target in options.actions.items():
+            where = line.located(INGEST, f"sources.{source}.actions.{id}")
+            for condition in getattr(target, "conditions", ()):
+                streams.condition(condition, f"{where}.interlock")
+
+
+def unused(line: Line) -> Iterator[Problem]:
+    """Notes: assets that nothing is about."""
+    entries = [*_entries(line, ANOMALY, "monitors").values(), *_entries(line, CAMERA, "cameras").values()]
+    named = {entry.asset for entry in entries}
+    for asset in line.outline.assets if line.outline else ():
+        if asset not in named:
+            node, _, _ = line.tree.find(f"assets.{asset}")
+            yield Problem(node.key, f"assets.{asset}", "nothing is about this asset", note=True)

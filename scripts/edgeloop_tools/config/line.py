@@ -1,0 +1,292 @@
+"""A line.yaml as each component's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from edgeloop import __version__
+from edgeloop.config.identifiers import Id
+from edgeloop.config.load import InvalidConfiguration, absent, convert, tolerant
+from edgeloop.config.schema import readable
+from edgeloop.errors import ConfigurationError
+from edgeloop_tools.config.outline import INGEST, RUNTIME, SECTIONS, Outline, declared, full, with_site
+from edgeloop_tools.config.problems import LineErrors, Problem, ordered
+from edgeloop_tools.config.profiles import CORE, needed
+from edgeloop_tools.config.shape import describe, fitted, given
+from edgeloop_tools.config.tree import Node, layered, near, read
+
+IN_EDITOR = "correct it"
+
+
+@dataclass(slots=True)
+class Part:
+    """One component's share: a tree of its configuration; origins: (path in it, path in the file), deepest first."""
+
+    name: str
+    tree: Node
+    origins: list[tuple[str, str]] = field(default_factory=list)
+    typed: Any = None
+    merge: dict[str, Any] = field(default_factory=dict)
+
+
+class Line:
+    """What the files say, taken apart. `problems` has all that is wrong with it; then there is nothing to render."""
+
+    def __init__(self, tree: Node, files: Sequence[Path], problems: Iterable[Problem] = ()) -> None:
+        self.tree, self.files = tree, tuple(files)
+        self._problems = list(problems)
+        self.parts: dict[str, Part] = {}
+        self.sources: dict[str, tuple[type[Any], Any]] = {}
+        """Valid sources by id: (type, options)."""
+        self.outline = self._outline()
+        self._take_apart()
+        for part in self.parts.values():
+            self._convert(part)
+        self._profiles()
+
+    @property
+    def site(self) -> str:
+        return str(self.tree.map()["site"].value)
+
+    @property
+    def id(self) -> str:
+        return str(self.tree.map()["line"].value)
+
+    @property
+    def problems(self) -> list[Problem]:
+        """By file, line and column; notes last."""
+        return ordered(self._problems)
+
+    @property
+    def notes(self) -> list[Problem]:
+        return [problem for problem in self.problems if problem.note]
+
+    def raise_problems(self) -> None:
+        """Raises LineErrors."""
+        if any(not problem.note for problem in self._problems):
+            raise LineErrors(self._problems)
+
+    def components(self) -> dict[str, dict[str, Any]]:
+        """Component → what a deployment merges. Raises LineErrors."""
+        self.raise_problems()
+        return {name: part.merge for name, part in sorted(self.parts.items()) if part.merge}
+
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        """Component → this checkout's version, of ours that the line configures."""
+        return {name: __version__ for name in self.components() if name in declared()}
+
+    def add(
+        self, where: str, what: str, why: str = "", mend: str = "", *, key: bool = False, note: bool = False
+    ) -> None:
+        """A problem at a path of the file."""
+        node, rest, _ = self.tree.find(where)
+        place = node.key if key or rest else node.place
+        self._problems.append(Problem(place, where, what, why, mend, note))
+
+    def forget(self, which: Callable[[Problem], bool]) -> None:
+        """Drops problems that follow from another."""
+        self._problems = [problem for problem in self._problems if not which(problem)]
+
+    def located(self, component: str, path: str) -> str:
+        """The path in the file of a path in a component's configuration."""
+        part = self.parts[component]
+        best, depth = path, -1
+        for inner, outer in part.origins:
+            if inner and path != inner and not path.startswith((f"{inner}.", f"{inner}[")):
+                continue
+            rest = path[len(inner) :].removeprefix(".")
+            candidate = ".".join(filter(None, (outer, rest)))
+            steps = self.tree.find(candidate)[2] - outer.count(".")
+            if steps > depth or depth < 0:
+                best, depth = candidate, steps
+        return best
+
+    # taking apart
+
+    def _outline(self) -> Outline | None:
+        try:
+            return convert(self.tree.data(), Outline)
+        except InvalidConfiguration as error:
+            for each in error.errors:
+                self._refused(each, each.where)
+            return None
+
+    def _refused(self, error: ConfigurationError, where: str) -> None:
+        named = error.what in ("unknown key", "invalid key")
+        node, rest, _ = self.tree.find(where)
+        mend = IN_EDITOR if error.mend.startswith("correct it") else error.mend
+        if not rest and node.map():
+            inner, unresolved, _ = node.find(error.why.partition(":")[0])
+            node = node if unresolved else inner
+        place = node.key if named and not rest else node.place
+        self._problems.append(Problem(place, where, error.what, error.why, mend))
+
+    def _take_apart(self) -> None:
+        top = self.tree.map()
+        if "site" in top:
+            for name in with_site():
+                self._graft(name, ("site",), top["site"], "site")
+        for name, section in SECTIONS.items():
+            if name in top and isinstance(top[name].value, dict):
+                self._graft(section.component, section.path, top[name], name)
+        sources = top["sources"].map() if "sources" in top else {}
+        for source, node in top["actions"].map().items() if "actions" in top else ():
+            if source not in sources:
+                self.add(f"actions.{source}", "unknown source", mend=near(source, sources), key=True)
+            elif isinstance(sources[source].value, dict):
+                self._graft(INGEST, ("sources", source, "actions"), node, f"actions.{source}")
+        for name, node in top["components"].map().items() if "components" in top else ():
+            if not isinstance(node.value, dict):
+                self.add(f"components.{name}", "invalid value", "it is no map of settings")
+            else:
+                self._graft(full(name), (), node, f"components.{name}")
+
+    def _graft(self, component: str, path: tuple[str, ...], node: Node, origin: str) -> None:
+        if component not in self.parts:
+            self.parts[component] = Part(component, Node({}, node.place, node.key))
+        part = self.parts[component]
+        part.origins.insert(0, (".".join(path), origin))
+        for key in reversed(path):
+            node = Node({key: node}, node.place, node.key)
+        part.tree = self._joined(part.tree, node, origin)
+
+    def _joined(self, base: Node, more: Node, origin: str) -> Node:
+        if not isinstance(base.value, dict) or not isinstance(more.value, dict):
+            first = f"first in {base.place.file} line {base.place.line}"
+            self._problems.append(Problem(more.place, origin, "set twice", first, "remove one"))
+            return base
+        entries = dict(base.value)
+        for key, node in more.value.items():
+            if node.value is not None:
+                known = entries.get(key)
+                entries[key] = (
+                    node if known is None or known.value is None else self._joined(known, node, f"{origin}.{key}")
+                )
+        return Node(entries, base.place, base.key)
+
+    # typed
+
+    def _convert(self, part: Part) -> None:
+        if part.name not in declared():
+            part.merge = part.tree.data(typed=True)
+            return
+        if "accessControl" in part.tree.map():
+            where = self.located(part.name, "accessControl")
+            self.add(where, "policies are the recipe's", mend="remove it", key=True)
+        kind: Any = declared()[part.name].configuration
+        data = fitted(part.tree, describe(kind))
+        data.pop("accessControl", None)
+        entries = self._entries(part) if part.name == INGEST else None
+        if entries is not None:
+            data = {**data, "sources": entries}
+        try:
+            part.typed = convert(data, kind)
+        except InvalidConfiguration as error:
+            for each in error.errors:
+                self._refused(each, self.located(part.name, each.where))
+            part.typed = _usable(data, kind)
+            return
+        part.merge = given(readable(part.typed), data)
+
+    def _entries(self, part: Part) -> dict[str, Any] | None:
+        """Sources, each as the options of its type say; what does not fit is a problem and left out."""
+        sources = part.tree.map().get("sources")
+        if sources is None or not isinstance(sources.value, dict):
+            return None
+        registry = registered()
+        result: dict[str, Any] = {}
+        for id, node in sources.value.items():
+            if absent(node.value):
+                continue
+            where = f"sources.{id}"
+            try:
+                convert({id: 1}, dict[Id, int], "sources")
+                if not isinstance(node.value, dict):
+                    raise ConfigurationError("invalid value", where=where, why="it is no map of settings")
+                tag = node.map().get("type")
+                kind = registry.get(tag.value if tag else None, f"{where}.type")
+                data = fitted(node, describe(kind.options))
+                options = convert(data, kind.options, where)
+            except InvalidConfiguration as error:
+                for each in error.errors:
+                    self._refused(each, self.located(INGEST, each.where))
+                continue
+            except ConfigurationError as error:
+                self._refused(error, self.located(INGEST, error.where))
+                continue
+            self.sources[id] = kind, options
+            result[id] = given(readable(options), data)
+        return result
+
+    def _profiles(self) -> None:
+        """Where profiles are not given: those that the line needs."""
+        reasons = needed(self.sources, {name: part.typed for name, part in self.parts.items()})
+        part = self.parts.get(RUNTIME)
+        if part is None:
+            part = self.parts[RUNTIME] = Part(RUNTIME, Node({}, self.tree.place, self.tree.key), [("", "runtime")])
+        words = str(part.merge.get("profiles", "")).split()
+        if not words:
+            part.merge = {**part.merge, "profiles": " ".join([CORE, *sorted(reasons)])}
+            return
+        where = self.located(RUNTIME, "profiles")
+        for profile, reason in sorted(reasons.items()):
+            if profile not in words:
+                mend = f"add {profile}, or leave profiles out"
+                self.add(where, "a profile is missing", f"{reason} needs {profile}", mend)
+
+
+def _usable(data: Any, kind: Any) -> Any:
+    """What can be made of a configuration with mistakes, for the checks across components; None: nothing."""
+    try:
+        return tolerant(data, kind)[0]
+    except ConfigurationError:
+        return None
+
+
+def registered() -> Any:
+    """The types of sources of this checkout."""
+    from sensor_ingest.sources import Registry
+
+    return Registry(lambda line: None)
+
+
+def load(path: Path | str, overlays: Iterable[Path | str] = ()) -> Line:
+    """The line of a file with overlays on it, in order. `problems` says what is wrong with it.
+
+    Raises EdgeloopError for a file that cannot be read or is no YAML.
+    """
+    files = [Path(path), *map(Path, overlays)]
+    tree, problems = read(files[0])
+    for file in files[1:]:
+        over, more = read(file)
+        problems += more
+        tree = layered(tree, over, problems)
+    return Line(tree, files, problems)
+
+
+def effective(line: Line) -> dict[str, dict[str, Any]]:
+    """Component → its whole configuration on a fresh device: recipe defaults below the line's merge."""
+    from edgeloop_tools.build.recipe import recipe
+
+    result = {}
+    for name, merge in line.components().items():
+        document = recipe(declared()[name]) if name in declared() else {}
+        defaults = document.get("ComponentConfiguration", {}).get("DefaultConfiguration", {})
+        result[name] = _over(defaults, merge)
+    return result
+
+
+def _over(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in more.items():
+        old = merged.get(key)
+        merged[key] = _over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+__all__ = ["Line", "Part", "effective", "load"]

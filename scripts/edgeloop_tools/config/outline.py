@@ -1,0 +1,87 @@
+"""What a line.yaml says at its top, and which part of which component's configuration each section is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from edgeloop.config.declaration import Declaration
+from edgeloop.config.identifiers import Id
+from edgeloop.topics import short
+
+INGEST = "io.edgeloop.SensorIngest"
+ANOMALY = "io.edgeloop.AnomalyInference"
+CAMERA = "io.edgeloop.CameraInference"
+MODELS = "io.edgeloop.ModelUpdate"
+UPLOAD = "io.edgeloop.StreamUpload"
+RUNTIME = "io.edgeloop.Runtime"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """path: where in the component's configuration; empty: the whole of it, but for what has a section of its own."""
+
+    component: str
+    path: tuple[str, ...] = ()
+
+
+SECTIONS: Final[dict[str, Section]] = {
+    "sources": Section(INGEST, ("sources",)),
+    "cameras": Section(CAMERA, ("cameras",)),
+    "monitors": Section(ANOMALY, ("monitors",)),
+    "rules": Section(ANOMALY, ("rules",)),
+    "capture": Section(UPLOAD, ("capture",)),
+    "upload": Section(UPLOAD),
+    "models": Section(MODELS, ("models",)),
+    "runtime": Section(RUNTIME),
+}
+
+Any_ = dict[str, Any] | None
+
+
+class Outline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One production line on one device."""
+
+    site: Annotated[str, Meta(title="Site", description="name of the site, in results and uploads", max_length=64)]
+    line: Annotated[Id, Meta(title="Line", description="id of the line; names its deployments")]
+    assets: Annotated[
+        dict[Id, str], Meta(title="Assets", description="the machines, by id, each with a few words about it")
+    ] = {}
+    sources: Annotated[Any_, Meta(title="Sources", description="where samples come from, by id")] = None
+    cameras: Annotated[Any_, Meta(title="Cameras", description="what is looked at, by id")] = None
+    monitors: Annotated[Any_, Meta(title="Monitors", description="what is watched, by id")] = None
+    rules: Annotated[Any_, Meta(title="Rules", description="alarms that act, by id")] = None
+    actions: Annotated[Any_, Meta(title="Actions", description="what may be written, by source and then by target")] = (
+        None
+    )
+    capture: Annotated[Any_, Meta(title="Capture", description="which samples of a stream go up, by stream")] = None
+    upload: Annotated[Any_, Meta(title="Upload", description="where to and how samples and results go up")] = None
+    models: Annotated[Any_, Meta(title="Models", description="versions that are to be active, by model")] = None
+    runtime: Annotated[
+        Any_, Meta(title="Runtime", description="the Python environment; profiles: as needed where they are not given")
+    ] = None
+    components: Annotated[
+        Any_, Meta(title="Components", description="any other setting, by component: SensorIngest: {tick: 100 ms}")
+    ] = None
+
+
+@lru_cache(maxsize=1)
+def declared() -> dict[str, Declaration[Any]]:
+    """This checkout's components by name."""
+    from edgeloop_tools.build.components import declarations
+
+    return {declaration.name: declaration for declaration in declarations()}
+
+
+def full(name: str) -> str:
+    """SensorIngest → io.edgeloop.SensorIngest; a name of someone else's component stays."""
+    return {short(known): known for known in declared()}.get(name, name)
+
+
+def with_site() -> list[str]:
+    """Components whose configuration has a site."""
+    return [name for name, d in declared().items() if "site" in d.configuration.__struct_fields__]

@@ -1,0 +1,107 @@
+"""What a nucleus is given: merges and resets, as both command-line programs take them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgeloop.errors import EdgeloopError
+from edgeloop_tools.config.change import ACCESS, Configurations, Update
+from edgeloop_tools.config.outline import declared, full
+
+
+def updates(components: Configurations, changes: Mapping[str, Update] | None = None) -> dict[str, dict[str, Any]]:
+    """Component → {MERGE, RESET}: what `--update-config` of the Greengrass CLI takes. changes: of these alone."""
+    if changes is not None:
+        return {name: update.request() for name, update in changes.items()}
+    return {name: Update(dict(merge)).request() for name, merge in components.items()}
+
+
+def text(document: Any) -> str:
+    """The same for the same content."""
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def write(folder: Path, documents: Mapping[str, dict[str, Any]]) -> list[Path]:
+    """`<component>.json` of each update, and all of them in `update-config.json`."""
+    files = {f"{name}.json": document for name, document in documents.items()}
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, document in (*sorted(files.items()), ("update-config.json", dict(documents))):
+            path = folder / name
+            path.write_text(text(document))
+            written.append(path)
+    except OSError as error:
+        raise EdgeloopError("cannot write", where=str(folder), why=error.strerror or str(error)) from error
+    return written
+
+
+def previous(path: Path) -> Configurations:
+    """What was before: a line.yaml, or JSON of component → configuration.
+
+    The JSON may be what `config render` wrote, a deployment's `components`, or what a device has; what in it is the
+    recipe's default is left out, as it is no one's to reset.
+    """
+    if path.suffix.lower() != ".json":
+        from edgeloop_tools.config.line import load
+
+        return load(path).components()
+    try:
+        said = json.loads(path.read_bytes())
+    except OSError as error:
+        raise EdgeloopError("cannot read the file", where=str(path), why=error.strerror or str(error)) from None
+    except (ValueError, RecursionError) as error:
+        raise EdgeloopError("no JSON", where=str(path), why=str(error)) from None
+    if isinstance(said, dict) and isinstance(said.get("components"), dict):
+        said = said["components"]
+    if not isinstance(said, dict):
+        raise _wrong(path, "it is no map of components")
+    return {full(str(name)): _own(str(name), _configuration(entry, name, path)) for name, entry in said.items()}
+
+
+def _configuration(entry: Any, name: str, path: Path) -> dict[str, Any]:
+    if isinstance(entry, dict):
+        entry = entry.get("configurationUpdate", entry) or {}
+    if isinstance(entry, dict) and set(entry) <= {"MERGE", "RESET", "merge", "reset", "componentVersion", "runWith"}:
+        entry = entry.get("MERGE", entry.get("merge", {}))
+        if isinstance(entry, str):
+            try:
+                entry = json.loads(entry)
+            except ValueError:
+                raise _wrong(path, f"the merge of {name} is no JSON") from None
+    if not isinstance(entry, dict):
+        raise _wrong(path, f"{name} is no map of settings")
+    return entry
+
+
+def _own(name: str, configuration: dict[str, Any]) -> dict[str, Any]:
+    declaration = declared().get(full(name))
+    if declaration is None or ACCESS not in configuration:
+        return {key: value for key, value in configuration.items() if key != ACCESS}
+    from edgeloop.config.schema import defaults
+
+    return _without(configuration, {**defaults(declaration.configuration), ACCESS: configuration[ACCESS]})
+
+
+def _without(value: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without the leaves that are as the defaults say."""
+    from edgeloop_tools.config.change import same
+
+    kept: dict[str, Any] = {}
+    for key, entry in value.items():
+        default = defaults.get(key)
+        if isinstance(entry, Mapping) and isinstance(default, Mapping):
+            if inner := _without(entry, default):
+                kept[key] = inner
+        elif key not in defaults or not same(entry, default):
+            kept[key] = entry
+    return kept
+
+
+def _wrong(path: Path, why: str) -> EdgeloopError:
+    return EdgeloopError(
+        "no configuration of components", where=str(path), why=why, mend='write {"io.edgeloop.SensorIngest": {…}}'
+    )
