@@ -135,14 +135,14 @@ def test_journal_remembers_and_says_what_was_not_announced(tmp_path: Path) -> No
 
 def test_journal_stays_small(tmp_path: Path) -> None:
     path = tmp_path / "alarms.jsonl"
-    journal = AlarmJournal(path, largest=20_000, keep=10)
+    journal = AlarmJournal(path, largest=20_000, unseen=10)
     book = AlarmBook((), journal.record)
     up(book, kind="gap")
     for i in range(200):
-        up(book, 1000 * i + 1, T + 2 * i * NS)
-        down(book, 1000 * i + 2, T + (2 * i + 1) * NS)
+        up(book, 1000 * i + 1, T + 600 * i * NS)
+        down(book, 1000 * i + 2, T + (600 * i + 1) * NS)
     assert path.stat().st_size < 21_000
-    kept = AlarmJournal(path, keep=10).alarms
+    kept = AlarmJournal(path, unseen=10).alarms
     assert len(kept) == 11
     assert kept[0].kind == "gap", "the open one is kept"
 
@@ -151,15 +151,15 @@ WRITER = """
 import sys
 from pathlib import Path
 from edgeloop.alarms import AlarmBook, AlarmJournal, Cause
-journal = AlarmJournal(Path(sys.argv[1]), largest=30_000, keep=1_000_000)
+journal = AlarmJournal(Path(sys.argv[1]), largest=30_000, unseen=1_000_000)
 book = AlarmBook(journal.alarms, journal.record)
 i = 1 + max([a.sample_index for a in journal.alarms], default=0)
 while True:
     cause = Cause(stream="s", epoch=7, index=i)
-    for a in book.raise_("m", "process", asset="a", severity="low", text="t", cause=cause, now=i, sample=i):
+    for a in book.raise_("m", "process", asset="a", severity="low", text="t", cause=cause, now=300_000 * i, sample=i):
         print(a.id, a.state, flush=True)
     cause = Cause(stream="s", epoch=7, index=i + 1)
-    for a in book.clear("m", "process", cause=cause, now=i + 1, sample=i):
+    for a in book.clear("m", "process", cause=cause, now=300_000 * i + 1, sample=i):
         print(a.id, a.state, flush=True)
     i += 2_000_000
 """
@@ -180,7 +180,7 @@ def test_what_was_announced_survives_kill_9(tmp_path: Path) -> None:
         told += [line.decode().split() for line in process.stdout.readlines() if line.endswith(b"\n")]
         process.wait(10)
         process.stdout.close()
-        known: dict[str, Any] = {a.id: a for a in AlarmJournal(path, keep=1_000_000).alarms}
+        known: dict[str, Any] = {a.id: a for a in AlarmJournal(path, unseen=1_000_000).alarms}
         for identity, state in told:
             assert known[identity].state in (state, "cleared")
 

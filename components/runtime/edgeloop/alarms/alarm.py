@@ -9,12 +9,13 @@ import msgspec
 
 from edgeloop.clock import rfc3339
 
-Kind = Literal["process", "event", "drift", "gap", "flat_line", "clock", "range"]
+Kind = Literal["process", "event", "drift", "gap", "flat_line", "clock", "range", "flood"]
 Severity = Literal["low", "medium", "high", "critical"]
 State = Literal["raised", "acknowledged", "cleared", "shelved"]
 Reason = Literal["true", "false", "maintenance", "process_change"]
 
 SCHEMA = 1
+SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high", "critical")
 
 
 class Contribution(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +41,10 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     """A state of an alarm; the alarm is the sequence of states with the same id. Times in ns UTC.
 
-    time: when this state began; sample_time, sample_epoch, sample_index: the newest sample that decided.
+    time: when this state began; sample_time, sample_epoch, sample_index: the newest sample that decided; began: the
+    sample that raised it. active: whether the condition holds. group: id of the first alarm of its group, `first_out`
+    that it is the first. count: how often it was raised under this id; of a flood, the alarms held back. held_by: the
+    flood that holds it back.
     """
 
     schema: int = SCHEMA
@@ -61,10 +65,21 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     by: str = ""
     shelved_until: int = 0
     active: bool = True
+    began: int = 0
+    group: str = ""
+    first_out: bool = False
+    count: int = 1
+    chattering: bool = False
+    held_by: str = ""
 
     @property
     def open(self) -> bool:
         return self.state != "cleared"
+
+    @property
+    def unseen(self) -> bool:
+        """It came and went, and nobody has acknowledged it."""
+        return self.state == "cleared" and not self.reason
 
     def document(self) -> bytes:
         """JSON with the RFC 3339 time beside the ns."""

@@ -13,17 +13,19 @@ from edgeloop.files import replace
 
 
 class AlarmJournal:
-    """Append-only `alarms.jsonl`, rewritten with the open alarms and the last `keep` closed ones when it grows.
+    """Append-only `alarms.jsonl`, rewritten when it grows, with the open alarms and the last closed ones: `keep` that
+    were acknowledged and `unseen` that were not. Of the latter, what had to go is counted in `forgotten`.
 
     A line that was cut by a crash was never announced, and is dropped. `announced(alarm)` marks what went out;
     `unannounced` are the changes that were on disk but perhaps not yet out when the process died.
     """
 
-    def __init__(self, path: Path, *, largest: int = 1 << 20, keep: int = 200) -> None:
-        self._path, self._largest, self._keep = path, largest, keep
+    def __init__(self, path: Path, *, largest: int = 1 << 20, keep: int = 200, unseen: int = 500) -> None:
+        self._path, self._largest, self._keep, self._unseen = path, largest, keep, unseen
+        self._least = 0
         self._alarms: dict[str, Alarm] = {}
         self._pending: dict[str, Alarm] = {}
-        self.damaged = 0
+        self.damaged = self.forgotten = 0
         self._read()
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._size = os.fstat(self._file).st_size
@@ -43,13 +45,11 @@ class AlarmJournal:
         self._remember(alarm)
         self._append(msgspec.json.encode(alarm))
         os.fdatasync(self._file)
-        if self._size > self._largest:
+        if self._size > max(self._largest, 2 * self._least):
             self._rewrite()
 
     def announced(self, alarm: Alarm) -> None:
-        pending = self._pending.get(alarm.id)
-        if pending is not None and pending.time <= alarm.time:
-            del self._pending[alarm.id]
+        self._mark(alarm.id, alarm.time)
         self._append(msgspec.json.encode({"announced": alarm.id, "time": alarm.time}))
 
     def close(self) -> None:
@@ -59,9 +59,13 @@ class AlarmJournal:
         self._alarms.pop(alarm.id, None)
         self._alarms[alarm.id] = alarm
         self._pending[alarm.id] = alarm
-        closed = [a.id for a in self._alarms.values() if not a.open]
-        for gone in closed[: max(0, len(closed) - self._keep)]:
-            del self._alarms[gone]
+        if alarm.open:
+            return
+        for unseen, keep in ((False, self._keep), (True, self._unseen)):
+            closed = [a.id for a in self._alarms.values() if not a.open and a.unseen is unseen]
+            for gone in closed[: max(0, len(closed) - keep)]:
+                del self._alarms[gone]
+                self.forgotten += unseen
 
     def _append(self, line: bytes) -> None:
         """A line cut short by a full disk is ended by the newline of the next one, and skipped when read."""
@@ -76,18 +80,18 @@ class AlarmJournal:
         except FileNotFoundError:
             return
         for line in content.splitlines():
-            if not line.strip():
-                continue
-            try:
-                if line.startswith(b'{"announced"'):
-                    mark = msgspec.json.decode(line)
-                    pending = self._pending.get(mark["announced"])
-                    if pending is not None and pending.time <= mark["time"]:
-                        del self._pending[mark["announced"]]
-                else:
-                    self._remember(msgspec.json.decode(line, type=Alarm))
-            except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+            entry = _entry(line)
+            if isinstance(entry, Alarm):
+                self._remember(entry)
+            elif entry is not None:
+                self._mark(*entry)
+            elif line.strip():
                 self.damaged += 1
+
+    def _mark(self, id: str, time: int) -> None:
+        pending = self._pending.get(id)
+        if pending is not None and pending.time <= time:
+            del self._pending[id]
 
     def _rewrite(self) -> None:
         lines = [msgspec.json.encode(a) for a in self._alarms.values()]
@@ -100,4 +104,25 @@ class AlarmJournal:
         replace(self._path, content, mode=0o600)
         os.close(self._file)
         self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
-        self._size = len(content)
+        self._size = self._least = len(content)
+
+
+def read(path: Path) -> list[Alarm]:
+    """The last known state of each alarm in a file that another process writes, oldest first. Raises OSError."""
+    alarms: dict[str, Alarm] = {}
+    for line in path.read_bytes().splitlines():
+        entry = _entry(line)
+        if isinstance(entry, Alarm):
+            alarms[entry.id] = entry
+    return sorted(alarms.values(), key=lambda alarm: alarm.raised_at)
+
+
+def _entry(line: bytes) -> Alarm | tuple[str, int] | None:
+    """A state of an alarm, a mark (id, time), or None for anything else."""
+    try:
+        if line.startswith(b'{"announced"'):
+            mark = msgspec.json.decode(line)
+            return str(mark["announced"]), int(mark["time"])
+        return msgspec.json.decode(line, type=Alarm)
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError, RecursionError):
+        return None
