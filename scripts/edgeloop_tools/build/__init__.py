@@ -63,12 +63,14 @@ def generated() -> Iterator[tuple[Path, str]]:
     """Every generated file that is committed, with the text it should have."""
     from edgeloop_tools.build.components import declarations
     from edgeloop_tools.build.tables import filled, readme
+    from edgeloop_tools.config import schema
 
     for name, text in recipes().items():
         yield RECIPES / name, text
     for declaration in declarations():
         if (table := filled(declaration)) is not None:
             yield readme(declaration), table
+    yield schema.PATH, schema.schema_text()
 
 
 def stale() -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,29 +22,32 @@ _WORDS = {"type": ["string", "array"], "items": {"type": ["string", "number"]}}
 
 
 def schema_text() -> str:
-    """The same for the same types."""
+    """What `build` writes to `line.schema.json`: the same for the same types."""
     return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
 
 
 def schema() -> dict[str, Any]:
+    """JSON Schema (2020-12)."""
+    from sensor_ingest.sources.base import SourceConfiguration
+
     top = _of(Outline)
     properties = top["properties"]
+    definitions: dict[str, Any] = {}
+    for full, declaration in sorted(declared().items()):
+        definitions[short(full)] = {**_of(declaration.configuration), "description": declaration.description}
     for name, section in SECTIONS.items():
-        words = {key: properties[name][key] for key in ("title", "description")}
-        properties[name] = {**_section(section.component, section.path), **words}
+        path = "/".join([short(section.component), *(f"properties/{key}" for key in section.path)])
+        properties[name] = _section(properties[name], {"$ref": f"#/$defs/{path}"})
     registry = registered()
-    options = [_source(registry.get(name, "").options) for name in registry.names]
-    entry = properties["sources"]
-    entry |= {"type": "object", "propertyNames": {"pattern": PATTERN}, "additionalProperties": {"anyOf": options}}
-    targets = options[0]["properties"]["actions"] if options else {}
-    words = {key: properties["actions"][key] for key in ("title", "description")}
-    properties["actions"] = {"type": "object", **words, "additionalProperties": targets}
-    components = {name: _component(name) for full in sorted(declared()) for name in (short(full), full)}
-    properties["components"] = {**_plain(properties["components"]), "properties": components}
-    for name, value in properties.items():
-        if name not in ("site", "line"):
-            properties[name] = _or_nothing(value)
-    return {"$schema": DIALECT, "title": "line.yaml of Edgeloop", **top}
+    for name in registry.names:
+        definitions[f"source-{name}"] = {**_of(registry.get(name, "").options), "title": name}
+    definitions["sources"] = _sources(registry.names)
+    definitions["SensorIngest"]["properties"]["sources"] = {"$ref": "#/$defs/sources"}
+    properties["actions"] = _section(properties["actions"], _by_id(_of(SourceConfiguration)["properties"]["actions"]))
+    names = {name: short(full) for full in sorted(declared()) for name in (short(full), full)}
+    components = {name: {"$ref": f"#/$defs/{target}"} for name, target in names.items()}
+    properties["components"] = _section(properties["components"], {"type": "object", "properties": components})
+    return {"$schema": DIALECT, "title": "line.yaml of Edgeloop", **top, "$defs": definitions}
 
 
 def _of(kind: type[msgspec.Struct]) -> dict[str, Any]:
@@ -54,32 +58,22 @@ def _of(kind: type[msgspec.Struct]) -> dict[str, Any]:
     return relaxed
 
 
-def _section(component: str, path: tuple[str, ...]) -> dict[str, Any]:
-    here = _component(component)
-    for key in path:
-        here = here["properties"][key]
-    return here
+def _section(words: dict[str, Any], what: dict[str, Any]) -> dict[str, Any]:
+    return {key: words[key] for key in ("title", "description")} | what
 
 
-def _component(component: str) -> dict[str, Any]:
-    names = {short(full): full for full in declared()}
-    kind = declared()[names.get(component, component)].configuration
-    return {**_of(kind), "description": declared()[names.get(component, component)].description}
+def _sources(types: Iterable[str]) -> dict[str, Any]:
+    """By id; what an entry takes follows from its type."""
+    kinds = sorted(types)
+    choices = []
+    for name in kinds:
+        condition = {"properties": {"type": {"const": name}}, "required": ["type"]}
+        choices.append({"if": condition, "then": {"$ref": f"#/$defs/source-{name}"}})
+    return _by_id({"type": "object", "properties": {"type": {"enum": kinds}}, "required": ["type"], "allOf": choices})
 
 
-def _source(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    """Entries of a type; its actions may stand in the line's own section."""
-    found = _of(kind)
-    return {**found, "title": str(found["properties"]["type"]["const"])}
-
-
-def _plain(value: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", **{key: value[key] for key in ("title", "description") if key in value}}
-
-
-def _or_nothing(value: dict[str, Any]) -> dict[str, Any]:
-    """A section that may stand there empty."""
-    return {**value, "type": ["object", "null"]} if value.get("type") == "object" else value
+def _by_id(entry: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "propertyNames": {"pattern": PATTERN}, "additionalProperties": entry}
 
 
 def _relaxed(value: Any) -> Any:
