@@ -1,4 +1,4 @@
-"""`install`: makes the device's Python environment. Begins with the standard library alone, on any Python."""
+"""`install` makes the device's Python environment, `doctor` says what stands in its way; standard library alone."""
 
 import sys
 
@@ -12,7 +12,9 @@ import signal
 import subprocess
 from pathlib import Path
 
+import doctor
 import locks
+from doctor.device import Device
 from edgeloop.errors import EdgeloopError
 from environment import Environments, Lock
 
@@ -81,6 +83,13 @@ def configuration() -> None:
     print(msgspec.json.encode(convert(value, Configuration)).decode())
 
 
+def diagnose(root: Path | None, user: str, as_json: bool) -> int:
+    """Prints the findings; 1 where one is a problem."""
+    findings = doctor.examine(Device(root=root, user=user))
+    print(doctor.report(findings, as_json=as_json))
+    return int(doctor.failed(findings))
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog=NAME, description=__doc__)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
@@ -90,6 +99,10 @@ def main(argv: list[str] | None = None) -> int:
     installing.add_argument("--profiles", nargs="*", default=[], choices=locks.PROFILES, metavar="PROFILE",
                             help=f"instead of what the configuration says: {', '.join(locks.PROFILES)}")  # fmt: skip
     installing.add_argument("--wheelhouse", type=Path, help="a folder or a zip file of wheels")
+    examining = verbs.add_parser("doctor", help="what keeps this device from running Edgeloop, with the mend")
+    examining.add_argument("--root", type=Path, help="the nucleus's root folder; found where it is not given")
+    examining.add_argument("--user", default="", help="the user that components run as")
+    examining.add_argument("--json", action="store_true", help="one JSON document")
     verbs.add_parser("configuration", help="print the configuration as JSON")
     verbs.add_parser("run", help="ends at once")
     arguments = parser.parse_args(argv)
@@ -99,6 +112,8 @@ def main(argv: list[str] | None = None) -> int:
             install(arguments.root, arguments.profiles, arguments.wheelhouse)
         elif arguments.verb == "configuration":
             configuration()
+        elif arguments.verb == "doctor":
+            return diagnose(arguments.root, arguments.user, arguments.json)
     except EdgeloopError as error:
         if arguments.debug:
             raise

@@ -1,0 +1,1 @@
+"""`edgeloop doctor`: the device's own doctor, from the checkout."""
