@@ -7,8 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from edgeloop.alarms import Severity
-from edgeloop.config.identifiers import Id
+from edgeloop.alarms import AlarmSettings, Severity
+from edgeloop.config.identifiers import Id, is_id
 from edgeloop.config.quantities import Budget, Duration, Rate, Size
 from edgeloop.detect.sensor import Range
 from edgeloop.errors import ConfigurationError
@@ -63,6 +63,13 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     budget: Annotated[Budget, Meta(title="Budget", description="false alarms that are acceptable")] = Budget(
         "1 alarm/week"
     )
+    detect: Annotated[
+        str,
+        Meta(title="Detect", description="events (single points, below 200 Hz), conditions (what lasts), or both"),
+    ] = "events conditions"
+    models: Annotated[
+        str, Meta(title="Models", description="models that score beside the streaming detectors, separated by blanks")
+    ] = ""
     severity: Annotated[Severity, Meta(title="Severity", description="severity of its process alarms")] = "medium"
     shaft: Annotated[Rate | None, Meta(title="Shaft", description="turns a second, for orders and bearing")] = None
     bearing: Annotated[
@@ -92,6 +99,13 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 Range.parse(text)
             except ValueError as e:
                 raise ValueError(f"range of {channel}: {e}") from None
+        if unknown := set(self.detect.split()) - {"events", "conditions"}:
+            raise ValueError(f"detect: {sorted(unknown)[0]!r} is neither events nor conditions")
+        if not self.detect.split() and not self.models.split():
+            raise ValueError("detect and models: nothing looks at it")
+        for name in self.models.split():
+            if not is_id(name):
+                raise ValueError(f"models: {name!r} is no name of a model")
         if not self.learn or not self.block:
             raise ValueError("learn and block must be longer than 0")
         if self.bearing and self.shaft is None:
@@ -102,6 +116,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     site: Annotated[str, Meta(title="Site", description="name of the site in results", max_length=64)] = "plant"
     monitors: Annotated[dict[Id, Monitor], Meta(title="Monitors", description="what is watched, by id")] = {}
     rules: Annotated[dict[Id, Rule], Meta(title="Rules", description="alarms that act, by id")] = {}
+    alarms: Annotated[AlarmSettings, Meta(title="Alarms", description="how they are kept few")] = AlarmSettings()
     upload: Annotated[
         Size,
         Meta(

@@ -17,8 +17,19 @@ MODEL = {"name": "streaming", "version": "1"}
 State = Literal["idle", "settling", "learning", "shadow", "live"]
 
 
+class ModelScore(msgspec.Struct, frozen=True, kw_only=True):
+    """A model's word beside the streaming detectors'. return_time: log10 s."""
+
+    return_time: float
+    version: str = ""
+    drift: float = 0.0
+
+
 class Result(msgspec.Struct, kw_only=True):
-    """One monitor's newest word. time: ns UTC of the newest sample; return_time: log10 s; learned: share, 0 to 1."""
+    """One monitor's newest word. time: ns UTC of the newest sample; learned: share, 0 to 1.
+
+    return_time, event: of the condition and of single points, log10 s; models: by name.
+    """
 
     monitor: str
     stream: str
@@ -28,7 +39,9 @@ class Result(msgspec.Struct, kw_only=True):
     state: State
     score: float = 0.0
     return_time: float = 0.0
-    attribution: list[Contribution] = msgspec.field(default_factory=list)
+    event: float = 0.0
+    models: dict[str, ModelScore] = msgspec.field(default_factory=dict)
+    attribution: Sequence[Contribution] = ()
     indicators: dict[str, float] = msgspec.field(default_factory=dict)
     learned: float = 1.0
 
@@ -77,6 +90,10 @@ def _plain(result: Result, strip: int) -> dict[str, object]:
         "return_time": round(result.return_time, 2),
         "attribution": result.attribution if strip < 2 else [],
     }
+    if result.event:
+        document["event"] = round(result.event, 2)
+    if result.models:
+        document["models"] = result.models
     if result.indicators and strip < 1:
         document["indicators"] = {k: float(f"{v:.5g}") for k, v in result.indicators.items()}
     if result.learned < 1:

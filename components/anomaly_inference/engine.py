@@ -7,22 +7,31 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from anomaly_inference.configuration import Configuration
 from anomaly_inference.documents import Result
-from anomaly_inference.monitor import Monitor, Signal
+from anomaly_inference.models import Provider, Serving
+from anomaly_inference.monitor import Monitor, Signal, Tap
 from anomaly_inference.sharing import Sharing
-from edgeloop.alarms import Acknowledge, Alarm, AlarmBook, Command, Kind
+from edgeloop.alarms import Acknowledge, Alarm, AlarmBook, Command, Kind, Severity
 from edgeloop.errors import EdgeloopError
 from edgeloop.join import Latest
 from edgeloop.join.asof import column
 from edgeloop.rules import Action, Rules
 from edgeloop.wire.batch import Batch, Item, RecordBatch
 
+OWN = ".engine"
+"""The name of the engine's own state; no monitor can have it."""
 CLOCKS = 400_000_000
 """ns by which the clocks of two streams may differ before one is corrected by arrival."""
+
+
+def no_models(name: str) -> Serving | None:
+    """Where there are none."""
+    return None
 
 
 @dataclass(slots=True)
@@ -39,7 +48,9 @@ class Engine:
 
     Args:
         book: the open alarms; records each change before it is returned.
-        problem: told (monitor, line) when a monitor cannot work; the others go on.
+        problem: told (monitor, line) what is wrong with a monitor or its input, "" when nothing is any more.
+        models: the model of a name as it is now.
+        tap: told of everything that is scored.
     """
 
     def __init__(
@@ -47,7 +58,11 @@ class Engine:
         configuration: Configuration,
         book: AlarmBook | None = None,
         problem: Callable[[str, str], None] = lambda monitor, line: None,
+        models: Provider = no_models,
+        tap: Tap | None = None,
     ) -> None:
+        self._models, self._tap = models, tap
+        self._lines: dict[str, str] = {}
         self.book = book or AlarmBook()
         self.rules = Rules(configuration.rules)
         self._sharing = Sharing(self.book, self.rules.wait_for)
@@ -70,11 +85,10 @@ class Engine:
         if now is None:
             now = max((i.end for i in items if isinstance(i, Batch) and len(i)), default=self._newest)
             now = max(now, self._newest)
+        touched: dict[str, Monitor] = {}
         for item in items:
             if isinstance(item, (Batch, RecordBatch)) and len(item):
                 self._arrived(item, now)
-        touched: dict[str, Monitor] = {}
-        for item in items:
             if not isinstance(item, Batch):
                 continue
             for monitor in tuple(self._by_stream.get(item.stream, ())):
@@ -84,6 +98,7 @@ class Engine:
                 except EdgeloopError as e:
                     self._abandon(monitor, str(e))
                     continue
+                self._tell(monitor)
                 self._act(monitor, signals, outcome, now)
         if items:
             self._newest = max(self._newest, now)
@@ -99,6 +114,7 @@ class Engine:
         newest = now if now - self._newest > self.configuration.silence and self._newest else self._newest
         for monitor in self._monitors.values():
             monitor.tick(now, newest)
+            self._tell(monitor)
             for kind, active in monitor.levels():
                 known = self.book.find(monitor.name, kind) is not None
                 if active != known and not (active and self._told(monitor, kind, now)):
@@ -125,21 +141,48 @@ class Engine:
         self._arrange(configuration)
         return Outcome(alarms=self.book.retire(configuration.monitors, now))
 
+    def skipped(self) -> None:
+        """Samples between those seen and those to come were not read."""
+        for monitor in self._monitors.values():
+            monitor.skipped()
+
     def state(self) -> dict[str, dict[str, NDArray[np.generic]]]:
-        """What the monitors have learned, by id."""
-        return {name: state for name, monitor in self._monitors.items() if (state := monitor.state())}
+        """What the monitors have learned and where they stand, by id; the engine's own under a name of its own."""
+        states = {name: state for name, monitor in self._monitors.items() if (state := monitor.state())}
+        if not states:
+            return {}
+        own = {
+            "newest": self._newest,
+            "clocks": {stream: list(clocks) for stream, clocks in self._clocks.items()},
+            "columns": [[*key, latest.newest, latest.state()] for key, latest in self._columns.items()],
+        }
+        return states | {OWN: {"json": np.frombuffer(msgspec.json.encode(own), dtype=np.uint8)}}
 
     def restore(self, states: Mapping[str, Mapping[str, NDArray[np.generic]]]) -> None:
+        """Goes on where `state` was taken: what is scored from here on is the same to the bit."""
+        own = states.get(OWN)
+        if own is not None:
+            known = msgspec.json.decode(own["json"].tobytes())
+            self._newest = int(known["newest"])
+            self._clocks = {stream: deque(clocks, maxlen=3) for stream, clocks in known["clocks"].items()}
+            for stream, name, newest, changes in known["columns"]:
+                if (stream, name) in self._columns:
+                    self._columns[stream, name].restore(changes, newest)
         for name, state in states.items():
             if name in self._monitors:
-                self._monitors[name].restore(state)
+                try:
+                    self._monitors[name].restore(state)
+                except EdgeloopError as error:
+                    self._abandon(self._monitors[name], str(error))
 
     def _arrange(self, configuration: Configuration) -> None:
         monitors: dict[str, Monitor] = {}
         for name, config in configuration.monitors.items():
             known = self._monitors.get(name)
             monitors[name] = (
-                known if known is not None and known.config == config else Monitor(name, config, self._latest)
+                known
+                if known is not None and known.config == config
+                else Monitor(name, config, self._latest, self._models, self._tap)
             )
             if known is not None and monitors[name] is not known:
                 monitors[name].restore(known.state())
@@ -174,6 +217,12 @@ class Engine:
             monitor.name, kind, asset=monitor.config.asset, stream=monitor.streams[0], step=monitor.step, now=now
         )
 
+    def _tell(self, monitor: Monitor) -> None:
+        line = monitor.notes.line
+        if line != self._lines.get(monitor.name, ""):
+            self._lines[monitor.name] = line
+            self._problem(monitor.name, line)
+
     def _abandon(self, monitor: Monitor, line: str) -> None:
         self._problem(monitor.name, line)
         for monitors in self._by_stream.values():
@@ -186,10 +235,16 @@ class Engine:
                 alarms = self.book.raise_(
                     monitor.name, signal.kind,
                     asset=monitor.config.asset,
-                    severity=monitor.config.severity if signal.kind == "process" else "medium",
+                    severity=_severity(monitor, signal.kind),
                     text=signal.text, cause=signal.cause, now=now, sample=signal.sample,
                 )  # fmt: skip
             else:
                 alarms = self.book.clear(monitor.name, signal.kind, cause=signal.cause, now=now, sample=signal.sample)
             outcome.alarms += alarms
             outcome.actions += self.rules.fire(alarms, now)
+
+
+def _severity(monitor: Monitor, kind: Kind) -> Severity:
+    if kind == "drift":
+        return "low"
+    return monitor.config.severity if kind in ("process", "event") else "medium"

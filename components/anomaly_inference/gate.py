@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from anomaly_inference import configuration
 from anomaly_inference.documents import State
@@ -24,6 +27,7 @@ class Passage:
 
 
 UNKNOWN, STANDS, STARTS = Passage("settling", "unknown"), Passage("idle", "stands"), Passage("settling", "runs")
+RUNS = Passage("live", "runs")
 
 
 class Gate:
@@ -34,12 +38,27 @@ class Gate:
         self._per = Condition.parse(config.per) if config.per else None
         self._settle, self._lookup = config.settle, lookup
         self._stream = config.input.split()[0]
-        self._idle_until = 0
+        self.idle_until = 0
 
     @property
     def columns(self) -> tuple[tuple[str, str], ...]:
         """(stream, column) that must be looked up."""
         return tuple((c.stream, c.column) for c in (self._when, self._per) if c)
+
+    def spans(self, times: NDArray[np.int64]) -> Iterator[tuple[int, int, Passage]]:
+        """(first, end, passage) of rows (ns UTC each) that belong together."""
+        if self._when is None and self._per is None:
+            yield 0, len(times), RUNS
+            return
+        a, before = 0, None
+        for i, time in enumerate(times.tolist()):
+            passage = self.passage(time, time)
+            if before is not None and passage != before:
+                yield a, i, before
+                a = i
+            before = passage
+        if before is not None:
+            yield a, len(times), before
 
     def passage(self, start: int, end: int) -> Passage:
         """Of the samples in [start, end], ns UTC."""
@@ -49,15 +68,15 @@ class Gate:
             if before is None or after is None:
                 return UNKNOWN
             if not (self._when.holds(before) and self._when.holds(after)):
-                self._idle_until = end + self._settle
+                self.idle_until = end + self._settle
                 return STANDS
             since = latest.since(end + ahead)
             if since is not None and not self._when.operator and since + self._settle > start + ahead:
                 return STARTS
-            if self._when.operator and self._idle_until > start:
+            if self._when.operator and self.idle_until > start:
                 return STARTS
         if self._per is None:
-            return Passage("live", "runs")
+            return RUNS
         latest, ahead = self._lookup(self._per.stream, self._per.column, self._stream)
         value, since = latest.at(end + ahead), latest.since(end + ahead)
         if value is None or since is None or since + self._settle > start + ahead:

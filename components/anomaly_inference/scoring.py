@@ -9,16 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly_inference import configuration
-from anomaly_inference.events import Events
-from anomaly_inference.judge import FeatureJudge, Judge, RowJudge, State, Words
+from anomaly_inference.judge import FeatureJudge, Judge, State, Words
 from anomaly_inference.models import Models, Provider
 from anomaly_inference.sensors import Sensors
 from anomaly_inference.trigger import Trigger
 from edgeloop.clock import NS
 from edgeloop.detect import BlockFeatures, Detector, Feature, Settings
-from edgeloop.detect.conditions import ConditionDetector, ConditionSettings
 from edgeloop.detect.display import display
-from edgeloop.detect.events import EventSettings
 from edgeloop.errors import EdgeloopError
 
 BLOCKS_FROM = 200.0
@@ -67,18 +64,15 @@ class Scoring:
         self.budget = math.log10(config.budget / NS)
         detect = config.detect.split()
         self.judge: Judge | None = None
-        self.events: Events | None = None
+        self.events: None = None
         if "conditions" in detect:
-            self.judge = self._features(config) if self.features else self._rows(config)
-        if "events" in detect and self.features is None:
-            settings = EventSettings(step=self.step, budget=self.budget)
-            self.events = Events(len(self.columns_scored), settings)
+            self.judge = self._judge(config)
         self.models = Models(name, config.models.split(), wanted, 1 / step, self._trigger(config), provider)
         self.sensors = Sensors(config, wanted, step)
         self.live_rows = 0
         self.learn = self._learn(config, 1)
         self.seen = 0
-        self.idle = self.judged = False
+        self.idle = self.judged = self.abnormal = False
         self.words: Words = ("unusual", ())
 
     def display(self, return_time: float) -> float:
@@ -108,7 +102,9 @@ class Scoring:
             self.judge.relearn()
         if self.events is not None:
             self.events.relearn()
+        self.models.reset()
         self.live_rows = self.seen = 0
+        self.abnormal = False
 
     def state(self) -> State:
         counts = [self.live_rows, self.seen, self.filled, self.idle, self.judged]
@@ -130,8 +126,8 @@ class Scoring:
             self.block[:filled], self.filled = block, filled
         return True
 
-    def _parts(self) -> dict[str, Judge | Events | Models | Sensors]:
-        parts: dict[str, Judge | Events | Models | Sensors] = {"sensors": self.sensors, "models": self.models}
+    def _parts(self) -> dict[str, Judge | Models | Sensors]:
+        parts: dict[str, Judge | Models | Sensors] = {"sensors": self.sensors, "models": self.models}
         if self.judge is not None:
             parts["judge"] = self.judge
         if self.events is not None:
@@ -146,27 +142,23 @@ class Scoring:
         fewest = 2 if self.features else SETTLED
         return Trigger(self.budget, max(2, math.ceil(confirm)), max(fewest, math.ceil(recover)))
 
-    def _features(self, config: configuration.Monitor) -> Judge:
-        """Blocks of features."""
-        assert self.features is not None
-        features = self.features.features + tuple(
-            Feature(c, "value", "value", False, 0.0) for c in self.columns_scored[len(self.channels) :]
-        )
-        scales = (5,)
-        learn = self._learn(config, 4 * max(scales))
+    def _judge(self, config: configuration.Monitor) -> Judge:
+        """Rows of values, or of the features of blocks."""
+        values = self.columns_scored if self.features is None else self.columns_scored[len(self.channels) :]
+        features = tuple(Feature(c, "value", "value", False, 0.0) for c in values)
+        scales = (1, min(50, max(5, round(1 / self.step)))) if self.features is None else (5,)
+        if self.features is not None:
+            features = self.features.features + features
+        learn = self._learn(config, (10 if self.features is None else 4) * max(scales))
         memory = max(learn // 3, round(config.memory / NS / self.step))
         settings = Settings(
             step=self.step,
             learn=learn,
             scales=scales,
             budget=self.budget,
-            median=True,
+            median=self.features is not None,
             memory=memory,
             quarantine=max(1, 3 * memory // 4),
             transfer=max(5, min(learn, round(3 / self.step))),
         )
         return FeatureJudge(Detector(features, settings), self._trigger(config))
-
-    def _rows(self, config: configuration.Monitor) -> Judge:
-        settings = ConditionSettings(step=self.step, learn=self._learn(config, 1), budget=self.budget)
-        return RowJudge(ConditionDetector(len(self.columns_scored), settings), self.columns_scored)

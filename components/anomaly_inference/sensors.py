@@ -42,15 +42,22 @@ class Sensors:
         self._unfit = self._examined = 0
         self._step = step
         self.step = 0
+        self.broken = False
         self._gap = int(max(config.gap, 4 * step * NS)) if config.gap else 0
 
+    def overlap(self, batch: Batch) -> int:
+        """Samples at the start of a batch that were there before."""
+        return self.continuity.overlap(batch.epoch, batch.index, len(batch))
+
     def arrived(self, batch: Batch, now: int) -> Event:
-        """Gap and clock, from the batch's identity and times."""
+        """Gap and clock, from the batch's identity and times; `broken`: by those alone, it does not go on."""
         end = batch.end if batch.times is None else batch.end + round(self._step * NS)
         silent = now - self.continuity.last_arrival
         event = self.continuity.update(
             batch.epoch, batch.index, len(batch), batch.time, end, now, batch.discontinuity and batch.times is None
         )
+        jumped = batch.times is None and self.continuity.jumped_ahead
+        self.broken = self.continuity.broken or batch.discontinuity or jumped
         gap, clock, step = self.conditions["gap"], self.conditions["clock"], self.continuity.step
         if event == "gap" and self._gap and step >= self._gap:
             gap.active, gap.text, gap.until = True, f"no samples for {seconds(max(step, silent))}", now + HOLD // 2

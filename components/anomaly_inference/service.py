@@ -12,7 +12,7 @@ from anomaly_inference.declaration import NAME
 from anomaly_inference.documents import Result, pack
 from anomaly_inference.engine import Engine, Outcome
 from edgeloop import clock, topics
-from edgeloop.alarms import Alarm, AlarmBook, AlarmJournal, parse
+from edgeloop.alarms import Alarm, AlarmBook, AlarmJournal, label, parse
 from edgeloop.component import App
 from edgeloop.detect import state
 from edgeloop.errors import EdgeloopError
@@ -24,7 +24,7 @@ from edgeloop.wire.batch import Item
 
 CAUGHT_UP = clock.NS
 OLDEST = 60 * clock.NS
-ALARMS, RESULTS = "alarms", "results"
+ALARMS, LABELS, RESULTS = "alarms", "labels", "results"
 """Kinds of records in the upload queue."""
 UPLOAD_INTERVAL = clock.NS
 """Least time between two messages of results that go up; the bus has them all."""
@@ -47,7 +47,9 @@ class Service:
         app.on_configuration(self._changes.put)
         configuration = app.config
         self._queue = UploadQueue(app.root, NAME, budget=int(configuration.upload))
-        self.engine = Engine(configuration, AlarmBook(self._alarms.alarms, self._record), self._monitor_failed)
+        self.engine = Engine(
+            configuration, AlarmBook(self._alarms.alarms, self._record, configuration.alarms), self._monitor_failed
+        )
         self._check(configuration)
         self._restore()
         self._samples = SamplesSubscriber(directory(app.root), None, self._position())
@@ -61,6 +63,7 @@ class Service:
         while not self._changes.empty():
             configuration = self._changes.get()
             self._check(configuration)
+            self.engine.book.settings = configuration.alarms
             _extend(outcome, self.engine.apply(configuration, clock.now()))
         while not self._commands.empty():
             try:
@@ -112,6 +115,8 @@ class Service:
         else:
             self._app.health.clear("save")
         self._app.health.gauge("open_alarms", len(self.engine.book.open))
+        self._app.health.gauge("unseen_alarms", len(self.engine.book.unseen))
+        self._app.health.gauge("forgotten_alarms", self._alarms.forgotten)
         self._app.health.gauge("gaps", self._samples.gaps)
         self._app.health.gauge("actions_limited", self.engine.rules.limited)
 
@@ -172,12 +177,14 @@ class Service:
             )
             document = alarm.document()
             self._upload(ALARMS, document)
-            if self._app.bus.publish(topics.alarm(alarm.id), document):
+            if (said := label(alarm)) is not None:
+                self._upload(LABELS, said.document())
+            if alarm.held_by or self._app.bus.publish(topics.alarm(alarm.id), document):
                 self._mark(alarm)
 
     def _upload(self, kind: str, record: bytes) -> None:
         try:
-            self._queue.append(kind, record, sync=kind == ALARMS)
+            self._queue.append(kind, record, sync=kind in (ALARMS, LABELS))
         except QueueError as e:
             self._app.health.problem("upload", str(e))
         else:

@@ -21,15 +21,15 @@ class Trigger:
     confirm: int
     recover: int
     active: bool = False
-    _count: int = 0
+    count: int = 0
 
     def update(self, return_time: float) -> bool:
         """Whether the condition holds after this row."""
         against = return_time < self.budget - HYSTERESIS if self.active else return_time >= self.budget
-        self._count = self._count + 1 if against else 0
-        if self._count >= (self.recover if self.active else self.confirm):
-            self.active, self._count = not self.active, 0
+        self.count = self.count + 1 if against else 0
+        if self.count >= (self.recover if self.active else self.confirm):
+            self.active, self.count = not self.active, 0
         return self.active
 
     def reset(self) -> None:
-        self.active, self._count = False, 0
+        self.active, self.count = False, 0

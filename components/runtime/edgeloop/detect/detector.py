@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeloop.detect.display import display
 from edgeloop.detect.features import Feature
 from edgeloop.detect.tail import Tail
 
@@ -175,10 +176,7 @@ class Detector:
         >>> detector.display(6.0), detector.display(-3.0), detector.display(15.0)
         (0.5, 0.0, 1.0)
         """
-        low, high, budget = np.log10(self._window), 2 * self.settings.budget, self.settings.budget
-        if return_time <= budget:
-            return round(float(np.clip(0.5 * (return_time - low) / max(budget - low, 1e-9), 0, 0.5)), 4)
-        return round(float(np.clip(0.5 + 0.5 * (return_time - budget) / max(high - budget, 1e-9), 0.5, 1.0)), 4)
+        return display(return_time, least=math.log10(self._window), budget=self.settings.budget)
 
     def interrupt(self) -> None:
         """The rows that follow do not continue those before: averages start again, what was learned stays."""

@@ -63,10 +63,8 @@ class FlatLine:
         self.stuck = (self.stuck & whole) | self._judge(settled)
         return self.stuck
 
-    def rows(
-        self, rows: NDArray[np.generic], *, standing: bool = False, settled: bool = True
-    ) -> NDArray[np.bool_]:
-        """`update`, row by row: (n, channels) raw values → (n, channels) suspects: no alarm yet, but not worth a score."""
+    def rows(self, rows: NDArray[np.generic], *, standing: bool = False, settled: bool = True) -> NDArray[np.bool_]:
+        """`update`, row by row: (n, channels) raw values → (n, channels) suspects, not worth a score."""
         n, phase = len(rows), int(standing)
         left = self.learn - int(self._seen[phase])
         if 0 < left < n:
@@ -179,7 +177,7 @@ class Continuity:
     """Whether a batch continues the one before, by index, time and arrival. All times in ns.
 
     A step of the time stamps with the samples still arriving is the clock; a step as long as the silence was a gap.
-    `broken`: something may be missing before the last batch, by its identity and times alone.
+    `broken`: samples are missing before the last batch; `jumped_ahead`: its time says so.
     """
 
     def __init__(self, tolerance: int = 100_000_000) -> None:
@@ -187,7 +185,11 @@ class Continuity:
         self._epoch = self._index = self._due = self._arrival = 0
         self._period = 0
         self.step = 0
-        self.broken = False
+        self.broken = self.jumped_ahead = False
+
+    def overlap(self, epoch: int, index: int, length: int) -> int:
+        """Samples at the start of a batch that were in those before."""
+        return max(0, min(self._index - index, length)) if epoch == self._epoch and epoch else 0
 
     def update(self, epoch: int, index: int, length: int, time: int, end: int, arrival: int, flagged: bool) -> Event:
         fresh = self._epoch == 0
@@ -197,7 +199,8 @@ class Continuity:
         due = self._due + missing * self._period
         self.step = time - due
         jumped = abs(self.step) > self.tolerance
-        self.broken = not fresh and (not same or missing != 0 or self.step > max(self.tolerance, 4 * self._period))
+        self.broken = not fresh and (not same or missing != 0)
+        self.jumped_ahead = not fresh and self.step > self.tolerance + 4 * self._period
         if length > 1 or self._period == 0:
             self._period = max(end - time, 0) // max(length, 1)
         self._epoch, self._index, self._arrival = epoch, index + length, arrival

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,6 +50,13 @@ class AsOf:
     def newest(self) -> int | None:
         return int(self._times[-1]) if len(self._times) else None
 
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        return {"times": self._times.copy(), "values": self._values.copy()}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        self._times = np.array(state["times"], dtype=np.int64)
+        self._values = np.array(state["values"])
+
 
 class Latest:
     """The recent values of one column of any type, with the times at which they changed."""
@@ -64,6 +73,14 @@ class Latest:
             self._changes.append((time, value))
             del self._changes[: -self._keep]
         self.newest = time
+
+    def state(self) -> list[tuple[int, Value]]:
+        """The changes; what `restore` takes."""
+        return list(self._changes)
+
+    def restore(self, changes: Iterable[tuple[int, Value | None]], newest: int | None) -> None:
+        self._changes = [(int(time), float("nan") if value is None else value) for time, value in changes]
+        self.newest = newest
 
     def at(self, time: int, tolerance: int | None = None) -> Value | None:
         """The value as of a time, None before the first or when the last word is older than the tolerance (ns)."""

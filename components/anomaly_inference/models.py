@@ -1,0 +1,166 @@
+"""Models that score a monitor's stream beside the streaming detectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomaly_inference.trigger import Trigger
+from edgeloop.errors import EdgeloopError
+from edgeloop.models.manifest import Manifest
+from edgeloop.models.scoring import Scorer
+
+State = dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A model that can be used: makes a scorer for each stream, and wants to hear what became of it.
+
+    key: differs between two versions. used, failed: told the number of updates.
+    """
+
+    key: str
+    manifest: Manifest
+    scorer: Callable[[], Scorer]
+    used: Callable[[], None]
+    failed: Callable[[], None]
+
+
+Provider = Callable[[str], Serving | None]
+"""The model of a name as it is now, or None."""
+
+
+@dataclass(slots=True)
+class Model:
+    """One model on one stream. problem: why it does not score; empty: it does."""
+
+    name: str
+    trigger: Trigger
+    serving: Serving | None = None
+    scorer: Scorer | None = None
+    columns: tuple[int, ...] = ()
+    problem: str = ""
+    return_time: float = 0.0
+    abnormal: bool = False
+
+    @property
+    def title(self) -> str:
+        return f"model {self.name} {self.scorer.version}" if self.scorer else f"model {self.name}"
+
+
+class Models:
+    """The models of a monitor. rate: of its stream, Hz."""
+
+    def __init__(
+        self,
+        monitor: str,
+        names: Sequence[str],
+        channels: Sequence[str],
+        rate: float,
+        trigger: Trigger,
+        provider: Provider,
+    ) -> None:
+        self._channels, self._rate, self._provider = tuple(channels), rate, provider
+        self._monitor = monitor
+        self.all = tuple(Model(name, replace(trigger)) for name in names)
+        self._kept: dict[str, State] = {}
+
+    @property
+    def abnormal(self) -> Model | None:
+        """The one that says so the loudest."""
+        found = [m for m in self.all if m.abnormal]
+        return max(found, key=lambda m: m.return_time) if found else None
+
+    @property
+    def problem(self) -> str:
+        return "; ".join(f"{m.title}: {m.problem}" for m in self.all if m.problem)
+
+    def update(self, rows: NDArray[np.floating], *, each: bool) -> NDArray[np.bool_]:
+        """(n, channels) → (n,) whether any model finds it abnormal; each: every row counts, or the block as one."""
+        abnormal = np.zeros(len(rows), dtype=bool)
+        for model in self.all:
+            self._refresh(model)
+            if model.scorer is None or model.serving is None:
+                continue
+            try:
+                times = model.scorer.update(rows[:, model.columns])
+            except EdgeloopError as error:
+                model.problem = str(error)
+                model.serving.failed()
+                continue
+            model.problem = ""
+            model.serving.used()
+            model.return_time = float(times.max(initial=0.0))
+            if each:
+                for i, time in enumerate(times):
+                    model.abnormal = model.trigger.update(float(time))
+                    abnormal[i] |= model.abnormal
+            else:
+                model.abnormal = model.trigger.update(model.return_time)
+                abnormal |= model.abnormal
+        return abnormal
+
+    def interrupt(self) -> None:
+        for model in self.all:
+            if model.scorer is not None:
+                model.scorer.interrupt()
+
+    def reset(self) -> None:
+        """Nothing is abnormal any more."""
+        for model in self.all:
+            model.trigger.reset()
+            model.abnormal = False
+
+    def state(self) -> State:
+        own: State = {}
+        for model in self.all:
+            part = model.scorer.state() if model.scorer is not None else self._kept.get(model.name, {})
+            own |= {f"{model.name}.scorer.{k}": v for k, v in part.items()}
+            counts = [model.trigger.active, model.trigger.count, model.abnormal]
+            own[f"{model.name}.trigger"] = np.array(counts, dtype=np.int64)
+        return own
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> bool:
+        for model in self.all:
+            known = state.get(f"{model.name}.trigger")
+            if known is None:
+                continue
+            model.trigger.active, model.trigger.count = bool(known[0]), int(known[1])
+            model.abnormal = bool(known[2])
+            begin = f"{model.name}.scorer."
+            self._kept[model.name] = {k.removeprefix(begin): v for k, v in state.items() if k.startswith(begin)}
+        return True
+
+    def _refresh(self, model: Model) -> None:
+        """Another version takes over with the samples that its predecessor has seen."""
+        serving = self._provider(model.name)
+        if serving is None:
+            if model.scorer is not None:
+                self._kept[model.name] = model.scorer.state()
+            model.serving, model.scorer, model.problem = None, None, "nothing serves"
+            return
+        if model.serving is not None and model.serving.key == serving.key:
+            model.serving = serving
+            return
+        past = model.scorer.state() if model.scorer is not None else self._kept.get(model.name, {})
+        model.serving, model.scorer = serving, None
+        try:
+            scorer = serving.scorer()
+        except EdgeloopError as error:
+            model.problem = str(error)
+            return
+        lacking = [c for c in scorer.channels if c not in self._channels]
+        if lacking:
+            model.problem = f"it wants channel {', '.join(lacking)}; the monitor has {', '.join(self._channels)}"
+        elif abs(scorer.rate / self._rate - 1) > 0.01:
+            model.problem = f"it is for {scorer.rate:g} Hz, the stream has {self._rate:g} Hz"
+        else:
+            model.problem = ""
+            model.columns = tuple(self._channels.index(c) for c in scorer.channels)
+            if past:
+                scorer.restore(past)
+            model.scorer = scorer
