@@ -145,6 +145,8 @@ class Ingest:
         if sequencer.step:
             silent = now - self._seen.get(chunk.stream, now)
             self._stepped(chunk.stream, sequencer.step, silent, chunk.gap)
+        elif item.discontinuity:
+            self._app.health.count(f"discontinuities.{chunk.stream}")
         if not isinstance(chunk, Records) and stream.rate is not None:
             self._seen[chunk.stream] = now
         self._app.health.count(f"samples.{chunk.stream}", rows(chunk))

@@ -42,7 +42,7 @@ class Rehearsal:
         return len(self.chunks) < self._room and not self.stop.is_set()
 
     def wait(self, true: Callable[[], object], seconds: float) -> bool:
-        """Until a condition holds, looked at whenever samples came."""
+        """Until a condition holds, looked at whenever the source said anything."""
         with self._changed:
             return bool(self._changed.wait_for(true, seconds))
 
@@ -60,15 +60,19 @@ class Rehearsal:
 
     def problem(self, line: str, part: str = "") -> None:
         self.problems[part] = line
+        self.ended()
 
     def clear(self, part: str = "") -> None:
         self.problems.pop(part, None)
+        self.ended()
 
     def count(self, name: str, n: int = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + n
+        self.ended()
 
     def log(self, line: str, **fields: Any) -> None:
         self.lines.append(line)
+        self.ended()
 
     def samples(self, stream: str = "") -> NDArray[Any]:
         """All samples of a stream, (n, channels)."""

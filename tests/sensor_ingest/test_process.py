@@ -19,10 +19,10 @@ from edgeloop.clock import NS
 from edgeloop.errors import ConfigurationError, EdgeloopError
 from edgeloop.sequence import Samples, Sequencer, Stream
 from edgeloop.wire.batch import Channel, Clock
+from sensor_ingest.pace import Pace
 from sensor_ingest.rehearsal import Rehearsal, Running, play
 from sensor_ingest.sources.process import SOURCE, orphan
 from sensor_ingest.sources.process.header import Header
-from sensor_ingest.sources.process.pace import Pace
 
 HEADER = {"rate": 1000, "dtype": "<i2", "channels": {"x": "m/s2", "y": {"unit": "m/s2", "scale": 0.5}}}
 

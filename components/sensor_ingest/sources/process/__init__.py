@@ -19,10 +19,10 @@ from msgspec import Meta
 from edgeloop import clock
 from edgeloop.errors import EdgeloopError
 from edgeloop.sequence import Samples, Stream
+from sensor_ingest.pace import Pace
 from sensor_ingest.sources.base import Foreseen, Outlet, Source, SourceConfiguration
 from sensor_ingest.sources.process import orphan
 from sensor_ingest.sources.process.header import LONGEST, Header
-from sensor_ingest.sources.process.pace import Pace
 
 READ = 1 << 18
 F_SETPIPE_SZ = 1031

@@ -1,0 +1,242 @@
+"""A broker's topics: what devices, gateways and other programs publish by MQTT."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import threading
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from edgeloop import clock, optional
+from edgeloop.config.identifiers import Id
+from edgeloop.config.quantities import Duration
+from edgeloop.errors import EdgeloopError
+from sensor_ingest.payload.feed import Feed
+from sensor_ingest.payload.gather import Gather
+from sensor_ingest.payload.topics import Router, Topic, foreseen
+from sensor_ingest.sources.base import Foreseen, Outlet, Source, SourceConfiguration
+from sensor_ingest.sources.mqtt import address
+from sensor_ingest.sources.mqtt.address import Address
+from sensor_ingest.sources.mqtt.writes import Write, parse
+
+PURPOSE = "an MQTT source"
+PATIENCE = 10.0
+"""s for connection and answer."""
+CONFIRMED = 2.0
+"""s within which the broker has to take what is written."""
+REFUSED = 128
+"""Reason codes from here on are failures (MQTT 5.0, section 2.4)."""
+
+
+class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="mqtt"):
+    broker: Annotated[str, Meta(title="Broker", description="mqtt://host:1883, or with TLS mqtts://host:8883")]
+    topics: Annotated[dict[Id, Topic], Meta(title="Topics", description="what is subscribed to, and what it brings")]
+    ca: Annotated[str, Meta(title="CA", description="file with the certificates that the broker is believed by")] = ""
+    certificate: Annotated[str, Meta(title="Certificate", description="file with the client's certificate")] = ""
+    key: Annotated[str, Meta(title="Key", description="file with its private key")] = ""
+    username: Annotated[str, Meta(title="User name", description="for the broker")] = ""
+    password_file: Annotated[str, Meta(title="Password file", description="file whose first line is the password")] = ""
+    client: Annotated[
+        str, Meta(title="Client", description="client id, unique; empty: from thing and source", max_length=64)
+    ] = ""
+    version: Annotated[Literal["3.1.1", "5"], Meta(title="Version", description="of MQTT")] = "3.1.1"
+    qos: Annotated[Literal[0, 1], Meta(title="QoS", description="1: at least once")] = 1
+    session: Annotated[
+        Duration,
+        Meta(title="Session", description="time for which the broker keeps messages while away; 0: it does not"),
+    ] = Duration("0 s")
+    keep_alive: Annotated[
+        Duration,
+        Meta(
+            title="Keep-alive",
+            description="a broker silent for one and a half times this is gone",
+            extra={"ge": "1 s", "le": "1 h"},
+        ),
+    ] = Duration("30 s")
+    retained: Annotated[bool, Meta(title="Retained", description="a retained message is a sample, too")] = False
+    expect: Annotated[Duration, Meta(title="Expect", description="silence of a stream that is a problem; 0: never")] = (
+        Duration("0 s")
+    )
+    writes: Annotated[
+        dict[str, str] | str,
+        Meta(title="Writes", description='topic and payload of each of `actions`: `press1/cmd {"stop": {value}}`'),
+    ] = {}  # noqa: RUF012
+
+    def __post_init__(self) -> None:
+        where = Address.parse(self.broker)
+        if not self.topics and not self.actions:
+            raise ValueError("there are no topics")
+        if not where.secure and (self.ca or self.certificate or self.key):
+            raise ValueError("certificates need TLS: the broker is mqtts://…")
+        if self.key and not self.certificate:
+            raise ValueError("a key needs its certificate")
+        if self.password_file and not self.username:
+            raise ValueError("a password needs a username")
+        if self.session and not self.qos:
+            raise ValueError("a session needs qos 1")
+        parse(self.writes, self.actions)
+
+
+class Mqtt(Source[Configuration]):
+    options = Configuration
+
+    def __init__(self, configuration: Configuration, outlet: Outlet) -> None:
+        super().__init__(configuration, outlet)
+        self._address = Address.parse(configuration.broker)
+        self._writes: dict[str, Write] = parse(configuration.writes, configuration.actions)
+        self._router = Router(outlet.id, configuration.topics)
+        self._feed = Feed(outlet, configuration.expect.seconds)
+        self._gather = Gather(self._feed)
+        self._subscribing: dict[int, list[str]] = {}
+        self._connected = threading.Event()
+        self._client: Any = None
+        self._failed = False
+
+    @classmethod
+    def foresee(cls, id: str, configuration: Configuration) -> Foreseen:
+        return foreseen(id, configuration.topics)
+
+    def setup(self) -> None:
+        self._mqtt = optional.load("paho.mqtt.client", PURPOSE)
+        properties = optional.load("paho.mqtt.properties", PURPOSE)
+        packets = optional.load("paho.mqtt.packettypes", PURPOSE)
+        c, mqtt = self.configuration, self._mqtt
+        five = c.version == "5"
+        name = c.client or f"edgeloop-{os.environ.get('AWS_IOT_THING_NAME') or socket.gethostname()}-{self.outlet.id}"
+        client = mqtt.Client(
+            mqtt.CallbackAPIVersion.VERSION2,
+            client_id=name[:64],
+            clean_session=None if five else not c.session,
+            protocol=mqtt.MQTTv5 if five else mqtt.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = PATIENCE
+        if c.username:
+            client.username_pw_set(c.username, address.secret(c.password_file) if c.password_file else None)
+        if self._address.secure:
+            client.tls_set_context(address.context(c.ca, c.certificate, c.key))
+        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
+        client.on_subscribe, client.on_message = self._on_subscribe, self._on_message
+        about: dict[str, Any] = {}
+        if five:
+            about["clean_start"] = not c.session
+            about["properties"] = properties.Properties(packets.PacketTypes.CONNECT)
+            about["properties"].SessionExpiryInterval = min(int(c.session.seconds), 2**32 - 1)
+        self._client = client
+        try:
+            client.connect(self._address.host, self._address.port, max(1, round(c.keep_alive.seconds)), **about)
+        except ssl.SSLError as error:
+            why = getattr(error, "verify_message", "") or error.reason or str(error)
+            raise self._error(
+                "does not pass the TLS handshake", why, "check `ca`, `certificate` and its host name"
+            ) from None
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise self._error("cannot be reached", why) from None
+
+    def run(self) -> None:
+        self._client.loop_start()
+        if self.outlet.stop.is_set():
+            self.interrupt()
+        self._feed.run(self._gather.due)
+
+    # -- on the client's thread ----------------------------------------------------------------------------------------
+
+    def _guarded(self, error: Exception) -> None:
+        """An error of ours must not end the client's thread and the process with it."""
+        self._failed = True
+        self._feed.fail(error)
+
+    def _on_connect(self, client: Any, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
+        if code.is_failure:
+            mend = "correct `username` and `password_file`" if "uthor" in str(code) or "user" in str(code) else ""
+            self._guarded(self._error("refuses the connection", str(code), mend))
+            return
+        self._connected.set()
+        self.outlet.clear()
+        self.outlet.log(f"connected to {self._address}")
+        filters = [topic.filter for topic in self.configuration.topics.values()]
+        if filters:
+            _, number = client.subscribe([(filter, self.configuration.qos) for filter in filters])
+            self._subscribing[number] = filters
+
+    def _on_subscribe(self, client: Any, userdata: Any, number: int, codes: Any, properties: Any) -> None:
+        filters = self._subscribing.pop(number, [])
+        refused = [f for f, code in zip(filters, codes, strict=False) if code.value >= REFUSED]
+        if refused:
+            line = f"the broker {self._address} refuses to let {self.outlet.id} subscribe to {', '.join(refused[:4])}"
+            self.outlet.problem(f"{line}; let user {self.configuration.username or 'anonymous'} read it", "subscribe")
+        else:
+            self.outlet.clear("subscribe")
+        self.outlet.log(f"subscribed to {len(filters) - len(refused)} of {len(filters)} filters")
+
+    def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
+        arrival = clock.now()
+        try:
+            self._take(message, arrival)
+        except Exception as error:
+            self._guarded(error)
+
+    def _take(self, message: Any, arrival: int) -> None:
+        if self._failed:
+            return
+        if message.retain and not self.configuration.retained:
+            self.outlet.count("retained")
+            return
+        try:
+            route = self._router.route(message.topic)
+        except ValueError as error:
+            self._feed.bad(str(error), "topic")
+            return
+        if route is None:
+            self.outlet.count("unwanted")
+        elif route.channel:
+            self._gather.take(route, message.payload, arrival)
+        else:
+            self._feed.take(route.stream, route.topic, message.payload, arrival, again=message.dup)
+
+    def _on_disconnect(self, client: Any, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
+        was, failed = self._connected.is_set(), self._failed
+        self._connected.clear()
+        if not self.outlet.stop.is_set() and not failed:
+            what = "closed the connection" if was else "ended the connection before it began"
+            self._guarded(self._error(what, str(code)))
+
+    def _error(self, what: str, why: str, mend: str = "") -> EdgeloopError:
+        line = f"the broker of the source {self.outlet.id} {what}"
+        return EdgeloopError(line, where=str(self._address), why=why, mend=mend or "it is tried again")
+
+    # -- from other threads --------------------------------------------------------------------------------------------
+
+    def interrupt(self) -> None:
+        self._feed.wake()
+
+    def write(self, target: str, value: float) -> None:
+        wanted = self._writes.get(target)
+        if wanted is None:
+            raise EdgeloopError(f"{target} has no topic", where=self.outlet.id, mend="name it in `writes`")
+        if not self._connected.is_set():
+            raise EdgeloopError(f"the broker {self._address} is not connected", mend="nothing was sent")
+        sent = self._client.publish(wanted.topic, wanted.payload(value), qos=1)
+        try:
+            sent.wait_for_publish(CONFIRMED)
+            confirmed = sent.is_published()
+        except (RuntimeError, ValueError) as error:
+            raise EdgeloopError(f"{wanted.topic} cannot be published", why=str(error)) from None
+        if not confirmed:
+            raise EdgeloopError(
+                f"the broker {self._address} did not confirm {wanted.topic} within {CONFIRMED:g} s",
+                mend="it may have been carried out",
+            )
+
+    def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.disconnect()
+            client.loop_stop()
+
+
+SOURCE = Mqtt
