@@ -1,0 +1,69 @@
+"""From return times to alerts: one for each event, and each makes the next one harder for a while."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeloop.detect.events.settings import EventSettings
+
+Float = NDArray[np.float64]
+
+
+class Regulator:
+    """Ages are counted in rows. `demand` is the return time that an alert needs, log10 rows, by channel."""
+
+    def __init__(self, channels: int, settings: EventSettings) -> None:
+        self._settings, self._most = settings, settings.rows * channels
+        self._memory = settings.rows
+        self._quiet = 0
+        self._age = 0
+        self._level, self._raised = np.zeros(channels), np.zeros(channels, dtype=np.int64)
+        self.demand = np.full(channels, np.inf)
+
+    def learned(self, seen: Float) -> None:
+        """What is demanded of a channel that has been seen so often."""
+        wanted = np.log10(np.clip(seen / self._settings.similar, 1.0, self._most))
+        self.demand = np.where(seen >= self._settings.warm, wanted, np.inf)
+
+    def alerts(self, excess: Float) -> list[tuple[int, int]]:
+        """(row, channel) of the alerts. excess: return times beyond the demand, log10, (n, channels)."""
+        found: list[tuple[int, int]] = []
+        high = excess >= 0
+        for row in np.flatnonzero(high.any(axis=1)).tolist():
+            at = self._age + row
+            if at < self._quiet:
+                continue
+            best, where = -1.0, -1
+            for channel in np.flatnonzero(high[row]).tolist():
+                beyond = float(excess[row, channel]) - self._now(channel, at)
+                if beyond >= 0 and beyond > best:
+                    best, where = beyond, channel
+            if where < 0:
+                continue
+            found.append((row, where))
+            self._level[where] = self._now(where, at) + self._settings.raised
+            self._raised[where] = at
+            self._quiet = at + 1 + self._settings.quiet
+        self._age += len(excess)
+        return found
+
+    def _now(self, channel: int, at: int) -> float:
+        return float(self._level[channel]) * math.exp(-(at - int(self._raised[channel])) / self._memory)
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        return {
+            "ages": np.array([self._quiet, self._age], dtype=np.int64),
+            "level": self._level.copy(),
+            "raised": self._raised.copy(),
+            "demand": self.demand.copy(),
+        }
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        self._quiet, self._age = (int(n) for n in state["ages"])
+        self._level = np.array(state["level"], dtype=np.float64)
+        self._raised = np.array(state["raised"], dtype=np.int64)
+        self.demand = np.array(state["demand"], dtype=np.float64)
