@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
+
+import numpy as np
 
 from edgeloop.component import user
 from edgeloop.config.identifiers import is_id
 from edgeloop.errors import EdgeloopError
+from edgeloop.wire.batch import Column
 
 Row = TypeVar("Row")
 
+Labels = tuple[tuple[int, str], ...]
+ENUM = re.compile(r"enum\(([^\s()]+)\)")
 LONGEST = 1 << 20
 """Bytes of a table's file."""
 _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?"
@@ -112,3 +117,42 @@ def conversion(factor: float, summand: float) -> list[str]:
     """The tokens that `scale` and `offset` read back."""
     tokens = [f"*{factor!r}"] if factor != 1.0 else []
     return [*tokens, f"{'+' if summand > 0 else ''}{summand!r}"] if summand else tokens
+
+
+def labels(text: str) -> Labels:
+    """(code, label) of `stopped,running,fault=9`. Raises ValueError."""
+    found: list[tuple[int, str]] = []
+    code = 0
+    for part in text.split(","):
+        label, equals, number = part.partition("=")
+        if equals:
+            if not number.isascii() or not number.isdigit() or int(number) > 65535:
+                raise ValueError(f"{part!r} is no label, such as fault=4")
+            code = int(number)
+        if not label:
+            raise ValueError("a label of the enumeration is empty")
+        found.append((code, label))
+        code += 1
+    for at, what in ((0, "code"), (1, "label")):
+        if len({pair[at] for pair in found}) < len(found):
+            raise ValueError(f"the enumeration has a {what} twice")
+    if code > 65536:
+        raise ValueError("the codes of the enumeration go beyond 65535")
+    return tuple(found)
+
+
+def enumeration(codes: Labels) -> str:
+    """The token that holds what `labels` reads."""
+    return f"enum({','.join(f'{label}={code}' for code, label in codes)})"
+
+
+def column(values: Sequence[int | str], codes: Labels) -> Column:
+    """Strings, or where there are labels an enumeration; a code without label shows as its number."""
+    if not codes:
+        return Column("string", tuple(map(str, values)))
+    shown = dict(codes)
+    extra = dict.fromkeys(str(value) for value in values if value not in shown)
+    known = {code: place for place, (code, _) in enumerate(codes)}
+    known |= {int(text): len(codes) + k for k, text in enumerate(extra)}
+    places = np.array([known[int(value)] for value in values], dtype=np.int32)
+    return Column("enum", places, (*shown.values(), *extra))

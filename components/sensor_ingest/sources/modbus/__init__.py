@@ -282,15 +282,9 @@ class Modbus(Source[Configuration]):
 
 
 def _column(tag: Tag, value: Value) -> Column:
-    if tag.kind == "string":
-        return Column("string", (str(value),))
     if tag.kind == "bool":
         return Column("bool", np.array([value], dtype=np.uint8))
-    labels = tuple(label for _, label in tag.labels)
-    codes = [code for code, _ in tag.labels]
-    if value not in codes:
-        return Column("enum", np.array([len(labels)], dtype=np.int32), (*labels, str(value)))
-    return Column("enum", np.array([codes.index(int(value))], dtype=np.int32), labels)
+    return entries.column((str(value) if tag.kind == "string" else int(value),), tag.labels)
 
 
 SOURCE = Modbus

@@ -21,7 +21,6 @@ WORDS: Final[dict[str, int]] = {
 }  # fmt: skip
 LONGEST_STRING = 250
 _ADDRESS = re.compile(r"(\d{1,5})(?:\.(\d{1,2}))?")
-_ENUM = re.compile(r"enum\(([^\s()]+)\)")
 _STRING = re.compile(r"string(\d{1,3})")
 _DEVICE = re.compile(r"@(\d{1,3})")
 _TYPE_LIKE = re.compile(r"(?:u?int|float|bool|string|enum)\W*\d*.*")
@@ -72,7 +71,7 @@ class Tag:
         """The row, which `parse` reads back."""
         parts = [self.where]
         if self.kind == "enum":
-            parts.append(f"enum({','.join(f'{label}={code}' for code, label in self.labels)})")
+            parts.append(entries.enumeration(self.labels))
         elif self.kind == "string":
             parts.append(f"string{self.length}")
         elif self.kind != "bool":
@@ -138,36 +137,15 @@ def parse(name: str, text: str) -> Tag:
 def _type(token: str, put: Callable[[str, object, str], None]) -> bool:
     if token in WORDS and token != "enum":
         put("kind", token, "type")
-    elif enum := _ENUM.fullmatch(token):
+    elif enum := entries.ENUM.fullmatch(token):
         put("kind", "enum", "type")
-        put("labels", _labels(enum[1]), "list of label")
+        put("labels", entries.labels(enum[1]), "list of label")
     elif string := _STRING.fullmatch(token):
         put("kind", "string", "type")
         put("length", int(string[1]), "length")
     else:
         return False
     return True
-
-
-def _labels(text: str) -> tuple[tuple[int, str], ...]:
-    labels: list[tuple[int, str]] = []
-    code = 0
-    for part in text.split(","):
-        label, equals, number = part.partition("=")
-        if equals:
-            if not number.isascii() or not number.isdigit() or int(number) > 65535:
-                raise ValueError(f"{part!r} is no label, such as fault=4")
-            code = int(number)
-        if not label:
-            raise ValueError("a label of the enumeration is empty")
-        labels.append((code, label))
-        code += 1
-    for at, what in ((0, "code"), (1, "label")):
-        if len({pair[at] for pair in labels}) < len(labels):
-            raise ValueError(f"the enumeration has a {what} twice")
-    if code > 65536:
-        raise ValueError("the codes of the enumeration go beyond 65535")
-    return tuple(labels)
 
 
 def _unit(token: str) -> str:
