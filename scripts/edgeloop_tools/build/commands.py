@@ -26,6 +26,7 @@ def register(subparsers: Subparsers) -> None:
     other.add_argument(
         "--wheelhouse", action="store_true", help="only fetch wheels for devices without a network; ditto"
     )
+    other.add_argument("--gdk", action="store_true", help="also lay out the umbrella as gdk wants it: gdk calls this")
     parser.add_argument("--upgrade", action="store_true", help="with --lock: take the newest versions")
     parser.add_argument("--python", default="3.11", metavar="X.Y", help="with --wheelhouse: the device's; default 3.11")
     parser.add_argument("--machine", default="x86_64", metavar="NAME", help="with --wheelhouse: x86_64 or aarch64")
@@ -45,12 +46,12 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _wheelhouse(arguments: argparse.Namespace) -> int:
     from edgeloop_tools.build import ARTIFACTS
-    from edgeloop_tools.build.wheelhouse import MACHINES, wheelhouse
+    from edgeloop_tools.build.wheelhouse import machines, wheelhouse
 
-    if arguments.machine not in MACHINES:
-        raise EdgeloopError("no such machine", why=arguments.machine, mend=f"one of {', '.join(MACHINES)}")
-    path = wheelhouse(arguments.components, arguments.python, arguments.machine, arguments.out or ARTIFACTS)
-    print(f"{path.stat().st_size:>11,} B  {path}")
+    for machine in machines(arguments.wheelhouse):
+        profiles = arguments.profiles.replace(",", " ").split()
+        path = wheelhouse(profiles, arguments.python, machine, arguments.out or ARTIFACTS)
+        print(f"{path.stat().st_size:>11,} B  {path}")
     return 0
 
 
@@ -65,11 +66,16 @@ def _check() -> int:
 
 
 def _build(arguments: argparse.Namespace) -> int:
-    from edgeloop_tools.build import ARTIFACTS, build, regenerate
+    from edgeloop_tools.build import ARTIFACTS, bom, build, regenerate, write
     from edgeloop_tools.cli import ROOT
+    from edgeloop_tools.fleet.project import umbrella
 
-    built = build(arguments.components, arguments.out or ARTIFACTS)
+    out = arguments.out or ARTIFACTS
+    built = build(arguments.components, out)
+    if not arguments.components:
+        write(out / bom.FILE, bom.bom(built).encode())
     changed = regenerate()
+    umbrella(ROOT, laid_out=arguments.gdk)
     if arguments.json:
         table = [{"component": b.component, "path": str(b.path), "bytes": b.size, "limit": b.limit} for b in built]
         print(json.dumps({"artifacts": table, "changed": [str(path) for path in changed]}))

@@ -55,6 +55,20 @@ def emit(
     return folder
 
 
+def umbrella(top: Path, *, laid_out: bool) -> None:
+    """The recipe at the top of the checkout, without which gdk does not start there; laid_out: in gdk's folder of what
+    is built too, with the folder of artifacts that an umbrella leaves empty."""
+    from edgeloop import __version__
+    from edgeloop_tools.build import recipes, write
+    from edgeloop_tools.build.components import UMBRELLA
+
+    text = recipes()[f"{UMBRELLA}-{__version__}.yaml"].encode()
+    write(top / RECIPE, text)
+    if laid_out:
+        write(top / BUILT / "recipes" / RECIPE, text)
+        (top / BUILT / "artifacts" / UMBRELLA / __version__).mkdir(parents=True, exist_ok=True)
+
+
 def gdk() -> str | None:
     """The installed GDK command line, if there is one."""
     return shutil.which("gdk")
