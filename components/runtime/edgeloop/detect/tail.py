@@ -46,10 +46,13 @@ class Tail:
         step: seconds between rows.
         scale, weight: the prior's mean excess, and how many exceedances it is worth.
         quantile: of the last KEPT statistics, above which exceedances are modelled.
+        runs: exceedances in succession are one, their largest.
     """
 
-    def __init__(self, step: float, *, scale: float = 0.45, weight: float = 20.0, quantile: float = 0.9) -> None:
-        self.step = step
+    def __init__(
+        self, step: float, *, scale: float = 0.45, weight: float = 20.0, quantile: float = 0.9, runs: bool = False
+    ) -> None:
+        self.step, self._runs = step, runs
         self._scale, self._weight, self._quantile = scale, weight, quantile
         self._seen = self._next_fit = 0
         self._threshold = 0.0
@@ -63,23 +66,37 @@ class Tail:
         self._seen = len(recent)
         self._refit()
 
-    def add(self, statistic: float) -> None:
-        """Learn one healthy row; refits at each doubling of the data seen, then each time half of it is new."""
+    def add(self, statistic: float) -> bool:
+        """Learn one healthy row. Returns whether it was fitted anew: at each doubling of the data seen, then each time
+        half of it is new."""
         self._recent[self._seen % KEPT] = statistic
         self._seen += 1
-        if self._seen >= self._next_fit:
-            self._refit()
+        if self._seen < self._next_fit:
+            return False
+        self._refit()
+        return True
 
     def _refit(self) -> None:
         self._next_fit = self._seen + min(self._seen, KEPT // 2)
         recent = self._recent[: min(self._seen, KEPT)]
         self._threshold = float(np.quantile(recent, self._quantile))
-        excess = recent[recent > self._threshold] - self._threshold
+        above = recent > self._threshold
+        excess = recent[above] - self._threshold
+        if self._runs:
+            excess = self._largest(recent, above)
         n = len(excess)
         sigma, shape = pickands(excess) if n >= 8 else (self._scale, 0.0)
         self._shape = shape * n / (n + 5 * self._weight)
         self._sigma = max((self._weight * self._scale + n * sigma) / (self._weight + n), 1e-3)
         self._rate = (n + 1) / (len(recent) + 1)
+
+    def _largest(self, recent: Float, above: NDArray[np.bool_]) -> Float:
+        if self._seen > KEPT:
+            oldest = self._seen % KEPT
+            recent, above = np.roll(recent, -oldest), np.roll(above, -oldest)
+        starts = np.flatnonzero(above & ~np.r_[False, above[:-1]])
+        excess = np.where(above, recent - self._threshold, 0.0)
+        return np.asarray(np.maximum.reduceat(excess, starts)) if len(starts) else excess[:0]
 
     def return_time(self, statistic: float) -> float:
         """log10 seconds between rows of a healthy stream that reach this level."""

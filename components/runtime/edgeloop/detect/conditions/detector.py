@@ -1,0 +1,259 @@
+"""The condition detector: rows of several channels in, normal or abnormal out. No training, bounded memory.
+
+Each channel's level, an exponentially weighted mean, is compared to a slowly following centre, in spreads of what such
+levels do while all is well: a channel that wanders by nature has a wide spread, and drifts of it count little. The
+statistic is the largest deviation; its tail, counted by excursions, gives the return time, so that the number of
+channels is part of the calibration. What is learned changes between chunks of rows only and anomalies teach nothing.
+Chunks end where the data say so, never where a block ends: how rows are handed over changes no score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edgeloop.detect.conditions.averages import CHUNK, Averages
+from edgeloop.detect.conditions.baseline import Baseline
+from edgeloop.detect.conditions.hysteresis import Condition, Movement
+from edgeloop.detect.conditions.learning import learn
+from edgeloop.detect.conditions.settings import Bool, ConditionScores, ConditionSettings, Float
+from edgeloop.detect.tail import LONGEST, Tail
+
+LARGEST = 1e100
+"""A value beyond is taken to be missing."""
+YOUNG, SHORT = 3, 8
+"""A centre that is younger than so many widths moves every so many rows."""
+KNOTS = 128
+OWN = ("settings", "counts", "names", "origin", "window", "transfer", "last", "peak", "moving")
+
+
+class ConditionDetector:
+    """Memory: (learn + transfer + 64 contexts) × channels numbers and 4096 statistics.
+
+    >>> rng = np.random.default_rng(1)
+    >>> detector = ConditionDetector(3, ConditionSettings(step=1.0, learn=400))
+    >>> healthy = detector.update(rng.normal(size=(1000, 3)))
+    >>> bool(healthy.learning[399]), bool(healthy.learning[400]), int(healthy.abnormal.sum())
+    (True, False, 0)
+    >>> scores = detector.update(rng.normal(size=(100, 3)) + [0, 0, 5])
+    >>> bool(scores.abnormal[-1]), int(np.abs(scores.z[-1]).argmax())
+    (True, 2)
+    """
+
+    def __init__(self, channels: int, settings: ConditionSettings) -> None:
+        self.channels, self.settings = channels, settings
+        self._window = np.zeros((settings.learn, channels))
+        self._transfer = np.zeros((settings.transfer, channels))
+        self.relearn()
+
+    def relearn(self) -> None:
+        """Forget: the process has changed."""
+        channels, settings = self.channels, self.settings
+        self._rows = 0
+        self._origin: list[str] = []
+        self._baseline: Baseline | None = None
+        self._met, self._met_rows = "", 0
+        self._averages = Averages((settings.width, settings.quick, 3 * settings.quick), channels)
+        self._condition = Condition(channels, settings)
+        self._movement = Movement(settings)
+        self._last = np.full((2, channels), np.nan)
+        self._context = ""
+        self._fresh = 0
+        self._length = CHUNK
+        self._peak, self._peak_rows = 0.0, 0
+        self.tail = Tail(settings.step * CHUNK, scale=settings.prior, runs=True)
+        self._calibrate()
+
+    @property
+    def learned(self) -> float:
+        """Share of the learning window that is there, 0 to 1."""
+        return min(1.0, self._rows / self.settings.learn)
+
+    @property
+    def blind(self) -> Bool:
+        """Channels (channels,) that were missing for more than half of the learning window and are not judged."""
+        return np.zeros(self.channels, dtype=np.bool_) if self._baseline is None else self._baseline.blind.copy()
+
+    @property
+    def level(self) -> float:
+        """The deviation in spreads at which the machine is called abnormal."""
+        return self._level
+
+    def update(self, rows: ArrayLike, *, context: str = "") -> ConditionScores:
+        """Rows (n, channels) of one context. NaN, Inf and values beyond 1e100 are missing, and taken to be normal.
+
+        The first rows of a further context teach its offset; meanwhile the state stays as it is.
+        """
+        given = np.asarray(rows, dtype=np.float64).reshape(-1, self.channels)
+        n = len(given)
+        flags = np.zeros((3, n), dtype=np.bool_)
+        scores = ConditionScores(np.zeros(n), flags[0], flags[1], np.zeros((n, self.channels)), flags[2])
+        valid = np.abs(given) < LARGEST
+        if not valid.all():
+            given = np.where(valid, given, np.nan)
+        at = 0
+        while at < n:
+            baseline = self._baseline
+            if baseline is None:
+                used = self._learn(given[at:], context)
+                scores.learning[at : at + used] = True
+            elif context not in baseline.offsets:
+                used = self._meet(given[at:], context, baseline)
+                scores.learning[at : at + used] = True
+                scores.abnormal[at : at + used] = self._condition.abnormal
+            else:
+                used = self._score(given, at, context, baseline, scores)
+            at += used
+        return scores
+
+    def interrupt(self) -> None:
+        """The rows that follow do not continue those before: levels start again; what was learned stays."""
+        if self._baseline is None:
+            return
+        self._close(self._baseline)
+        self._averages.restart()
+        self._last = np.full((2, self.channels), np.nan)
+        self._fresh = self.settings.width
+        self._movement.moving = False
+        self._met_rows = 0
+
+    def _learn(self, rows: Float, context: str) -> int:
+        n = min(len(rows), self.settings.learn - self._rows)
+        self._window[self._rows : self._rows + n] = rows[:n]
+        self._origin += [context] * n
+        self._rows += n
+        if self._rows == self.settings.learn:
+            learned = learn(self._window, self._origin, self.settings, self._averages)
+            self._baseline = Baseline(learned, self.settings)
+            self._origin = []
+            self.tail.fit(learned.peaks)
+            self._calibrate()
+        return n
+
+    def _meet(self, rows: Float, context: str, baseline: Baseline) -> int:
+        if context != self._met:
+            self._met, self._met_rows = context, 0
+        n = min(len(rows), self.settings.transfer - self._met_rows)
+        self._transfer[self._met_rows : self._met_rows + n] = rows[:n]
+        self._met_rows += n
+        if self._met_rows == self.settings.transfer:
+            baseline.meet(self._transfer, context)
+            self._met_rows = 0
+        return n
+
+    def _score(self, rows: Float, at: int, context: str, baseline: Baseline, scores: ConditionScores) -> int:
+        if context != self._context:
+            self._close(baseline)
+            self._context = context
+        n = min(len(rows) - at, self._length - self._averages.position)
+        if self._fresh:
+            n = min(n, self._fresh)
+        residual = rows[at : at + n] - baseline.offsets[context]
+        deviation = self._middle(residual) - baseline.centre
+        known = np.isfinite(deviation) & ~baseline.blind
+        if not known.all():
+            deviation = np.where(known, deviation, 0.0)
+        deviation = np.clip(deviation, -baseline.farthest, baseline.farthest)
+        smooth = self._averages.update(deviation)
+        z = smooth[:, 0] / baseline.spread
+        magnitude = np.abs(z)
+        most = magnitude.max(axis=1)
+        abnormal = scores.abnormal[at : at + n]
+        used = n
+        if self._fresh:
+            abnormal[:] = self._condition.abnormal
+        else:
+            changes = scores.changepoint[at : at + n]
+            used = self._condition.update(magnitude, most, self._level, abnormal, changes)
+            moving = (np.abs(smooth[:used, 1] - smooth[:used, 2]) / baseline.change).max(axis=1)
+            self._movement.update(moving, changes[:used])
+            abnormal = abnormal[:used]
+            baseline.gather(deviation[:used], z[:used], known[:used], abnormal, self._condition.involved)
+            self._count(most[:used][~abnormal])
+        scores.z[at : at + used] = z[:used]
+        scores.return_time[at : at + used] = np.interp(most[:used], self._grid, self._times)
+        self._last = np.concatenate([self._last, residual[:used]])[-2:]
+        self._fresh = max(self._fresh - used, 0)
+        self._averages.accept(used)
+        recovered = bool(abnormal[-1]) and not self._condition.abnormal
+        if recovered or self._averages.position == self._length:
+            self._close(baseline, recovered)
+        return used
+
+    def _middle(self, residual: Float) -> Float:
+        """The median of each three successive rows, so that a single row counts for nothing."""
+        rows = np.concatenate([self._last, residual])
+        a, b, c = rows[:-2], rows[1:-1], rows[2:]
+        return np.asarray(np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c)))
+
+    def _count(self, normal: Float) -> None:
+        if len(normal):
+            self._peak = max(self._peak, float(normal.max()))
+            self._peak_rows += len(normal)
+
+    def _close(self, baseline: Baseline, recovered: bool = False) -> None:
+        """The end of a chunk: centre, spreads and tail follow what its rows have taught."""
+        shift = baseline.close(self._averages.position, self._context)
+        self._averages.restart(shift)
+        if recovered:
+            level = self._averages.means[0]
+            baseline.rebase(level)
+            self._averages.restart(level)
+        self._length = SHORT if baseline.age.min() < YOUNG * self.settings.width else CHUNK
+        if self._peak_rows >= CHUNK:
+            if self._peak < self._level and self.tail.add(self._peak):
+                self._calibrate()
+            self._peak, self._peak_rows = 0.0, 0
+
+    def _calibrate(self) -> None:
+        self._grid = np.linspace(0.0, self.tail.level(LONGEST), KNOTS)
+        self._times = np.array([self.tail.return_time(s) for s in self._grid])
+        self._level = self.tail.level(self.settings.budget)
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        own: dict[str, NDArray[np.generic]] = {
+            "settings": np.array([f"{self.channels} {self.settings!r}"]),
+            "counts": np.array([self._rows, self._met_rows, self._fresh, self._length, self._peak_rows]),
+            "names": np.array([self._met, self._context]),
+            "origin": np.array(self._origin, dtype=np.str_),
+            "window": self._window[: self._rows].copy(),
+            "transfer": self._transfer[: self._met_rows].copy(),
+            "last": self._last.copy(),
+            "peak": np.array([self._peak]),
+            "moving": np.array([self._movement.moving]),
+        }
+        parts: dict[str, dict[str, NDArray[np.generic]]] = {
+            "averages": self._averages.state(),
+            "condition": self._condition.state(),
+            "tail": self.tail.state(),
+            "baseline": {} if self._baseline is None else self._baseline.state(),
+        }
+        return own | {f"{part}.{key}": value for part, state in parts.items() for key, value in state.items()}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> bool:
+        """False, and nothing changed, where the state is that of other channels or settings."""
+        mine = f"{self.channels} {self.settings!r}"
+        if not set(OWN) <= set(state) or str(state["settings"][0]) != mine:
+            return False
+        self.relearn()
+        self._rows, self._met_rows, self._fresh, self._length, self._peak_rows = (int(n) for n in state["counts"])
+        self._met, self._context = (str(name) for name in state["names"])
+        self._origin = [str(name) for name in state["origin"]]
+        self._window[: self._rows] = state["window"]
+        self._transfer[: self._met_rows] = state["transfer"]
+        self._last = np.array(state["last"], dtype=np.float64)
+        self._peak = float(state["peak"][0])
+        self._movement.moving = bool(state["moving"][0])
+
+        def part(name: str) -> dict[str, NDArray[np.generic]]:
+            return {k.removeprefix(f"{name}."): v for k, v in state.items() if k.startswith(f"{name}.")}
+
+        self._averages.restore(part("averages"))
+        self._condition.restore(part("condition"))
+        self.tail.restore(part("tail"))
+        if baseline := part("baseline"):
+            self._baseline = Baseline.restored(baseline, self.settings)
+        self._calibrate()
+        return True

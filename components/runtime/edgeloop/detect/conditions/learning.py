@@ -1,0 +1,92 @@
+"""From the learning window: centres, spreads, and how the statistic behaves while all is well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeloop.detect.conditions.averages import CHUNK, Averages
+from edgeloop.detect.conditions.settings import Bool, ConditionSettings, Float
+
+MAD = 1.4826
+QUANTUM = 0.3
+"""Share of the smallest step between readings that a spread is at least."""
+RELATIVE = 1e-4
+"""Share of its value that the spread of a constant channel is at least."""
+SMALLEST = 1e-9
+SETTLED = 4
+"""Widths after which averages do not remember how they started."""
+TYPICAL = 0.7
+"""Share of the deviation that a robust spread is at least: few, large steps count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """Per channel: centre; row, level, change: spreads of a row, of its level, of the level's changes; least: the
+    smallest spread of the level; age: rows behind the centre; blind: too few values to judge by.
+
+    offsets: of each context against the centre; peaks: statistic by chunk.
+    """
+
+    centre: Float
+    row: Float
+    level: Float
+    change: Float
+    least: Float
+    age: Float
+    blind: Bool
+    offsets: dict[str, Float]
+    peaks: Float
+
+
+def learn(rows: Float, origin: list[str], settings: ConditionSettings, averages: Averages) -> Learned:
+    """rows: (learn, channels), NaN where missing; origin: the context of each; averages: fresh, taken to the end.
+
+    Centres are followed as they will be later, so that the spreads hold what lags behind slow, healthy wander.
+    """
+    n, channels = rows.shape
+    known = np.isfinite(rows)
+    blind = known.sum(axis=0) < n / 2
+    rows = np.where(known & ~blind, rows, np.nan)
+    rows[:, blind] = 0.0
+    middle = np.nanmedian(rows, axis=0)
+    offsets: dict[str, Float] = {}
+    filled = np.where(np.isnan(rows), middle, rows)
+    contexts = list(dict.fromkeys(origin))
+    names = np.array(origin)
+    for context in contexts:
+        own = filled[names == context]
+        if len(own) >= min(settings.transfer, n // len(contexts)):
+            offsets[context] = np.median(own, axis=0) - middle
+    shifts = np.stack([offsets.get(c, np.zeros(channels)) for c in contexts])
+    residual = filled - shifts[[contexts.index(c) for c in origin]]
+    centre = np.median(residual[: settings.width], axis=0)
+    age = np.ones(channels)
+    levels = np.empty_like(residual)
+    changes = np.empty_like(residual)
+    for at in range(0, n, CHUNK):
+        deviation = residual[at : at + CHUNK] - centre
+        smooth = averages.update(deviation)
+        averages.accept(len(deviation))
+        levels[at : at + CHUNK] = smooth[:, 0]
+        changes[at : at + CHUNK] = smooth[:, 1] - smooth[:, 2]
+        age = np.minimum(age + len(deviation), settings.memory)
+        step = deviation.sum(axis=0) / age
+        centre = centre + step
+        averages.restart(step)
+    steps = np.abs(np.diff(residual, axis=0))
+    quantum = np.where(steps > 0, steps, np.inf).min(axis=0)
+    deviation = residual.std(axis=0)
+    quantum = np.where(np.isfinite(quantum), QUANTUM * np.minimum(quantum, 3 * deviation), 0.0)
+    row = np.maximum(MAD * np.median(np.abs(residual - np.median(residual, axis=0)), axis=0), TYPICAL * deviation)
+    floor = np.maximum(quantum, np.where(deviation > RELATIVE * np.abs(middle), 0.0, RELATIVE * np.abs(middle)))
+    floor = floor + SMALLEST
+    least = np.maximum(floor, deviation / (2 * settings.width - 1) ** 0.5)
+    settled = slice(min(SETTLED * settings.width, n // 2), None)
+    level = np.maximum(np.sqrt((levels[settled] ** 2).mean(axis=0)), least)
+    change = np.maximum(np.sqrt((changes[settled] ** 2).mean(axis=0)), floor)
+    statistic = np.abs(levels[settled] / level).max(axis=1)
+    blocks = max(1, len(statistic) // CHUNK)
+    peaks = np.array([block.max() for block in np.array_split(statistic, blocks)])
+    return Learned(centre, row, level, change, least, age, np.asarray(blind), offsets, peaks)
