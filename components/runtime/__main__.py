@@ -44,7 +44,8 @@ def install(root: Path, profiles: list[str], wheelhouse: Path | None) -> None:
 def _beside() -> Path | None:
     """The wheelhouse that came as an artifact next to this program."""
     folder = Path(sys.argv[0]).resolve().parent
-    return next((path for path in (folder / "wheelhouse.zip", folder / "wheelhouse") if path.exists()), None)
+    names = (f"wheelhouse-{os.uname().machine}.zip", "wheelhouse.zip", "wheelhouse")
+    return next((folder / name for name in names if (folder / name).exists()), None)
 
 
 def _configured(environment: Path, wheels: Path | None) -> tuple[list[str], Path | None]:

@@ -112,6 +112,15 @@ def access_control(declaration: Declaration[Any]) -> dict[str, Any]:
     publishes = dict.fromkeys([*declaration.publishes, topics.health(declaration.name), ping])
     subscribes = dict.fromkeys([*declaration.subscribes, ping])
     number = 2 * declaration.policy
+    cloud = {
+        "aws.greengrass.ipc.mqttproxy": {
+            f"{declaration.name}:mqttproxy:{declaration.policy}": {
+                "policyDescription": "Subscribe at IoT Core",
+                "operations": ["aws.greengrass#SubscribeToIoTCore"],
+                "resources": list(declaration.cloud_subscribes),
+            }
+        }
+    }
     return {
         "aws.greengrass.ipc.pubsub": {
             f"{declaration.name}:pubsub:{number - 1}": {
@@ -124,7 +133,8 @@ def access_control(declaration: Declaration[Any]) -> dict[str, Any]:
                 "operations": ["aws.greengrass#SubscribeToTopic"],
                 "resources": list(subscribes),
             },
-        }
+        },
+        **(cloud if declaration.cloud_subscribes else {}),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,14 +17,31 @@ from edgeloop_tools.build.lock import DEVICE, PROFILES, require
 from edgeloop_tools.cli import ROOT
 
 MACHINES = ("x86_64", "aarch64")
+EPOCH = (1980, 1, 1, 0, 0, 0)
 NEWEST_GLIBC = 36
 """Minor version of the newest glibc 2 whose wheels are taken; Debian 12 has it."""
+
+
+def machines(platforms: str) -> list[str]:
+    """
+    >>> machines("linux/aarch64,linux/x86_64")
+    ['aarch64', 'x86_64']
+    """
+    found = []
+    for word in platforms.replace(",", " ").split():
+        system, _, machine = word.partition("/")
+        if system != "linux" or machine not in MACHINES:
+            mend = f"one of {', '.join(f'linux/{m}' for m in MACHINES)}"
+            raise EdgeloopError("no such platform", where="--wheelhouse", why=word, mend=mend)
+        found.append(machine)
+    return found
 
 
 def wheelhouse(profiles: Sequence[str], python: str, machine: str, out: Path) -> Path:
     """Downloads the wheels of the profiles (default: core) for Linux on `machine` and Python `python` (such as 3.12).
 
-    Returns the file `wheelhouse.zip` in the layout of the artifacts below `out`.
+    Returns the file `wheelhouse-<machine>.zip` in the layout of the artifacts below `out`: the same bytes from the
+    same locks.
     """
     known = [name for name, profile in PROFILES.items() if profile.folder == DEVICE]
     if unknown := sorted(set(profiles) - set(known)):
@@ -40,14 +58,23 @@ def wheelhouse(profiles: Sequence[str], python: str, machine: str, out: Path) ->
             *(word for tag in _platforms(machine) for word in ("--platform", tag)), "-r", str(lines), "-d", str(wheels),
         ]  # fmt: skip
         _done(command, "the wheels cannot be downloaded")
-        target = out / RUNTIME / __version__ / "wheelhouse.zip"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(".wheelhouse.zip.new")
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
-            for wheel in sorted(wheels.iterdir()):
-                archive.write(wheel, wheel.name)
-        partial.replace(target)
+        target = out / RUNTIME / __version__ / f"wheelhouse-{machine}.zip"
+        pack(sorted(wheels.iterdir()), target)
     return target
+
+
+def pack(wheels: Sequence[Path], target: Path) -> None:
+    """Wheels into one file, stored: the same bytes whenever it is done."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.new")
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+        for wheel in wheels:
+            entry = zipfile.ZipInfo(wheel.name, EPOCH)
+            entry.create_system, entry.external_attr = 3, 0o100644 << 16
+            entry.file_size = wheel.stat().st_size
+            with wheel.open("rb") as source, archive.open(entry, "w") as packed:
+                shutil.copyfileobj(source, packed, 1 << 20)
+    partial.replace(target)
 
 
 def _for_target(profiles: dict[str, None], python: str, machine: str) -> str:
