@@ -10,9 +10,10 @@ from typing import Any
 
 from edgeloop import __version__
 from edgeloop.config.identifiers import Id
-from edgeloop.config.load import InvalidConfiguration, absent, convert, tolerant
+from edgeloop.config.load import InvalidConfiguration, absent, convert
 from edgeloop.config.schema import readable
 from edgeloop.errors import ConfigurationError
+from edgeloop_tools.config.attempt import attempt, parts
 from edgeloop_tools.config.outline import INGEST, RUNTIME, SECTIONS, Outline, declared, full, with_site
 from edgeloop_tools.config.problems import LineErrors, Problem, ordered
 from edgeloop_tools.config.profiles import CORE, needed
@@ -120,9 +121,6 @@ class Line:
         named = error.what in ("unknown key", "invalid key")
         node, rest, _ = self.tree.find(where)
         mend = IN_EDITOR if error.mend.startswith("correct it") else error.mend
-        if not rest and node.map():
-            inner, unresolved, _ = node.find(error.why.partition(":")[0])
-            node = node if unresolved else inner
         place = node.key if named and not rest else node.place
         self._problems.append(Problem(place, where, error.what, error.why, mend))
 
@@ -184,14 +182,21 @@ class Line:
         entries = self._entries(part) if part.name == INGEST else None
         if entries is not None:
             data = {**data, "sources": entries}
-        try:
-            part.typed = convert(data, kind)
-        except InvalidConfiguration as error:
-            for each in error.errors:
-                self._refused(each, self.located(part.name, each.where))
-            part.typed = _usable(data, kind)
-            return
-        part.merge = given(readable(part.typed), data)
+        tried = attempt(data, kind)
+        part.typed = tried.usable
+        for error in tried.errors:
+            self._wrong(part, error)
+        if not tried.errors:
+            part.merge = given(readable(part.typed), data)
+
+    def _wrong(self, part: Part, error: ConfigurationError) -> None:
+        """A refusal at its place in the file, each entry that it names at its own."""
+        found = [(f"{error.where}.{path}", why) for path, why in parts(error)]
+        if found and all(not part.tree.find(path)[1] for path, _ in found):
+            for path, why in found:
+                self._refused(ConfigurationError(error.what, why=why, mend=error.mend), self.located(part.name, path))
+        else:
+            self._refused(error, self.located(part.name, error.where))
 
     def _entries(self, part: Part) -> dict[str, Any] | None:
         """Sources, each as the options of its type say; what does not fit is a problem and left out."""
@@ -209,16 +214,17 @@ class Line:
                 if not isinstance(node.value, dict):
                     raise ConfigurationError("invalid value", where=where, why="it is no map of settings")
                 tag = node.map().get("type")
-                kind = registry.get(tag.value if tag else None, f"{where}.type")
-                data = fitted(node, describe(kind.options))
-                options = convert(data, kind.options, where)
-            except InvalidConfiguration as error:
-                for each in error.errors:
-                    self._refused(each, self.located(INGEST, each.where))
-                continue
+                kind = registry.get(tag.data() if tag else None, f"{where}.type")
             except ConfigurationError as error:
                 self._refused(error, self.located(INGEST, error.where))
                 continue
+            data = fitted(node, describe(kind.options))
+            tried = attempt(data, kind.options, where)
+            for each in tried.errors:
+                self._wrong(part, each)
+            if tried.errors:
+                continue
+            options = tried.value
             self.sources[id] = kind, options
             result[id] = given(readable(options), data)
         return result
@@ -238,14 +244,6 @@ class Line:
             if profile not in words:
                 mend = f"add {profile}, or leave profiles out"
                 self.add(where, "a profile is missing", f"{reason} needs {profile}", mend)
-
-
-def _usable(data: Any, kind: Any) -> Any:
-    """What can be made of a configuration with mistakes, for the checks across components; None: nothing."""
-    try:
-        return tolerant(data, kind)[0]
-    except ConfigurationError:
-        return None
 
 
 def registered() -> Any:
