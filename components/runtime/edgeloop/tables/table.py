@@ -41,12 +41,15 @@ class Table:
     """A CSV file with its separator sniffed, its header, its time column and its numeric columns.
 
     time: name of the time column; empty: found by its name and looks. form: as strptime has it.
-    ignore: columns left out, such as labels.
+    ignore: columns left out, such as labels. first: the first column is the time, whatever it is called.
     Raises EdgeloopError where the file cannot be read or has no numbers.
     """
 
-    def __init__(self, path: Path, *, time: str = "", ignore: Collection[str] = (), form: str = "") -> None:
+    def __init__(
+        self, path: Path, *, time: str = "", ignore: Collection[str] = (), form: str = "", first: bool = False
+    ) -> None:
         self.path = path
+        self._first = first
         try:
             self._file: IO[str] = path.open(encoding="utf-8-sig", errors="replace", newline="")
         except OSError as error:
@@ -93,6 +96,11 @@ class Table:
         self._file.seek(0)
 
     def _time_column(self, names: list[str], body: list[list[str]], time: str, form: str) -> tuple[int | None, Parse]:
+        if self._first and not time:
+            parse = times.recognise(_present([row[0] for row in body]), certain=True)
+            if parse is None:
+                raise self._error(f"the first column ({names[0]}) is no time", "put the time first")
+            return 0, parse
         if time:
             if time not in names:
                 raise self._error(f"there is no column {time!r}", f"the columns are {', '.join(names)}")

@@ -1,0 +1,1 @@
+"""The component's own engine over recordings."""

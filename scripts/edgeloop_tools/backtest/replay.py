@@ -1,0 +1,85 @@
+"""A recording through the engine, and what it said of each row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomaly_inference.configuration import Configuration, Monitor
+from anomaly_inference.engine import Engine
+from anomaly_inference.monitor import Scores
+from edgeloop.alarms import Alarm
+from edgeloop.clock import NS
+from edgeloop.config.quantities import Budget, Duration
+from edgeloop.wire.batch import Batch
+from edgeloop_tools.backtest.recording import STREAM, Recording
+
+NAME = "backtest"
+HEADER = "event_score,event_alert,condition_score,condition_alert,changepoint"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """By row, all (n,): return times (log10 s), and what the engine decided. alarms: as they were raised."""
+
+    event_score: NDArray[np.float64]
+    event_alert: NDArray[np.bool_]
+    condition_score: NDArray[np.float64]
+    condition_alert: NDArray[np.bool_]
+    changepoint: NDArray[np.bool_]
+    alarms: list[Alarm] = field(default_factory=list)
+    problem: str = ""
+
+    def text(self) -> str:
+        """CSV with a header."""
+        rows = zip(
+            self.event_score.tolist(), self.event_alert.tolist(), self.condition_score.tolist(),
+            self.condition_alert.tolist(), self.changepoint.tolist(), strict=True,
+        )  # fmt: skip
+        lines = [f"{e:.4f},{a:d},{c:.4f},{b:d},{p:d}" for e, a, c, b, p in rows]
+        return "\n".join([HEADER, *lines, ""])
+
+
+def configuration(recording: Recording, *, learn: int | None, budget: Budget | None) -> Configuration:
+    """One monitor as a person would first write it. learn: rows."""
+    options: dict[str, object] = {}
+    if learn is not None:
+        options["learn"] = Duration.of(round(learn * recording.step * NS))
+    if budget is not None:
+        options["budget"] = budget
+    return Configuration(monitors={NAME: Monitor(asset="recording", input=STREAM, **options)})  # type: ignore[arg-type]
+
+
+def replay(
+    recording: Recording,
+    *,
+    learn: int | None = None,
+    budget: Budget | None = None,
+    advanced: Callable[[int], None] = lambda rows: None,
+) -> Columns:
+    """What the engine says, as it goes. advanced: told of the rows that are done."""
+    n = len(recording)
+    flag = np.zeros(n, dtype=bool)
+    found = Columns(np.zeros(n), flag, np.zeros(n), flag.copy(), flag.copy())
+    problems: dict[str, str] = {}
+
+    def tap(monitor: str, batch: Batch, scores: Scores) -> None:
+        rows = slice(batch.index + scores.first, batch.index + scores.first + len(scores.event))
+        found.event_score[rows], found.event_alert[rows] = scores.event, scores.alert
+        found.condition_score[rows], found.condition_alert[rows] = scores.condition, scores.abnormal
+        found.changepoint[rows] = scores.changepoint
+
+    wanted = configuration(recording, learn=learn, budget=budget)
+    engine = Engine(wanted, problem=problems.__setitem__, tap=tap)
+    for batch in recording.batches():
+        outcome = engine.process(batch, now=int(batch.times[-1]) if batch.times is not None else 0)
+        found.alarms.extend(a for a in outcome.alarms if a.state == "raised")
+        advanced(len(batch))
+    line = problems.get(NAME, "")
+    return Columns(
+        found.event_score, found.event_alert, found.condition_score, found.condition_alert, found.changepoint,
+        found.alarms, line,
+    )  # fmt: skip

@@ -1,0 +1,131 @@
+"""Every CSV file below a folder."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgeloop.config.quantities import Budget
+from edgeloop.errors import EdgeloopError
+from edgeloop_tools.backtest.recording import read
+from edgeloop_tools.backtest.replay import replay
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """As on the command line."""
+
+    input: Path
+    output: Path | None = None
+    learn: int | None = None
+    ignore: tuple[str, ...] = ()
+    budget: Budget | None = None
+    faults: tuple[str, ...] = ()
+    severity: float = 4.0
+    runs: int = 20
+    seed: int = 1
+    json: bool = False
+
+
+@dataclass(slots=True)
+class Summary:
+    files: int = 0
+    rows: int = 0
+    seconds: float = 0.0
+    events: int = 0
+    conditions: int = 0
+    failed: list[str] = field(default_factory=list)
+
+
+class Progress:
+    """One line on a terminal, nothing elsewhere."""
+
+    def __init__(self, total: int, *, quiet: bool) -> None:
+        self._total, self._shown = total, 0.0
+        self._active = not quiet and sys.stderr.isatty()
+
+    def show(self, done: int, name: str) -> None:
+        now = time.monotonic()
+        if self._active and now - self._shown > 0.1:
+            self._shown = now
+            print(f"\r\x1b[K{done + 1}/{self._total} {name}", end="", file=sys.stderr, flush=True)
+
+    def line(self, text: str) -> None:
+        """A line that stays."""
+        self.close()
+        print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self._active:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def files(folder: Path) -> list[Path]:
+    """The CSV files below a folder, or the file. Raises EdgeloopError where there is none."""
+    if folder.is_file():
+        return [folder]
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".csv" and path.is_file())
+    if not found:
+        why = "no CSV file is below it" if folder.is_dir() else "no such folder"
+        raise EdgeloopError("nothing to backtest", where=str(folder), why=why, mend="name a folder of CSV files")
+    return found
+
+
+def run(options: Options) -> int:
+    """Scores them, prints what came of it; 1 where a file could not be used."""
+    found = files(options.input)
+    if options.faults:
+        from edgeloop_tools.backtest.inject import inject
+
+        return inject(options, found)
+    begin = time.monotonic()
+    summary, progress = Summary(), Progress(len(found), quiet=options.json)
+    base = options.input if options.input.is_dir() else options.input.parent
+    for done, path in enumerate(found):
+        name = str(path.relative_to(base))
+        progress.show(done, name)
+        try:
+            recording = read(path, options.ignore)
+            columns = replay(
+                recording, learn=options.learn, budget=options.budget,
+                advanced=lambda rows, done=done, name=name: progress.show(done, name),  # type: ignore[misc]
+            )  # fmt: skip
+            assert options.output is not None
+            _write(options.output / name, columns.text())
+        except EdgeloopError as error:
+            progress.line(f"edgeloop: {error}")
+            summary.failed.append(name)
+            continue
+        if recording.bad:
+            progress.line(f"edgeloop: {path}: {recording.bad} rows are not as the others and count as missing")
+        summary.files += 1
+        summary.rows += len(recording)
+        summary.events += sum(a.kind == "event" for a in columns.alarms)
+        summary.conditions += sum(a.kind == "process" for a in columns.alarms)
+    progress.close()
+    summary.seconds = round(time.monotonic() - begin, 2)
+    _report(summary, options)
+    return 1 if summary.failed else 0
+
+
+def _report(summary: Summary, options: Options) -> None:
+    if options.json:
+        print(json.dumps({name: getattr(summary, name) for name in Summary.__slots__}))
+        return
+    print(
+        f"{summary.files} files, {summary.rows:,} rows in {summary.seconds:.1f} s: "
+        f"{summary.events} events, {summary.conditions} conditions; scores are below {options.output}"
+    )
+    if summary.failed:
+        print(f"{len(summary.failed)} could not be used: {', '.join(summary.failed)}")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    except OSError as error:
+        raise EdgeloopError("cannot write the scores", where=str(path), why=error.strerror or str(error)) from None
