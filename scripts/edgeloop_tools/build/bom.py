@@ -67,7 +67,8 @@ def bom(built: Iterable[Built]) -> str:
         )
     references = [
         Component(
-            name=name, version=__version__, type=ComponentType.APPLICATION, bom_ref=name, licenses=ours, components=parts
+            name=name, version=__version__, type=ComponentType.APPLICATION, bom_ref=name, licenses=ours,
+            components=parts,
         )
         for name, parts in files.items()
     ]

@@ -10,7 +10,7 @@ from edgeloop_tools.build import lock, wheelhouse
 
 
 def test_unknown_profiles_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(EdgeloopError, match="no such profile: audio; one of core, vision, upload, neo$"):
+    with pytest.raises(EdgeloopError, match="no such profile: audio; one of core, vision, upload, protocols, neo$"):
         wheelhouse.wheelhouse(["audio"], "3.11", "x86_64", tmp_path)
     with pytest.raises(EdgeloopError, match="no such profile: audio; one of core, .*dev$"):
         lock.lock(["audio"])
