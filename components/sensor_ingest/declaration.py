@@ -13,7 +13,11 @@ DECLARATION = Declaration(
     description="Sensors to samples: sources in, one journal and one notice per tick out; actions back to the sources.",
     package="sensor_ingest",
     configuration=Configuration,
-    publishes=(topics.SAMPLES, topics.TRUTH, topics.ACTION_RESULTS, topics.health(NAME), topics.ping(NAME)),
-    subscribes=("edgeloop/actions/*", topics.ping(NAME)),
+    publishes=(
+        topics.SAMPLES, topics.TRUTH, topics.ACTION_RESULTS, topics.MIRRORS, topics.health(NAME), topics.ping(NAME),
+    ),
+    subscribes=("edgeloop/actions/*", topics.INPUTS, topics.ping(NAME)),
+    cloud_subscribes=(topics.INPUTS,),
+    policy=2,
     dependencies={"io.edgeloop.Runtime": Dependency(">=0.1.0 <0.2.0")},
 )

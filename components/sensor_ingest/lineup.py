@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from edgeloop.component import App
@@ -14,7 +14,7 @@ from edgeloop.sequence import Stream
 from sensor_ingest.configuration import Configuration
 from sensor_ingest.runner import Runner
 from sensor_ingest.sources import Registry
-from sensor_ingest.sources.base import Source, SourceConfiguration
+from sensor_ingest.sources.base import Closable, Source, SourceConfiguration
 
 
 class Lineup:
@@ -143,3 +143,6 @@ class Lineup:
 
     def publish(self, topic: str, document: Mapping[str, Any]) -> bool:
         return self._app.bus.publish_document(topic, document)
+
+    def subscribe(self, filter: str, handler: Callable[[str, bytes], None], *, cloud: bool) -> Closable:
+        return self._app.bus.subscribe(filter, handler, cloud=cloud)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgeloop.config.load import convert
 from edgeloop.sequence import Chunk, Samples, Stream
-from sensor_ingest.sources.base import Source
+from sensor_ingest.sources.base import Closable, Source
 
 
 class Rehearsal:
@@ -29,6 +29,7 @@ class Rehearsal:
         self.lines: list[str] = []
         self.reachable = True
         self.connections = 1
+        self.handlers: list[tuple[str, Callable[[str, bytes], None]]] = []
         self._changed = threading.Condition()
         self._room = room
 
@@ -54,6 +55,13 @@ class Rehearsal:
         if self.reachable:
             self.published.append((topic, document))
         return self.reachable
+
+    def subscribe(self, filter: str, handler: Callable[[str, bytes], None], *, cloud: bool = False) -> Closable:
+        self.handlers.append((filter, handler))
+        return self
+
+    def close(self) -> None:
+        self.handlers.clear()
 
     def reconnected(self) -> None:
         self.connections += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from edgeloop.errors import EdgeloopError
 from edgeloop.sequence import Chunk, Stream
 from sensor_ingest.intake import Intake
-from sensor_ingest.sources.base import Source, SourceConfiguration, Target
+from sensor_ingest.sources.base import Closable, Source, SourceConfiguration, Target
 
 FIRST_PAUSE, LONGEST_PAUSE, HEALTHY = 0.5, 60.0, 30.0
 """s: before the second run; at most; a run this long is no failure in a row."""
@@ -36,6 +36,8 @@ class Surroundings(Protocol):
     def unexpected(self, error: Exception) -> None: ...
 
     def publish(self, topic: str, document: Mapping[str, Any]) -> bool: ...
+
+    def subscribe(self, filter: str, handler: Callable[[str, bytes], None], *, cloud: bool) -> Closable: ...
 
 
 class Runner:
@@ -111,6 +113,9 @@ class Runner:
 
     def publish(self, topic: str, document: Mapping[str, Any]) -> bool:
         return self._around.publish(topic, document)
+
+    def subscribe(self, filter: str, handler: Callable[[str, bytes], None], *, cloud: bool = False) -> Closable:
+        return self._around.subscribe(filter, handler, cloud=cloud)
 
     def reconnected(self) -> None:
         with self._lock:

@@ -24,6 +24,16 @@ ALARM_COMMANDS = "edgeloop/commands/alarms"
 """JSON: acknowledge, shelve, unshelve."""
 
 
+INPUTS = "edgeloop/in/*"
+"""Samples of other programs, for sources of type topic: what a policy allows without a word."""
+MIRRORS = "edgeloop/mirror/*"
+
+
+def mirror(stream: str) -> str:
+    """JSON: the newest sample of a stream, for other programs."""
+    return f"edgeloop/mirror/{stream}"
+
+
 def action(source: str) -> str:
     """JSON: a command to a source's write-back."""
     return f"edgeloop/actions/{source}"

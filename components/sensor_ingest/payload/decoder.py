@@ -181,7 +181,7 @@ class Decoder:
         for reading in readings if self.form.payload == "senml" else ():
             units |= reading[senml.UNITS]
         channels = [
-            Field(Channel(self._name(keys), units.get(keys[0], "1") if keys else "1"), keys)
+            Field(Channel(self._name(keys), units.get(str(keys[0]), "1") if keys else "1"), keys)
             for keys, value in found.items()
             if keys != self._time and self._is_number(value)
         ]

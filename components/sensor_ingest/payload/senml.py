@@ -17,7 +17,7 @@ UNITS: Final = " units"
 VERSION = 10
 RELATIVE = 2**28
 """A time below it counts from now (section 4.5.3)."""
-_LABELS = {
+_LABELS: dict[Any, str] = {
     -1: "bver", -2: "bn", -3: "bt", -4: "bu", -5: "bv", -6: "bs",
     0: "n", 1: "u", 2: "v", 3: "vs", 4: "vb", 5: "s", 6: "t", 7: "ut", 8: "vd",
 }  # fmt: skip
@@ -72,12 +72,10 @@ def _pack(payload: bytes) -> list[dict[str, Any]]:
             raise BadPayload(f"it is no SenML: {error}") from None
     if not isinstance(pack, list) or not all(isinstance(record, dict) for record in pack):
         raise BadPayload("SenML is a list of records")
-    records: list[dict[str, Any]] = [
-        {_LABELS.get(k, k) if isinstance(k, int) else k: v for k, v in record.items()} for record in pack
-    ]
+    records: list[dict[str, Any]] = [{_LABELS.get(key, str(key)): value for key, value in r.items()} for r in pack]
     for record in records:
         _typed(record, "bver", int, VERSION)
-        if any(isinstance(key, str) and key.endswith("_") for key in record):
+        if any(key.endswith("_") for key in record):
             raise BadPayload("it has a field that must be understood and is not")
     return records
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -96,6 +96,10 @@ Foreseen = Mapping[str, tuple[str, ...] | None] | None
 """Stream → its channels or columns, None where only a run knows them; None for all where it knows even the streams."""
 
 
+class Closable(Protocol):
+    def close(self) -> None: ...
+
+
 class Outlet(Protocol):
     """What a source is given. Thread-safe."""
 
@@ -119,6 +123,13 @@ class Outlet(Protocol):
         ...
 
     def publish(self, topic: str, document: Mapping[str, Any]) -> bool: ...
+
+    def subscribe(self, filter: str, handler: Callable[[str, bytes], None], *, cloud: bool = False) -> Closable:
+        """Calls `handler(topic, payload)` for each message of the local bus, or of IoT Core, until closed.
+
+        The handlers of all share a thread: one that waits holds up the others.
+        """
+        ...
 
     def reconnected(self) -> None:
         """Says that a run's connection to the machine is a new one: what was written before may be forgotten."""

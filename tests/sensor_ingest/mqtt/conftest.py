@@ -79,7 +79,8 @@ class Device:
         self.heard: list[tuple[str, bytes]] = []
         self._changed = threading.Condition()
         self._ready = threading.Event()
-        self.client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        make: Any = mqtt.Client
+        self.client = make(CallbackAPIVersion.VERSION2)
         configure(self.client)
         self._hears = hears
         self.client.on_connect, self.client.on_subscribe = self._connected, lambda *_: self._ready.set()

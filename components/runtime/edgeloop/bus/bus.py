@@ -134,14 +134,14 @@ class Bus:
         """As publish, with the document's JSON."""
         return self.publish(topic, encode(document))
 
-    def subscribe(self, filter: str, handler: Handler, depth: int = 1024) -> Subscription:
+    def subscribe(self, filter: str, handler: Handler, depth: int = 1024, *, cloud: bool = False) -> Subscription:
         """Calls `handler(topic, payload)` for each message in order, all handlers on one thread; own messages too.
 
         Holds whatever happens to the connection. Of more than `depth` waiting messages the oldest is dropped and
         counted. A document of another program arrives as its JSON. Where the bus is connected, this returns when the
-        nucleus has answered (see `Subscription.active`).
+        nucleus has answered (see `Subscription.active`). cloud: the topics are those of IoT Core.
         """
-        subscription = self._subscription(filter, depth, handler, None)
+        subscription = self._subscription(filter, depth, handler, None, cloud)
         self._keeper.add(subscription, wait=not self._dispatcher.current)
         return subscription
 
@@ -273,15 +273,20 @@ class Bus:
         self._dispatcher.remove(subscription.inbox)
         self._keeper.remove(subscription)
 
-    def _subscription(self, filter: str, depth: int, handler: Handler | None, at_once: Handler | None) -> Subscription:
+    def _subscription(
+        self, filter: str, depth: int, handler: Handler | None, at_once: Handler | None, cloud: bool = False
+    ) -> Subscription:
         """`at_once` runs on the SDK's thread and must not block; without it `handler` runs on the dispatcher's."""
 
         def start(client: Any, **handlers: Any) -> Any:
+            if cloud:
+                level = model.QOS.AT_LEAST_ONCE
+                return client.subscribe_to_iot_core_async(topic_name=filter, qos=level, **handlers)
             mode = model.ReceiveMode.RECEIVE_ALL_MESSAGES
             return client.subscribe_to_topic_async(topic=filter, receive_mode=mode, **handlers)
 
         def arrived(subscription: Subscription, event: Any) -> None:
-            topic, payload = _content(event, filter)
+            topic, payload = _cloud_content(event, filter) if cloud else _content(event, filter)
             if at_once is not None:
                 at_once(topic, payload)
             else:
@@ -311,6 +316,11 @@ def _content(event: Any, filter: str) -> tuple[str, bytes]:
         payload = binary.message
         return topic, payload if isinstance(payload, bytes) else bytes(payload or b"")
     return topic, encode(json.message if json is not None else None)
+
+
+def _cloud_content(event: Any, filter: str) -> tuple[str, bytes]:
+    message = event.message
+    return (message.topic_name or filter, bytes(message.payload or b"")) if message is not None else (filter, b"")
 
 
 def _nothing(topic: str, payload: bytes) -> None:

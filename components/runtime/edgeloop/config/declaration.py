@@ -24,6 +24,7 @@ class Declaration(Generic[C]):
 
     package: the Python package below components/ and the name of its zip application.
     publishes, subscribes: topics of the local bus, as the resources of accessControl (`*` is a glob there).
+    cloud_subscribes: the same of IoT Core.
     models: names of the default models that come along as further artifacts.
     policy: counts up when publishes or subscribes change, because stale policies survive an upgrade under their id.
     """
@@ -34,6 +35,7 @@ class Declaration(Generic[C]):
     configuration: type[C]
     publishes: tuple[str, ...] = ()
     subscribes: tuple[str, ...] = ()
+    cloud_subscribes: tuple[str, ...] = ()
     dependencies: dict[str, Dependency] = field(default_factory=dict)
     models: tuple[str, ...] = ()
     policy: int = 1
