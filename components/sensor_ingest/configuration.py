@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from edgeloop.config.quantities import Duration, Size
+from edgeloop.config.identifiers import Id
+from edgeloop.config.quantities import Duration, Rate, Size
 
 
 class Journal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,6 +41,10 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         ),
     ] = Duration("50 ms")
     journal: Annotated[Journal, Meta(title="Journal", description="the files that hold every sample")] = Journal()
+    mirror: Annotated[
+        dict[Id, Annotated[Rate, Meta(title="Rate", description="most messages a second", extra={"le": "10 Hz"})]],
+        Meta(title="Mirror", description="streams whose newest sample goes to `edgeloop/mirror/<stream>` as JSON"),
+    ] = {}
     sources: Annotated[
         dict[str, Any],
         Meta(title="Sources", description="where samples come from, by id; keys as the type's README says"),

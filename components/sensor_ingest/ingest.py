@@ -21,7 +21,9 @@ from sensor_ingest.configuration import Configuration
 from sensor_ingest.configuration import Journal as JournalConfiguration
 from sensor_ingest.intake import rows
 from sensor_ingest.lineup import Lineup
+from sensor_ingest.mirror import Mirror
 from sensor_ingest.osclock import DeviceClock
+from sensor_ingest.standstill import Standstill
 
 RETRY = 1.0
 """s: between two attempts to write to a journal that refused."""
@@ -39,6 +41,8 @@ class Ingest:
         self._configuration = app.config
         self._lineup = Lineup(app, app.config.tick.seconds)
         self._clock = DeviceClock()
+        self._standstill = Standstill()
+        self._mirror = Mirror(app.bus.publish_document)
         self._journal: JournalWriter | None = None
         self._opened: JournalConfiguration | None = None
         self._publisher: SamplesPublisher | None = None
@@ -134,6 +138,9 @@ class Ingest:
 
     def _number(self, chunk: Chunk) -> Item:
         assert self._journal is not None
+        chunk, stands = self._standstill.look(chunk)
+        if stands:
+            self._show(f"stuck.{chunk.stream}", f"{chunk.stream}: samples come, but the clock of their source stands")
         stream = self._lineup.stream(chunk.stream)
         sequencer = self._sequencers.get(chunk.stream)
         if sequencer is None:
@@ -174,6 +181,8 @@ class Ingest:
             self._refusing = False
             self._app.health.clear("journal")
         self._unwritten = []
+        if self._configuration.mirror:
+            self._mirror.offer(items, self._configuration.mirror)
 
     def _encodable(self, item: Item) -> bool:
         """Whether an item can be written; one that cannot is dropped, counted, and alone."""
@@ -203,6 +212,8 @@ class Ingest:
             elif now - seen > SILENT and f"gap.{stream}" not in self._shown:
                 self._show(f"gap.{stream}", f"{stream}: nothing comes")
         for key, until in list(self._shown.items()):
+            if key.startswith("stuck.") and not self._standstill.stands(key[6:]):
+                until = 0.0
             if now > until and not (key.startswith("gap.") and now - self._seen.get(key[4:], now) > SILENT):
                 del self._shown[key]
                 self._app.health.clear(key)

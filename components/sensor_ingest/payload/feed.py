@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.config.identifiers import is_id
-from edgeloop.errors import ConfigurationError
+from edgeloop.errors import ConfigurationError, EdgeloopError
 from edgeloop.sequence import Samples, Stream
 from edgeloop.wire.batch import Channel, Clock
 from sensor_ingest.pace import Pace
@@ -113,15 +113,15 @@ class Feed:
         if not is_id(name):
             why = "a stream is named by a-z, 0-9, _ and -, at most 32 characters"
             return self._refuse(known, f"the stream {name[:64]!r} is left out: {why}")
+        if known.declared:
+            now = ", ".join(channel.name for channel in known.decoder.channels[:8])
+            self.fail(EdgeloopError(f"the channels of {name} have changed", why=f"now {now}", mend="it begins anew"))
+            return False
         rate = known.decoder.form.rate
         try:
             self._outlet.declare(Stream(name, known.decoder.channels, rate))
         except ConfigurationError as error:
             return self._refuse(known, str(error))
-        if known.declared:
-            self._outlet.log(f"{name}: its channels are now {', '.join(c.name for c in known.decoder.channels[:8])}")
-            self._flush()
-            known.gap = True
         known.declared = known.decoder.channels
         return True
 
