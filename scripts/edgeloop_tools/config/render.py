@@ -59,7 +59,9 @@ def previous(path: Path) -> Configurations:
         said = said["components"]
     if not isinstance(said, dict):
         raise _wrong(path, "it is no map of components")
-    return {full(str(name)): _own(str(name), _configuration(entry, name, path)) for name, entry in said.items()}
+    found = {full(str(name)): _configuration(entry, name, path) for name, entry in said.items()}
+    whole = any(ACCESS in configuration for configuration in found.values())
+    return {name: own(name, configuration) if whole else configuration for name, configuration in found.items()}
 
 
 def _configuration(entry: Any, name: str, path: Path) -> dict[str, Any]:
@@ -77,13 +79,13 @@ def _configuration(entry: Any, name: str, path: Path) -> dict[str, Any]:
     return entry
 
 
-def _own(name: str, configuration: dict[str, Any]) -> dict[str, Any]:
-    declaration = declared().get(full(name))
-    if declaration is None or ACCESS not in configuration:
-        return {key: value for key, value in configuration.items() if key != ACCESS}
+def own(name: str, configuration: dict[str, Any]) -> dict[str, Any]:
+    """Of what a device has, what a deployment gave it."""
     from edgeloop.config.schema import defaults
 
-    return _without(configuration, {**defaults(declaration.configuration), ACCESS: configuration[ACCESS]})
+    declaration = declared().get(name)
+    given = {key: value for key, value in configuration.items() if key != ACCESS}
+    return _without(given, defaults(declaration.configuration)) if declaration else given
 
 
 def _without(value: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
