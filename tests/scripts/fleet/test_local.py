@@ -78,7 +78,7 @@ def test_a_refusal_is_one_line(tmp_path: Path) -> None:
 
 def test_programs_on_the_path_come_before_the_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "none"))
-    monkeypatch.setattr(local, "CLASSIC", tmp_path / "none")
+    monkeypatch.setattr(local, "CLASSIC", tmp_path / "nowhere")
     assert local.find(None) == ("core", "")
     assert local.find(tmp_path) == ("core", "")
     path = program(tmp_path / "none", "ggl-cli")
