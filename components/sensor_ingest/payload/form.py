@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -94,6 +95,11 @@ def field(name: str, text: str, base: int = 0) -> Field:
     Field(channel=Channel(name='temp', unit='Cel', scale=0.1, offset=-40.0), keys=('data', 'temp'))
     """
     where, *tokens = text.split() or [""]
+    return Field(channel(name, tokens), places.parse(where, base))
+
+
+def channel(name: str, tokens: Sequence[str]) -> Channel:
+    """Unit, scale and offset in any order. Raises ValueError."""
     found: dict[str, object] = {}
     for token in tokens:
         if (factor := entries.scale(token)) is not None:
@@ -105,7 +111,7 @@ def field(name: str, text: str, base: int = 0) -> Field:
         if key in found:
             raise ValueError(f"it has two {key}s")
         found[key] = value
-    return Field(Channel(name, **found), places.parse(where, base))  # type: ignore[arg-type]
+    return Channel(name, **found)  # type: ignore[arg-type]
 
 
 def first(form: Form) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 from msgspec import Meta
 
 from edgeloop import clock
+from edgeloop.config.quantities import Rate
 from edgeloop.errors import EdgeloopError
 from edgeloop.sequence import Samples, Stream
 from sensor_ingest.pace import Pace
@@ -42,6 +43,14 @@ class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unkno
             extra_json_schema={"contentMediaType": "application/json"},
         ),
     ] = ""
+    rate: Annotated[Rate | None, Meta(title="Rate", description="without a header line: samples a second")] = None
+    dtype: Annotated[
+        str, Meta(title="Type", description="without a header line: of the values, as numpy writes it")
+    ] = ""
+    channels: Annotated[
+        dict[str, str] | str,
+        Meta(title="Channels", description="without a header line: unit, scale, offset by name: `m/s2 *0.01`"),
+    ] = {}  # noqa: RUF012
     folder: Annotated[str, Meta(title="Folder", description="working directory")] = ""
     live: Annotated[
         bool, Meta(title="Live", description="true: time of arrival, drops when full; false: by count, waits when full")
@@ -53,11 +62,22 @@ class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unkno
     def __post_init__(self) -> None:
         if not shlex.split(self.command):
             raise ValueError("the command is empty")
-        if self.header:
-            try:
-                Header.parse(self.header, "header")
-            except EdgeloopError as error:
-                raise ValueError(str(error)) from None
+        given = (self.rate is not None, bool(self.dtype), bool(self.channels))
+        if any(given) and (self.header or not all(given)):
+            raise ValueError("either `header`, or all of `rate`, `dtype` and `channels`, or none")
+        try:
+            said(self, "header")
+        except EdgeloopError as error:
+            raise ValueError(str(error)) from None
+
+
+def said(configuration: Configuration, where: str) -> Header | None:
+    """The header that the configuration gives. Raises EdgeloopError."""
+    if configuration.header:
+        return Header.parse(configuration.header, where)
+    if configuration.rate is None:
+        return None
+    return Header.made(configuration.rate, configuration.dtype, configuration.channels, where)
 
 
 class Process(Source[Configuration]):
@@ -76,7 +96,7 @@ class Process(Source[Configuration]):
 
     @classmethod
     def foresee(cls, id: str, configuration: Configuration) -> Foreseen:
-        header = Header.parse(configuration.header, id) if configuration.header else None
+        header = said(configuration, id)
         return {id: tuple(channel.name for channel in header.channels) if header else None}
 
     def setup(self) -> None:
@@ -114,11 +134,10 @@ class Process(Source[Configuration]):
         assert process is not None
         assert process.stdout is not None
         rest = b""
-        if self.configuration.header:
-            header = Header.parse(self.configuration.header, self.outlet.id)
-        else:
+        header = said(self.configuration, self.outlet.id)
+        if header is None:
             line, rest = self._first_line(process.stdout)
-            header = Header.parse(line, f"{self.outlet.id}: {self._arguments[0]}") if line else None  # type: ignore[assignment]
+            header = Header.parse(line, f"{self.outlet.id}: {self._arguments[0]}") if line else None
         if header is not None:
             self._frames(process.stdout, header, rest)
         self._ended(process)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -12,6 +13,8 @@ from numpy.typing import DTypeLike
 from edgeloop.config.quantities import Rate
 from edgeloop.errors import EdgeloopError
 from edgeloop.wire.batch import Channel
+from sensor_ingest.payload.form import channel
+from sensor_ingest.sources import entries
 
 LONGEST = 65_536
 _EXAMPLE = 'such as {"rate":48000,"dtype":"<i2","channels":{"x":"m/s2"}}'
@@ -56,21 +59,37 @@ class Header(msgspec.Struct, frozen=True):
         """
         try:
             said = msgspec.json.decode(line, type=_Header)
-            rate = Fraction(Rate(said.rate))
-            dtype = np.dtype(said.dtype)
-            if rate <= 0:
-                raise ValueError("the rate must be more than 0")
-            if not said.channels:
-                raise ValueError("there are no channels")
-            code = dtype.str[1:]
-            if code not in _KEPT and code not in _WIDENED:
-                raise ValueError(f"dtype {said.dtype!r} is none of integer or float, 1 to 8 bytes")
+            channels = tuple(
+                Channel(name, c) if isinstance(c, str) else Channel(name, c.unit, c.scale, c.offset)
+                for name, c in said.channels.items()
+            )
+            return cls._of(Fraction(Rate(said.rate)), said.dtype, channels, said.calibration)
         except (msgspec.MsgspecError, ValueError, TypeError) as error:
             raise EdgeloopError(
                 "the header line is not understood", where=where, why=str(error), mend=_EXAMPLE
             ) from None
-        channels = tuple(
-            Channel(name, c) if isinstance(c, str) else Channel(name, c.unit, c.scale, c.offset)
-            for name, c in said.channels.items()
-        )
-        return cls(rate, dtype, np.dtype(_WIDENED.get(code, code)), channels, said.calibration)
+
+    @classmethod
+    def made(cls, rate: Fraction, dtype: str, channels: Mapping[str, str] | str, where: str) -> Header:
+        """From a configuration: channels are `unit *scale +offset` by name. Raises EdgeloopError.
+
+        >>> Header.made(Fraction(48000), "<i2", {"left": "Pa *0.001"}, "").channels
+        (Channel(name='left', unit='Pa', scale=0.001, offset=0.0),)
+        """
+        try:
+            rows = entries.parse(channels, lambda name, text: channel(name, text.split()), "channels")
+            return cls._of(rate, dtype, tuple(rows.values()), "")
+        except (ValueError, TypeError) as error:
+            raise EdgeloopError("the frames are not understood", where=where, why=str(error)) from None
+
+    @classmethod
+    def _of(cls, rate: Fraction, name: str, channels: tuple[Channel, ...], calibration: str) -> Header:
+        dtype = np.dtype(name)
+        if rate <= 0:
+            raise ValueError("the rate must be more than 0")
+        if not channels:
+            raise ValueError("there are no channels")
+        code = dtype.str[1:]
+        if code not in _KEPT and code not in _WIDENED:
+            raise ValueError(f"dtype {name!r} is none of integer or float, 1 to 8 bytes")
+        return cls(rate, dtype, np.dtype(_WIDENED.get(code, code)), channels, calibration)

@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from edgeloop import clock, files
 from edgeloop.clock import NS
 from edgeloop.config.quantities import Rate
 from edgeloop.errors import EdgeloopError
 from edgeloop.sequence import Samples, Stream
-from edgeloop.tables import BadRow, Row, Table
+from edgeloop.tables import Table
 from edgeloop.wire.batch import Channel, Clock
 from sensor_ingest.sources.base import Foreseen, Outlet, Source, SourceConfiguration
+from sensor_ingest.sources.replay.blocks import Block, blocks, stretches
+from sensor_ingest.sources.replay.columns import Columns
 
-ROWS = 512
+ROWS = 4096
 """Most rows handed over at once."""
+PARQUET = (".parquet", ".pq")
 SAID = 10
 """Bad rows that are logged one by one; the rest is counted."""
 Multiple = Annotated[float, Meta(gt=0, le=1e6)]
 
 
 class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="replay"):
-    path: Annotated[str, Meta(title="Path", description="a CSV file; its separator is found out", min_length=1)]
+    path: Annotated[
+        str, Meta(title="Path", description="a CSV file, whose separator is found out, or Parquet", min_length=1)
+    ]
     speed: Annotated[
         Multiple | Literal["max"],
         Meta(title="Speed", description="against the recording's own; max: as fast as it goes"),
@@ -59,7 +67,8 @@ class Replay(Source[Configuration]):
 
     def __init__(self, configuration: Configuration, outlet: Outlet) -> None:
         super().__init__(configuration, outlet)
-        self._table: Table | None = None
+        self._table: Table | Columns | None = None
+        self._regular: Fraction | None = None
         self._bad = 0
 
     @classmethod
@@ -72,19 +81,31 @@ class Replay(Source[Configuration]):
 
     def setup(self) -> None:
         c = self.configuration
-        self._table = Table(Path(c.path), time=c.time, ignore=c.ignore, form=c.form)
-        if not self._table.has_time and c.rate is None:
+        kind = Columns if Path(c.path).suffix.lower() in PARQUET else Table
+        self._table = table = kind(Path(c.path), time=c.time, ignore=c.ignore, form=c.form)
+        if not table.has_time and c.rate is None:
             raise EdgeloopError(
                 "cannot play the file",
                 where=c.path,
                 why="no column is a time",
                 mend="name it in `time`, or give a `rate`",
             )
-        for names, why in ((self._table.text, "has no numbers"), (self._table.unknown, "is not in the file")):
+        for names, why in ((table.text, "has no numbers"), (table.unknown, "is not in the file")):
             for name in names:
                 self.outlet.log(f"{c.path}: the column {name!r} {why}; ignored")
-        channels = tuple(Channel(name, c.units.get(name, "1")) for name in self._table.channels)
-        self.outlet.declare(Stream(self.outlet.id, channels))
+        if isinstance(table, Columns):
+            channels = tuple(replace(one, unit=c.units.get(one.name, one.unit)) for one in table.channels)
+            self._regular = table.rate
+            if table.rate is not None and c.stamp == "now":
+                self._regular = table.rate * self._speed
+        else:
+            channels = tuple(Channel(name, c.units.get(name, "1")) for name in table.channels)
+        self.outlet.declare(Stream(self.outlet.id, channels, self._regular))
+
+    @property
+    def _speed(self) -> Fraction:
+        speed = self.configuration.speed
+        return Fraction(1) if speed == "max" else Fraction(str(speed))
 
     def run(self) -> None:
         began = self._began()
@@ -100,66 +121,78 @@ class Replay(Source[Configuration]):
 
     def _play(self, began: int) -> int | None:
         """Once through the file: how long that took in ns, or None where it has to end."""
-        speed = self.configuration.speed
-        pace = 1.0 if speed == "max" else speed
-        skipping = speed != "max"
+        speed = self._speed
+        waits = self.configuration.speed != "max"
+        skipping = waits
         first: int | None = None
-        due, last_step = began, 0
-        rows: list[tuple[int, list[float]]] = []
-        newest = 0
-        for row, time in self._timed():
+        newest = step = 0
+        for stamps, values in self._timed():
             if first is None:
-                first = newest = time
-            if time < newest:
-                self._skip(BadRow(row.line, "its time is before that of the row above"))
-                continue
-            step, newest = time - newest, time
-            due = began + int((time - first) / pace)
-            now = clock.now()
-            if skipping and due < now - NS:
-                continue
-            skipping = False
-            if rows and (len(rows) >= ROWS or (speed != "max" and due > now)):
-                if not self._hand_over(rows):
-                    return None
-                rows = []
-            if speed != "max":
-                while (wait := (due - clock.now()) / NS) > 0:
-                    if self.outlet.stop.wait(wait + self.outlet.period / 2):
+                first = newest = int(stamps[0])
+            step = int(stamps[-1] - (stamps[-2] if len(stamps) > 1 else newest))
+            newest = int(stamps[-1])
+            due = _due(stamps, first, began, speed)
+            at = 0
+            if skipping:
+                at = int(np.searchsorted(due, clock.now() - NS))
+                skipping = at == len(due)
+            while at < len(due):
+                end = int(np.searchsorted(due, clock.now(), "right")) if waits else len(due)
+                if end <= at:
+                    wait = (int(due[at]) - clock.now()) / NS
+                    if self.outlet.stop.wait(max(0.0, wait) + self.outlet.period / 2):
                         return None
-            stamp = time if self.configuration.stamp == "file" else due
-            rows.append((stamp, row.values))
-            last_step = step
-        if rows and not self._hand_over(rows):
-            return None
+                    continue
+                end = min(end, at + ROWS)
+                said = stamps if self.configuration.stamp == "file" else due
+                if not self._hand_over(said[at:end], values[at:end]):
+                    return None
+                at = end
         if first is None:
             raise EdgeloopError("cannot play the file", where=self.configuration.path, why="no row is good")
-        return due - began + max(int(last_step / pace), 1)
+        return _span(newest - first, speed) + max(_span(step, speed), 1)
 
-    def _timed(self) -> Iterator[tuple[Row, int]]:
-        """Good rows and their times in ns."""
-        assert self._table is not None
-        rate, count = self.configuration.rate, 0
-        for row in self._table.rows():
-            if isinstance(row, BadRow):
-                self._skip(row)
-            elif row.time is not None:
-                yield row, row.time
-            else:
+    def _timed(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+        """Blocks of good rows, their times in ns never going back."""
+        rate, count, newest = self.configuration.rate, 0, None
+        for block in self._blocks():
+            for line, why in block.bad:
+                self._skip(line, why)
+            stamps, values = block.times, block.values
+            if stamps is None:
                 assert rate is not None
-                yield row, int(count * NS / rate)
-                count += 1
+                stamps = np.array([int(i * NS / rate) for i in range(count, count + len(values))], dtype=np.int64)
+                count += len(values)
+            if not len(stamps):
+                continue
+            highest = np.maximum.accumulate(stamps if newest is None else np.maximum(stamps, newest))
+            late = stamps < highest
+            for row in np.flatnonzero(late):
+                self._skip(block.line(int(row)), "its time is before that of the row above")
+            newest = int(highest[-1])
+            if late.any():
+                stamps, values = stamps[~late], values[~late]
+            if len(stamps):
+                yield stamps, values
 
-    def _hand_over(self, rows: list[tuple[int, list[float]]]) -> bool:
-        times = np.array([time for time, _ in rows], dtype=np.int64)
-        samples = np.array([values for _, values in rows], dtype=np.float64)
+    def _blocks(self) -> Iterator[Block]:
+        assert self._table is not None
+        return self._table.blocks() if isinstance(self._table, Columns) else blocks(self._table, ROWS)
+
+    def _hand_over(self, stamps: NDArray[np.int64], values: NDArray[np.float64]) -> bool:
         device = None if self.configuration.stamp == "now" else Clock("device")
-        return self.outlet.put(Samples(self.outlet.id, samples, times=times, clock=device))
+        if self._regular is None:
+            return self.outlet.put(Samples(self.outlet.id, values, times=stamps, clock=device))
+        return all(
+            self.outlet.put(Samples(self.outlet.id, values[a:b], time=int(stamps[a]), clock=device))
+            for a, b in stretches(stamps, self._regular)
+        )
 
-    def _skip(self, bad: BadRow) -> None:
+    def _skip(self, row: int, why: str) -> None:
         self._bad += 1
         self.outlet.count("bad_rows")
-        line = f"{self.configuration.path} line {bad.line}: {bad.why}; the row is skipped"
+        what = "row" if isinstance(self._table, Columns) else "line"
+        line = f"{self.configuration.path} {what} {row}: {why}; the row is skipped"
         if self._bad <= SAID:
             self.outlet.log(line)
         if self._bad == 1:
@@ -184,6 +217,19 @@ class Replay(Source[Configuration]):
     def close(self) -> None:
         if self._table is not None:
             self._table.close()
+
+
+def _due(stamps: NDArray[np.int64], first: int, began: int, speed: Fraction) -> NDArray[np.int64]:
+    """When rows are due, exact to the ns."""
+    start = began + (int(stamps[0]) - first) * speed.denominator // speed.numerator
+    after = stamps - stamps[0]
+    if int(after[-1]) * speed.denominator >= 1 << 62:
+        after = after.astype(object)
+    return np.asarray(start + after * speed.denominator // speed.numerator, dtype=np.int64)
+
+
+def _span(ns: int, speed: Fraction) -> int:
+    return ns * speed.denominator // speed.numerator
 
 
 SOURCE = Replay
