@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from queue import Full, SimpleQueue
+from queue import Empty, Full, SimpleQueue
 from typing import Any, Literal, Protocol
 
 import msgspec
 
-from edgeloop import clock, documents
+from edgeloop import clock
+from edgeloop.alarms.limits import HOUR, Times
 from edgeloop.clock import NS, rfc3339
 from edgeloop.errors import EdgeloopError
+from sensor_ingest.audit import Audit
+from sensor_ingest.failsafe import LOOK, Entry, Held, HeldTargets
+from sensor_ingest.interlock import Interlocks
 from sensor_ingest.sources.base import Target
 
 Outcome = Literal["dry_run", "done", "refused"]
@@ -49,7 +52,9 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Writable(Protocol):
-    """A source as actions see it."""
+    """A source as actions see it. connections: changes whenever the machine may have forgotten what was written."""
+
+    connections: int
 
     def targets(self) -> Mapping[str, Target]: ...
 
@@ -58,57 +63,10 @@ class Writable(Protocol):
         ...
 
 
-class Audit:
-    """An append-only file of JSON lines, on the disk before an action is executed."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._fd = -1
-        self._torn = False
-
-    def write(self, record: Mapping[str, Any]) -> None:
-        """Raises OSError; a line that was begun then stays behind, and the next one is whole."""
-        if self._fd < 0:
-            self._open()
-        line = (b"\n" if self._torn else b"") + documents.encode(record) + b"\n"
-        self._torn = True
-        if os.write(self._fd, line) < len(line):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._torn = False
-        os.fdatasync(self._fd)
-
-    def _open(self) -> None:
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        size = os.fstat(self._fd).st_size
-        self._torn = size > 0 and os.pread(self._fd, 1, size - 1) != b"\n"
-
-    def recent(self, most: int) -> list[str]:
-        """The last ids, oldest first."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(0, os.SEEK_END)
-                file.seek(max(0, file.tell() - 512 * most))
-                lines = file.read().splitlines()[-most:]
-        except FileNotFoundError:
-            return []
-        found = []
-        for line in lines:
-            try:
-                found.append(str(documents.decode(line)["id"]))
-            except (ValueError, KeyError, TypeError):
-                continue
-        return found
-
-    def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-
 class Actions:
     """Executes what comes over the bus, in its own thread: a machine may be slow to answer.
 
-    find(source): the source by id, or None. publish(document): the result.
+    find(source): the source by id, or None. publish(document): the result. now: ns UTC; elapsed: s, monotonic.
     """
 
     def __init__(
@@ -117,11 +75,16 @@ class Actions:
         find: Callable[[str], Writable | None],
         publish: Callable[[dict[str, Any]], object],
         now: Callable[[], int] = clock.now,
+        elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self._audit = Audit(audit)
-        self._find, self._publish, self._now = find, publish, now
-        self._seen: OrderedDict[str, None] = OrderedDict((id, None) for id in self._audit.recent(REMEMBERED))
+        self._find, self._publish, self._now, self._elapsed = find, publish, now, elapsed
+        self.interlocks = Interlocks(elapsed)
+        self._held = HeldTargets(audit.with_name("fail_safe.json"), elapsed)
+        self._seen: OrderedDict[str, None] = OrderedDict()
         self._last: dict[tuple[str, str], int] = {}
+        self._times: dict[tuple[str, str], Times] = {}
+        self._recall()
         self._queue: SimpleQueue[tuple[str, bytes] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="actions", daemon=True)
 
@@ -142,8 +105,28 @@ class Actions:
         self._queue.put((topic.rpartition("/")[2], payload))
 
     def _run(self) -> None:
-        while (message := self._queue.get()) is not None:
+        message: tuple[str, bytes] | None = None
+        while True:
+            try:
+                message = self._queue.get(timeout=self.guard())
+            except Empty:
+                continue
+            if message is None:
+                break
             self._publish(self.execute(*message))
+        for held in self._held:
+            self._make_safe(held, "the component stops")
+
+    def guard(self) -> float | None:
+        """Writes the safe values that are due; s until it has to be called again, None: not before an action."""
+        now = self._elapsed()
+        for held in self._held:
+            connection = self._connection(held.entry.source)
+            if connection is not None and now >= held.retry and (why := held.why(now, connection)):
+                self._make_safe(held, why)
+        if not self._held:
+            return None
+        return min((LOOK, *(h.deadline - now for h in self._held if now < h.deadline)))
 
     def execute(self, source: str, payload: bytes) -> dict[str, Any]:
         """What became of one command to a source: the document of the result."""
@@ -155,8 +138,9 @@ class Actions:
         carried_out = False
         try:
             if outcome != "refused":
-                self._remember(action.id)
-                self._last[source, action.target] = self._now()
+                self._remember(source, action)
+                if outcome == "done":
+                    self._hold(source, action)
                 self._record(source, action, "accepted" if outcome == "done" else "dry_run", "")
             if outcome == "done":
                 outcome, reason = self._carry_out(source, action)
@@ -172,6 +156,13 @@ class Actions:
         writable = self._find(source)
         if writable is None:
             return "refused", f"there is no source {source}"
+        outcome, reason = self._write(writable, action, source)
+        if outcome == "done":
+            self._unhold(source, action)
+        return outcome, reason
+
+    @staticmethod
+    def _write(writable: Writable, action: Action, source: str) -> tuple[Outcome, str]:
         try:
             writable.write(action.target, action.value)
         except (EdgeloopError, OSError) as error:
@@ -204,12 +195,87 @@ class Actions:
         last = self._last.get((source, action.target))
         if last is not None and 0 <= now - last < target.every:
             return "refused", f"the last one was less than {target.every} ago"
+        if self._of(source, action.target).count(now, HOUR) >= target.most:
+            return "refused", f"there were {target.most} within an hour"
+        if refusal := self.interlocks.refusal(target):
+            return "refused", refusal
         return ("done" if target.armed and action.armed else "dry_run"), ""
 
-    def _remember(self, id: str) -> None:
+    def _recall(self) -> None:
+        """What was executed before this process."""
+        for record in self._audit.recent(2 * REMEMBERED):
+            self._see(str(record["id"]))
+            if record.get("outcome") in ("accepted", "dry_run") and isinstance(record.get("time"), int):
+                target = str(record.get("source")), str(record.get("target"))
+                self._last[target] = record["time"]
+                self._of(*target).add(record["time"])
+
+    def _remember(self, source: str, action: Action) -> None:
+        now = self._now()
+        self._see(action.id)
+        self._last[source, action.target] = now
+        self._of(source, action.target).add(now)
+
+    def _see(self, id: str) -> None:
         self._seen[id] = None
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
+
+    def _of(self, source: str, target: str) -> Times:
+        return self._times.setdefault((source, target), Times())
+
+    # -- fail-safe -----------------------------------------------------------------------------------------------------
+
+    def _connection(self, source: str) -> tuple[object, int] | None:
+        writable = self._find(source)
+        return None if writable is None else (writable, writable.connections)
+
+    def _target(self, source: str, name: str) -> Target | None:
+        writable = self._find(source)
+        return None if writable is None else writable.targets().get(name)
+
+    def _hold(self, source: str, action: Action) -> None:
+        """Before the machine is touched. Raises OSError."""
+        target, connection = self._target(source, action.target), self._connection(source)
+        if target is not None and target.fail_safe is not None and connection is not None:
+            entry = Entry(source=source, target=action.target, action=action.id)
+            self._held.hold(entry, target.fail_safe.after.seconds, connection)
+
+    def _unhold(self, source: str, action: Action) -> None:
+        """The safe value itself needs no renewal."""
+        target = self._target(source, action.target)
+        if target is not None and target.fail_safe is not None and action.value == target.fail_safe.value:
+            self._held.release(source, action.target)
+
+    def _make_safe(self, held: Held, why: str) -> None:
+        """Writes a safe value; a machine that cannot be reached is tried again, and told of once."""
+        source, name = held.entry.source, held.entry.target
+        writable = self._find(source)
+        target = self._target(source, name)
+        action = Action(
+            id=f"{held.entry.action}-safe", target=name, value=0.0, issued=self._now(), armed=True,
+            cause={"fail_safe": why, "action": held.entry.action},
+        )  # fmt: skip
+        outcome: Outcome = "refused"
+        over = False
+        if writable is None:
+            reason = f"there is no source {source}"
+        elif target is None or target.fail_safe is None or not target.armed:
+            reason, over = f"{name} of {source} is no longer armed with a safe value", True
+        else:
+            action = msgspec.structs.replace(action, value=target.fail_safe.value)
+            outcome, reason = self._write(writable, action, source)
+            over = outcome == "done"
+        if over or reason != held.told:
+            held.told = reason
+            try:
+                self._record(source, action, outcome, reason)
+            except OSError as error:
+                reason = f"{reason}; the audit file cannot be written: {error.strerror or error}".lstrip("; ")
+            self._publish(self._result(source, action.id, name, action.value, outcome, reason, action.cause))
+        self._held.failed(held)
+        if over:
+            self._held.release(source, name)
 
     def _record(self, source: str, action: Action, outcome: str, reason: str) -> None:
         now = self._now()

@@ -23,6 +23,7 @@ from sensor_ingest.intake import rows
 from sensor_ingest.lineup import Lineup
 from sensor_ingest.mirror import Mirror
 from sensor_ingest.osclock import DeviceClock
+from sensor_ingest.runner import Runner
 from sensor_ingest.standstill import Standstill
 
 RETRY = 1.0
@@ -53,6 +54,7 @@ class Ingest:
         self._seen: dict[str, float] = {}
         self._shown: dict[str, float] = {}
         self._next = time.monotonic()
+        self._watched: tuple[Runner, ...] = ()
         self.actions = Actions(
             app.work / "actions.jsonl",
             self._lineup.find,
@@ -86,6 +88,10 @@ class Ingest:
     def tick(self) -> None:
         """One round: what came in since the last one is in the journal and announced."""
         self._lineup.reconcile()
+        runners = tuple(self._lineup.runners())
+        if runners != self._watched:
+            self._watched = runners
+            self.actions.interlocks.watch(t for runner in runners for t in runner.targets().values())
         self._open(self._configuration.journal)
         if self._journal is None:
             return
@@ -148,6 +154,7 @@ class Ingest:
             sequencer = self._sequencers[chunk.stream] = Sequencer(stream, self._journal.epoch, previous)
         sequencer.stream = stream
         item = sequencer.next(chunk, self._clock.value)
+        self.actions.interlocks.see(item)
         now = time.monotonic()
         if sequencer.step:
             silent = now - self._seen.get(chunk.stream, now)

@@ -1,0 +1,96 @@
+"""What was written to machines and must be renewed; what is not, goes back to its safe value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from edgeloop.files import replace
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
+"""s: between attempts to write a safe value."""
+LOOK = 0.25
+"""s: how often it is looked whether a source has connected anew."""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """On the disk: an action that was executed, perhaps."""
+
+    source: str
+    target: str
+    action: str
+
+
+@dataclass(slots=True)
+class Held:
+    """A target that is not at its safe value. deadline, retry: s, monotonic.
+
+    connection: (source, its connections) with which the last action was written; None: of a process before this one.
+    """
+
+    entry: Entry
+    deadline: float
+    connection: tuple[object, int] | None
+    retry: float = 0.0
+    pause: float = FIRST_PAUSE
+    told: str = ""
+
+    def why(self, now: float, connection: tuple[object, int]) -> str:
+        """Why the safe value is due; empty where it is not."""
+        if self.connection is None:
+            return "the process that wrote it has ended"
+        if now >= self.deadline:
+            return "it was not renewed in time"
+        if connection != self.connection:
+            return "the source has connected anew"
+        return ""
+
+
+class HeldTargets:
+    """The targets that are not at their safe values, in a file that is on the disk before a machine is touched."""
+
+    def __init__(self, path: Path, now: Callable[[], float]) -> None:
+        self._path, self._now = path, now
+        self._held = {(e.source, e.target): Held(e, now(), None) for e in self._load()}
+
+    def __iter__(self) -> Iterator[Held]:
+        return iter(tuple(self._held.values()))
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def hold(self, entry: Entry, after: float, connection: tuple[object, int]) -> None:
+        """Before an action is executed, and renewed by it. Raises OSError, and the action must not be executed."""
+        key = entry.source, entry.target
+        known = self._held.get(key)
+        self._held[key] = Held(entry, self._now() + after, connection)
+        if known is None:
+            try:
+                self._save()
+            except OSError:
+                del self._held[key]
+                raise
+
+    def release(self, source: str, target: str) -> None:
+        """At its safe value, or no more. A file that keeps it only has the safe value written again by a restart."""
+        if self._held.pop((source, target), None) is not None:
+            with suppress(OSError):
+                self._save()
+
+    def failed(self, held: Held) -> None:
+        """The safe value could not be written: again after a while."""
+        held.retry = self._now() + held.pause
+        held.pause = min(2 * held.pause, LONGEST_PAUSE)
+
+    def _load(self) -> list[Entry]:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=list[Entry])
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return []
+
+    def _save(self) -> None:
+        replace(self._path, msgspec.json.encode([h.entry for h in self._held.values()]), mode=0o600)
