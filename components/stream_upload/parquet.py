@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeloop import optional
-from edgeloop.clock import NS
 from edgeloop.data.layout import METADATA, Quality, column
 from edgeloop.data.reader import gaps_columns
-from edgeloop.wire.batch import Batch, Channel, Column, RecordBatch
+from edgeloop.wire.batch import Batch, Channel, Column, RecordBatch, row_times
 from stream_upload.ledger import Gap
 
 _PURPOSE = "writing Parquet"
@@ -24,25 +22,6 @@ GROUP: Final = 131_072
 """Rows of a row group."""
 
 Samples = Batch | RecordBatch
-
-
-def times(item: Samples) -> NDArray[np.int64]:
-    """(n,) ns UTC of every row, exact, as `Batch.time_of`.
-
-    >>> from fractions import Fraction
-    >>> batch = Batch("a", 1, 0, 5, (Channel("x"),), np.zeros((4, 1), np.int16), rate=Fraction(25_600))
-    >>> times(batch).tolist() == [batch.time_of(row) for row in range(4)]
-    True
-    """
-    if item.times is not None:
-        return item.times
-    assert isinstance(item, Batch)
-    assert item.rate is not None
-    whole, rest = divmod(NS * item.rate.denominator, item.rate.numerator)
-    rows = np.arange(len(item), dtype=np.int64)
-    if rest * len(item) >= 2**62:
-        return np.array([item.time_of(row) for row in range(len(item))], dtype=np.int64)
-    return item.time + rows * whole + rows * rest // item.rate.numerator
 
 
 def shape(item: Samples) -> object:
@@ -174,7 +153,7 @@ def _table(pa: Any, schema: Any, items: Sequence[Samples], device: str) -> Any:
             quality[at] |= Quality.DISCONTINUITY
         at += len(item)
     first = items[0]
-    values: list[Any] = [pa.array(np.concatenate([times(item) for item in items]), type=schema.field("time").type)]
+    values: list[Any] = [pa.array(np.concatenate([row_times(item) for item in items]), type=schema.field("time").type)]
     if isinstance(first, Batch):
         batches = [item for item in items if isinstance(item, Batch)]
         native = first.samples.dtype.newbyteorder("=")

@@ -1,0 +1,1 @@
+"""Data off the device, from its journal."""
