@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +14,7 @@ from edgeloop.config.identifiers import Id
 from edgeloop.config.load import InvalidConfiguration, absent, convert
 from edgeloop.config.schema import readable
 from edgeloop.errors import ConfigurationError
+from edgeloop.log import redact
 from edgeloop_tools.config.attempt import attempt, parts
 from edgeloop_tools.config.outline import INGEST, RUNTIME, SECTIONS, Outline, declared, full, with_site
 from edgeloop_tools.config.problems import LineErrors, Problem, ordered
@@ -93,11 +95,10 @@ class Line:
         """Drops problems that follow from another."""
         self._problems = [problem for problem in self._problems if not which(problem)]
 
-    def located(self, component: str, path: str) -> str:
+    def located(self, component: str, path: str, origins: list[tuple[str, str]] | None = None) -> str:
         """The path in the file of a path in a component's configuration."""
-        part = self.parts[component]
         best, depth = path, -1
-        for inner, outer in part.origins:
+        for inner, outer in origins or self.parts[component].origins:
             if inner and path != inner and not path.startswith((f"{inner}.", f"{inner}[")):
                 continue
             rest = path[len(inner) :].removeprefix(".")
@@ -121,8 +122,10 @@ class Line:
         named = error.what in ("unknown key", "invalid key")
         node, rest, _ = self.tree.find(where)
         mend = IN_EDITOR if error.mend.startswith("correct it") else error.mend
+        if not rest and node.map():
+            where, node = _blamed(node, where, error.why)
         place = node.key if named and not rest else node.place
-        self._problems.append(Problem(place, where, error.what, error.why, mend))
+        self._problems.append(Problem(place, where, error.what, str(redact(error.why)), mend))
 
     def _take_apart(self) -> None:
         top = self.tree.map()
@@ -151,20 +154,22 @@ class Line:
         part.origins.insert(0, (".".join(path), origin))
         for key in reversed(path):
             node = Node({key: node}, node.place, node.key)
-        part.tree = self._joined(part.tree, node, origin)
+        part.tree = self._joined(part.tree, node, part, "")
 
-    def _joined(self, base: Node, more: Node, origin: str) -> Node:
+    def _joined(self, base: Node, more: Node, part: Part, path: str) -> Node:
         if not isinstance(base.value, dict) or not isinstance(more.value, dict):
-            first = f"first in {base.place.file} line {base.place.line}"
-            self._problems.append(Problem(more.place, origin, "set twice", first, "remove one"))
+            first = f"first in {base.place.file.name} line {base.place.line}"
+            where = self.located(part.name, path, part.origins[:1])
+            self._problems.append(Problem(more.place, where, "set twice", first, "remove one"))
             return base
         entries = dict(base.value)
         for key, node in more.value.items():
-            if node.value is not None:
-                known = entries.get(key)
-                entries[key] = (
-                    node if known is None or known.value is None else self._joined(known, node, f"{origin}.{key}")
-                )
+            known = entries.get(key)
+            if node.value is None:
+                continue
+            if known is not None and known.value is not None:
+                node = self._joined(known, node, part, f"{path}.{key}" if path else key)
+            entries[key] = node
         return Node(entries, base.place, base.key)
 
     # typed
@@ -244,6 +249,17 @@ class Line:
             if profile not in words:
                 mend = f"add {profile}, or leave profiles out"
                 self.add(where, "a profile is missing", f"{reason} needs {profile}", mend)
+
+
+def _blamed(node: Node, where: str, why: str) -> tuple[str, Node]:
+    """Of settings that are refused as a whole, the one whose value or name the refusal says."""
+    for path, leaf in node.leaves(where):
+        if isinstance(leaf.value, str) and leaf.value and repr(leaf.value) in why:
+            return path, leaf
+    for word in re.findall(r"[a-z_]+", why):
+        if word in node.map():
+            return f"{where}.{word}", node.map()[word]
+    return where, node
 
 
 def registered() -> Any:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from contextlib import suppress
 from fractions import Fraction
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeloop.config.quantities import Budget, Duration, Rate, Size
+from edgeloop.config.quantities import Budget, Duration, Rate, Size, pattern_of
 
 WEEK = 604_800 * 10**9
 
@@ -142,3 +143,22 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     for quantity in (Duration, Rate, Size, Budget):
         with suppress(ValueError):
             assert quantity(text) >= 0
+
+
+@pytest.mark.parametrize(
+    ("quantity", "texts"),
+    [
+        (Duration, ["50 ms", "1.5s", "2", ".5 H", "1_000 µs", "90 min", "1e-3 s", "3 days", "5 Weeks"]),
+        (Rate, ["25.6 kHz", "10/3 Hz", "2/min", "60 samples per hour", "48000", "1 mhz"]),
+        (Size, ["16 MiB", "4096", "1 MB", "2 gib"]),
+        (Budget, ["1 alarm/week", "2 alarms per day", "30 d", "1 false alarm per a month", "3 / year"]),
+    ],
+)
+def test_the_pattern_takes_what_is_read(quantity: type, texts: list[str]) -> None:
+    for text in texts:
+        quantity(text)
+        assert re.search(pattern_of(quantity), text), text
+    for wrong in ("", "x", "1 parsec", "1 ms x", "ms"):
+        with pytest.raises(ValueError, match="is no|unknown unit"):
+            quantity(wrong)
+        assert not re.search(pattern_of(quantity), wrong), wrong

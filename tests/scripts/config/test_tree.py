@@ -151,13 +151,14 @@ def judge(data: bytes) -> None:
     try:
         tree, problems = parse(data, FILE)
     except LineErrors as error:
-        assert all(problem.place.line >= 1 for problem in error.problems)
-        return
-    line = Line(tree, [FILE], problems)
-    check(line)
+        found = error.problems
+    else:
+        line = Line(tree, [FILE], problems)
+        check(line)
+        found = line.problems
+        if all(problem.note for problem in found):
+            assert line.components()
     lines = data.count(b"\n") + data.count(b"\r") + data.count(b"\x85") + data.count(b"\xe2\x80") + 2
-    for problem in line.problems:
+    for problem in found:
         assert 1 <= problem.place.line <= lines
         assert "\n" not in str(problem)
-    if all(problem.note for problem in line.problems):
-        assert line.components()

@@ -8,6 +8,7 @@ Bounds of a field are written in the same words: `Meta(extra={"ge": "1 ms", "le"
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any, ClassVar, Self
 
@@ -247,6 +248,26 @@ class Rate(Fraction):
 
 
 QUANTITIES: tuple[type, ...] = (Duration, Rate, Size, Budget)
+
+_NUMBER = r"[+-]?(\d[\d_]*(\.\d*)?|\.\d+)([eE][+-]?\d+)?(\s*/\s*\d+)?"
+_SPANS = (*NANOSECONDS, *_WORDS)
+_UNITS: dict[type, tuple[Iterable[str], str]] = {
+    Duration: (_SPANS, ""),
+    Size: (BYTES, ""),
+    Rate: (HERTZ, r"|([sS][aA][mM][pP][lL][eE][sS]?\s*)?(/|[pP][eE][rR]\s)\s*\w+"),
+    Budget: (_SPANS, r"|(.*[aA][lL][aA][rR][mM][sS]?\s*)?(/|[pP][eE][rR]\s)\s*([aA][nN]?\s+)?\w+"),
+}
+
+
+def pattern_of(quantity: type) -> str:
+    """A regular expression (ECMA-262, as editors have it) of the texts that a quantity reads.
+
+    >>> bool(re.search(pattern_of(Duration), "50 ms")), bool(re.search(pattern_of(Duration), "1 parsec"))
+    (True, False)
+    """
+    names, more = _UNITS[quantity]
+    units = ("".join(f"[{c.lower()}{c.upper()}]" if c.isascii() and c.isalpha() else c for c in name) for name in names)
+    return rf"^\s*{_NUMBER}\s*({'|'.join(dict.fromkeys(units))}{more})?\s*$"
 
 
 def bounded(title: str, description: str = "", *, ge: str | None = None, le: str | None = None) -> Meta:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import inspect
 
 from edgeloop.config.load import describe, plain
-from edgeloop.config.quantities import QUANTITIES
+from edgeloop.config.quantities import QUANTITIES, pattern_of
 from edgeloop.log import redact
 
 
@@ -216,7 +216,7 @@ def _schema(kind: inspect.Type) -> dict[str, Any]:
         low, high = _bounds(bare, extra)
         limits = f"; {low or '…'} to {high or '…'}" if low or high else ""
         text = f"{words.pop('description', '')} ({bare.cls.EXPECTED}{limits})".strip()  # type: ignore[attr-defined]
-        return {"type": ["string", "number"], **words, "description": text}
+        return {"type": ["string", "number"], **words, "description": text, "pattern": pattern_of(bare.cls)}
     return words
 
 

@@ -1,0 +1,205 @@
+"""The whole line: every mistake in one line with its place, all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from edgeloop_tools.config.footprint import footprints
+
+Told = Callable[..., list[str]]
+Made = Callable[..., object]
+
+GOOD = """\
+site: north
+line: l1
+assets: {saw: a saw}
+sources:
+  a: {type: simulator, actions: {stop: {range: 0..1}}}
+  plc: {type: modbus, url: "tcp://10.0.0.1:502", tags: {oil: hr 1 int16 Cel, on: di 2}}
+  any: {type: process, command: ./own}
+monitors:
+  m: {asset: saw, input: a_vib, when: plc_state.on, per: a_plc.product}
+rules:
+  r: {monitor: m, source: a, target: stop}
+cameras:
+  c: {uri: "simulator:?seed=7", asset: saw, policy: every, reject: {source: a, target: stop}}
+capture: {a_vib: {policy: windows}}
+"""
+
+
+def test_a_good_line(told: Told) -> None:
+    assert told(GOOD) == []
+
+
+ACROSS = [
+    ("input: a_vib", "input: a_bib", "9:26: unknown stream (monitors.m.input): 'a_bib'; did you mean 'a_vib'?"),
+    ("input: a_vib", "input: [a_vib, plcs]", "9:26: unknown stream (monitors.m.input): 'plcs'; did you mean 'plc'?"),
+    ("input: a_vib", "input: any, range: {x: 0..1}", None),
+    ("input: a_vib", "input: any_x", "9:26: unknown stream (monitors.m.input): 'any_x'; did you mean 'any'?"),
+    ("any: {type: process, command: ./own}", "any: {type: modbus, url: tcp://x, tags_file: /t}\n"
+     "  b: {type: simulator}\n", None),
+    ("a_vib, when", "a_vib, channels: x w, when",
+     "9:43: unknown channel (monitors.m.channels): 'w' of a_vib; known: x, y, z"),
+    ("a_vib, when", "a_slow, range: {presure: 0..9}, when",
+     "9:51: unknown channel (monitors.m.range.presure): 'presure' of a_slow; did you mean 'pressure'?"),
+    ("plc_state.on", "plc_state.of", "9:39: unknown column (monitors.m.when): 'of' of plc_state; known: on"),
+    ("plc_state.on", "plc.oil > 20", None),
+    ("plc_state.on", "any.oil > 20", None),
+    ("a_plc.product", "b_plc.product", "9:58: unknown stream (monitors.m.per): 'b_plc'; did you mean 'a_plc'?"),
+    ("monitor: m,", "monitor: n,", "11:16: unknown monitor (rules.r.monitor): 'n'; known: m"),
+    ("m, source: a", "m, source: b", "11:27: unknown source (rules.r.source): 'b'; known: a, any, plc"),
+    ("a, target: stop}\ncam", "a, target: halt}\ncam",
+     "11:38: unknown target (rules.r.target): 'halt' of a; known: stop"),
+    ("a, target: stop}\ncam", "plc, target: stop}\ncam",
+     "11:40: unknown target (rules.r.target): 'stop' of plc; add it to actions.plc"),
+    ("a, target: stop}\ncam", "a, target: stop, value: 2}\ncam",
+     "11:51: invalid value (rules.r.value): 2 is outside of 0..1, the range of a's stop; "
+     "change the value or the range"),
+    ("a, target: stop}\ncam", "a, target: stop, armed: true}\ncam",
+     "11:51: note: the action does nothing (rules.r.armed): a's stop is not armed: it is only recorded"),
+    ("a, target: stop}}", "a, target: stop, value: -1}}",
+     "13:101: invalid value (cameras.c.reject.value): -1 is outside of 0..1, the range of a's stop; "
+     "change the value or the range"),
+    ("policy: every", "policy: every, model: my_model",
+     "13:67: unknown model (cameras.c.model): 'my_model'; known: visual_inspection"),
+    ("?seed=7", "?sed=7", "13:12: unknown key (cameras.c.uri); did you mean 'seed'?"),
+    ("asset: saw, input", "asset: sew, input", "9:14: unknown asset (monitors.m.asset): 'sew'; did you mean 'saw'?"),
+    ("asset: saw, policy", "asset: x, policy", "13:40: unknown asset (cameras.c.asset): 'x'; known: saw"),
+    ("{a_vib: {policy: windows}}", "{a_bib: {policy: windows}}",
+     "14:11: unknown stream (capture.a_bib): 'a_bib'; did you mean 'a_vib'?"),
+    ("policy: windows}", "policy: alarms, monitors: m n}",
+     "14:45: unknown monitor (capture.a_vib.monitors): 'n'; known: m"),
+    ("  any: {type: process, command: ./own}", "  a_vib: {type: process, command: ./own}",
+     "7:3: two sources have a stream a_vib (sources.a_vib): a has it; rename one"),
+    ("capture:", "actions: {b: {stop: {range: 0..1}}}\ncapture:",
+     "14:11: unknown source (actions.b); known: a, any, plc"),
+    ("capture:", "actions: {a: {stop: {range: 0..1}}}\ncapture:",
+     "14:29: set twice (actions.a.stop.range): first in line.yaml line 5; remove one"),
+    ("capture:", "components: {SensorIngest: {site: x}}\ncapture:",
+     "14:35: set twice (components.SensorIngest.site): first in line.yaml line 1; remove one"),
+    ("capture:", "runtime: {profiles: core vision}\ncapture:",
+     "14:21: a profile is missing (runtime.profiles): sources.plc needs protocols; "
+     "add protocols, or leave profiles out"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "line"), ACROSS)
+def test_ids_across_components(old: str, new: str, line: str | None, told: Told) -> None:
+    assert old in GOOD
+    assert told(GOOD.replace(old, new)) == ([f"line.yaml:{line}"] if line else [])
+
+
+def test_every_mistake_at_once_in_order(told: Told) -> None:
+    lines = told(
+        """\
+lime: l1
+site: north
+sources:
+  plc: {type: modbuss, url: "tcp://10.0.0.1"}
+  plc2: {type: modbus, url: "tcp://10.0.0.1", pol: 5, tags: {a: hr 1 int17, b: zz 4}}
+  vib: {type: process, comand: x}
+monitors:
+  m1: {asset: x, input: vib, budget: 3 foo}
+  m1: {asset: x}
+upload: {bucket: A!}
+components: {SensorIngest: {tick: 1 ms, accessControl: {}}}
+"""
+    )
+    assert [line.partition(": ")[0] for line in lines] == [
+        f"line.yaml:{place}" for place in ("1:1", "1:1", "4:15", "5:47", "5:65", "5:80", "6:8", "6:24", "8:38", "9:3",
+                                           "10:18", "11:35", "11:41")
+    ]  # fmt: skip
+    assert "unknown key (lime); did you mean 'line'?" in lines[1]
+    assert "missing value (line)" in lines[0]
+    assert "unknown source type (sources.plc.type): 'modbuss'" in lines[2]
+    assert "unknown key (sources.plc2.pol); did you mean 'poll'?" in lines[3]
+    assert "(sources.plc2.tags.a): 'int17' is no type" in lines[4]
+    assert "missing value (sources.vib.command)" in lines[6]
+    assert "unknown key (sources.vib.comand); did you mean 'command'?" in lines[7]
+    assert "(monitors.m1.budget): unknown unit 'foo'" in lines[8]
+    assert "key given twice (m1): first in line 8" in lines[9]
+    assert "(components.SensorIngest.tick): 1 ms is less than the minimum 5 ms" in lines[11]
+    assert "policies are the recipe's (components.SensorIngest.accessControl)" in lines[12]
+
+
+def test_sections_of_the_wrong_kind(told: Told) -> None:
+    lines = told("site: x\nline: l\nsources: [a]\nmonitors: 5\nactions: {a: 5}\ncomponents: {Runtime: 5}\nrules:\n")
+    assert [line.partition(" (")[0] for line in lines] == [
+        "line.yaml:3:10: invalid value", "line.yaml:4:11: invalid value",
+        "line.yaml:5:11: unknown source", "line.yaml:6:23: invalid value",
+    ]  # fmt: skip
+
+
+def test_secrets_are_references(told: Told) -> None:
+    lines = told(
+        GOOD.replace("command: ./own", "command: ./own, password: hunter2").replace(
+            "simulator:?seed=7", "rtsp://admin:hunter2@10.0.0.7/live"
+        )
+        + "components: {com.example.Mail: {smtp: {api_key: hunter2, password_file: /etc/x}}}\n"
+    )
+    assert lines == [
+        "line.yaml:7:50: a secret in the configuration (sources.any.password); "
+        "write password_file, the path of a file on the device",
+        lines[1],
+        "line.yaml:15:49: a secret in the configuration (components.com.example.Mail.smtp.api_key); "
+        "write api_key_file, the path of a file on the device",
+    ]
+    assert lines[1].startswith("line.yaml:13:12: a password in a URL (cameras.c.uri); ")
+    assert "_file" in lines[1]
+    assert "hunter2" not in "".join(lines)
+
+
+def test_a_refusal_shows_no_password(told: Told) -> None:
+    lines = told(GOOD.replace("tcp://10.0.0.1:502", "foo://me:hunter2@10.0.0.1:502"))
+    assert [line.partition(";")[0] for line in lines] == ["line.yaml:6:28: a password in a URL (sources.plc.url)"]
+
+
+def test_public_keys_are_no_secrets(told: Told) -> None:
+    assert "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" not in "".join(
+        told(GOOD + "components: {ModelUpdate: {keys: {k1: 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=}}}\n")
+    )
+
+
+def tags(count: int) -> str:
+    return ", ".join(f"t{n}: hr {n} int16" for n in range(count))
+
+
+def test_more_keys_than_lite_takes(told: Told) -> None:
+    line = GOOD.replace("oil: hr 1 int16 Cel, on: di 2", tags(90) + ", on: di 2")
+    assert told(line, nucleus="classic") == []
+    (found,) = told(line)
+    assert found.startswith("line.yaml:6:3: too many keys (sources.plc): io.edgeloop.SensorIngest has ")
+    assert "nucleus lite takes 99; move its table into a file on the device" in found
+
+
+def test_larger_values_than_lite_takes(told: Told) -> None:
+    rows = "".join(f"      t{n}: hr {n} int16 Cel *0.1\n" for n in range(60))
+    line = GOOD.replace("tags: {oil: hr 1 int16 Cel, on: di 2}}", "tags: &t null}").replace(
+        '  plc: {type: modbus, url: "tcp://10.0.0.1:502", tags: &t null}',
+        f"  plc:\n    type: modbus\n    url: tcp://10.0.0.1:502\n    tags: |\n      on: di 2\n{rows}",
+    )
+    (found,) = told(line)
+    assert found.startswith("line.yaml:9:11: the value is too large (sources.plc.tags): ")
+    assert "nucleus lite takes 1024 in one value; split it into a map of smaller ones" in found
+    assert told(line, nucleus="classic") == []
+
+
+def test_how_much_of_lite_a_line_takes(made: Callable[..., object]) -> None:
+    room = footprints(made(GOOD))["io.edgeloop.SensorIngest"]  # type: ignore[arg-type]
+    assert (room.keys, room.leaf, room.where) == (16, 20, "sources.plc.url")
+    assert room.whole > room.keys
+
+
+def test_a_device_is_told_with_its_own_file(told: Told) -> None:
+    over = "sources: {plc: {url: 'udp://x'}}\nmonitors: {m: {input: a_fast}, n: null}\ncameras: {c: {asset: null}}\n"
+    lines = told(GOOD, over)
+    assert [line.partition(": ")[0] for line in lines] == ["over1.yaml:1:22", "over1.yaml:2:23", "over1.yaml:2:32"]
+    assert lines[2].endswith("note: there is nothing to remove (monitors.n); known: m")
+
+
+def test_a_deep_overlay_has_the_last_word(made: Callable[..., object]) -> None:
+    line = made(GOOD, "site: south\nsources: {any: null}\n", "site: west\n")
+    assert line.components()["io.edgeloop.SensorIngest"]["site"] == "west"  # type: ignore[attr-defined]
+    assert list(line.components()["io.edgeloop.SensorIngest"]["sources"]) == ["a", "plc"]  # type: ignore[attr-defined]
