@@ -62,6 +62,21 @@ def keys(document: Document) -> Iterator[Finding]:
                 yield document.finding((*where, name), "keys", f"unknown key {name}", f"write {right}" if right else "")
 
 
+def texts(document: Document) -> Iterator[Finding]:
+    """`text`: what GDK's schema wants as text, and components of ours are of one type."""
+    places: list[Where] = [(name,) for name in ("ComponentType", "ComponentDescription", "ComponentPublisher")]
+    for where, manifest in document.manifests():
+        platform = manifest.get("Platform")
+        places += [(*where, "Platform", name) for name in (platform if isinstance(platform, dict) else ())]
+    places += [(*where, "Script") for where, _, step in document.steps() if "Script" in step]
+    for where in places:
+        if where in document.lines and not isinstance(document.get(*where), str):
+            yield document.finding(where, "text", f"{where[-1]} is no text", "put it in quotes")
+    kind = document.get("ComponentType")
+    if isinstance(kind, str) and kind != "aws.greengrass.generic":
+        yield document.finding(("ComponentType",), "text", f"{kind!r} is not aws.greengrass.generic")
+
+
 def size(document: Document) -> Iterator[Finding]:
     """`size`: GDK's limit; lite's smaller one is the parser's."""
     if (length := len(document.text.encode())) > GDK_SIZE:
@@ -143,5 +158,5 @@ def defaults(document: Document) -> Iterator[Finding]:
 
 
 ALONE: tuple[Callable[[Document], Iterator[Finding]], ...] = (
-    parsed, keys, size, steps, scripts, artifacts, defaults,
+    parsed, keys, texts, size, steps, scripts, artifacts, defaults,
 )  # fmt: skip

@@ -121,6 +121,9 @@ BROKEN = [
     ("policy", "edgeloop/commands/blink", "edgeloop/commands/+", 23),
     ("policy", "edgeloop/commands/blink", "edgeloop/commands/bl?nk", 23),
     ("policy", "edgeloop/commands/blink", "\n".join(f"edgeloop/{LONG}" for _ in range(1)) * 4, 10),
+    ("text", "ComponentDescription: Blinks", "ComponentDescription: 5", 5),
+    ("text", "ComponentType: aws.greengrass.generic", "ComponentType: aws.greengrass.lambda", 4),
+    ("text", "      runtime: '*'", "      runtime: 5", 31),
     ("topic", "edgeloop/commands/blink", "factory/commands/blink", 23),
     ("topic", "edgeloop/commands/blink", "edgeloop/sim/*", 23),
 ]
