@@ -173,8 +173,9 @@ class Decoder:
         self._cells = len(readings[0]) if isinstance(readings[0], list) else 0
         found: dict[Keys, Any] = {}
         lists = self.form.rate is not None or self._time is not None
-        for reading in readings:
-            found = places.leaves(reading, lists=lists, most=MOST) | found
+        for reading in readings[:MOST]:
+            for keys, value in places.leaves(reading, lists=lists, most=MOST).items():
+                found.setdefault(keys, value)
         if self._time is None and not self.form.time and self.form.payload != "senml":
             self._time = next((keys for keys, value in found.items() if self._is_time(keys, value)), None)
         units: dict[str, str] = {}

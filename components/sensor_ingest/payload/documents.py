@@ -18,9 +18,11 @@ from sensor_ingest.payload.form import Form, fields, item, pattern
 SEPARATORS = (";", "\t", ",", "|")
 _DECODER = msgspec.json.Decoder()
 _PAIR = re.compile(
-    r"([^\W\d][\w./-]*)\s*[=:]\s*([-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][-+]?\d+)?(?![\w.:-])|nan|inf|[^\s,;]*)",
+    r"([^\W\d][\w./-]*)\s*[=:]\s*"
+    r"(?:([-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf))(?=[^\W\d_]*[%°]?(?:[\s,;]|$))|([^\s,;]*))",
     re.IGNORECASE,
 )
+"""Name, number (a unit may be behind it), or other text."""
 Parse = Callable[[bytes, int], list[Any]]
 """Readings of a payload that arrived at a time (ns UTC). Raises BadPayload."""
 
@@ -64,7 +66,7 @@ def _lines(payload: bytes) -> list[str]:
 
 
 def _pairs(line: str) -> dict[str, str]:
-    found = {match[1]: match[2] for match in _PAIR.finditer(line)}
+    found = {match[1]: match[2] or match[3] for match in _PAIR.finditer(line)}
     if not found:
         raise BadPayload(f"{line[:40]!r} has no key=value")
     return found
