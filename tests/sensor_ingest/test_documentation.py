@@ -18,7 +18,9 @@ from sensor_ingest.declaration import DECLARATION
 from sensor_ingest.sources import Registry
 
 FOLDER = Path(__file__).parents[2] / "components" / "sensor_ingest"
-TYPES = ("simulator", "replay", "process")
+TYPES = Registry(pytest.fail).names
+ALONE = ("simulator", "replay", "process")
+"""Types whose samples need nothing else."""
 
 
 def kind(name: str) -> Any:
@@ -56,7 +58,7 @@ def test_the_samples_run_together_from_the_archive(plant: Any, tmp_path: Path) -
         "for k in range(0, len(x), 2400):\n"
         "    sys.stdout.buffer.write(x[k:k+2400].tobytes())\n    sys.stdout.flush()\n    time.sleep(2400 / rate)\n"
     )
-    sources = {id: entry for name in TYPES for id, entry in sample(name)["sources"].items()}
+    sources = {id: entry for name in ALONE for id, entry in sample(name)["sources"].items()}
     sources["valve"]["path"] = str(tmp_path / "valve.csv")
     sources["spindle"] |= {"folder": str(tmp_path)}
     sources["spindle"]["command"] = sources["spindle"]["command"].replace("/usr/bin/python3", sys.executable)

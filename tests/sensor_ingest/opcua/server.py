@@ -13,19 +13,25 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from asyncua import Server, ua
+from asyncua import ua as types
 from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.server.server import Server
 from asyncua.server.user_managers import UserManager
 
+ua: Any = types
 URI = "urn:test:press"
-NODES = {
-    "OilTemp": (ua.VariantType.Double, 72.5), "Speed": (ua.VariantType.Int16, 1200), "Running": (ua.VariantType.Boolean, True),
-    "Order": (ua.VariantType.String, "press 7"), "Mode": (ua.VariantType.Int32, 2), "Level": (ua.VariantType.Float, 3.5),
+NODES: dict[str, tuple[Any, Any]] = {
+    "OilTemp": (ua.VariantType.Double, 72.5),
+    "Speed": (ua.VariantType.Int16, 1200),
+    "Running": (ua.VariantType.Boolean, True),
+    "Order": (ua.VariantType.String, "press 7"),
+    "Mode": (ua.VariantType.Int32, 2),
+    "Level": (ua.VariantType.Float, 3.5),
     "Serial": (ua.VariantType.UInt32, 77),
-}  # fmt: skip
+}
 
 
-class OneUser(UserManager):  # type: ignore[misc]
+class OneUser(UserManager):
     def get_user(
         self, iserver: Any, username: Any = None, password: Any = None, certificate: Any = None
     ) -> User | None:
@@ -51,7 +57,8 @@ async def serve(port: str, folder: Path) -> None:
         nodes[name] = await press.add_variable(ua.NodeId(f"Press.{name}", space), name, value, varianttype=kind)
         await nodes[name].set_writable()
     async with server:
-        (folder / "port.new").write_text(str(server.bserver.port if port == "0" else port))
+        listening: Any = server.bserver
+        (folder / "port.new").write_text(str(listening.port))
         (folder / "port.new").rename(folder / "port")
         while True:
             await asyncio.sleep(0.02)
@@ -63,7 +70,8 @@ async def serve(port: str, folder: Path) -> None:
 
 async def write(nodes: dict[str, Any], name: str, value: str, status: str = "Good", age: str = "0") -> None:
     kind, example = NODES[name]
-    found: Any = value if isinstance(example, str) else type(example)(float(value))
+    make: Any = type(example)
+    found = value if make is str else make(float(value))
     code = ua.StatusCode(getattr(ua.StatusCodes, status))
     at = datetime.now(UTC) - timedelta(seconds=float(age))
     data = ua.DataValue(ua.Variant(found, kind), code, SourceTimestamp=at, ServerTimestamp=at)

@@ -100,8 +100,9 @@ def test_bad_is_missing_uncertain_is_kept_and_both_are_told(server: Any, tmp_pat
         run.until(lambda: rows(outlet))
         assert np.isnan(rows(outlet)[0][3:]).all()
         assert outlet.problems["nodes"] == (
-            "3 of 9 nodes have no value: gone (ns=9;s=Nowhere): BadNodeIdUnknown, text (nsu=urn:test:press;s=Press.Order): "
-            "its value is of another type than the row says, far (nsu=urn:x;i=1): the server has no namespace urn:x"
+            "3 of 9 nodes have no value: gone (ns=9;s=Nowhere): BadNodeIdUnknown, "
+            "text (nsu=urn:test:press;s=Press.Order): its value is of another type than the row says, "
+            "far (nsu=urn:x;i=1): the server has no namespace urn:x"
         )
         put(server, "OilTemp 80 BadSensorFailure", "Level 4 UncertainLastUsableValue", "Running 0 BadDeviceFailure")
         run.until(lambda: "running" not in records(outlet, "press1_state")[-1] and rows(outlet)[-1][2] == 4)
@@ -156,7 +157,8 @@ def test_values_are_written_as_the_type_of_the_node(server: Any, tmp_path: Path)
         for target, value, why in (
             ("speed", 1e6, r"1e\+06 does not fit into speed: it is Int16"), ("running", 2, "it is 0 or 1"),
             ("serial", -1, "-1 does not fit into serial: it is UInt32"), ("label", 1, "it is String, no number"),
-            ("level", 1e39, "does not fit into level: it is Float"), ("gone", 1, r"gone cannot be written \(i=9\): Bad"),
+            ("level", 1e39, "does not fit into level: it is Float"),
+            ("gone", 1, r"gone cannot be written \(i=9\): Bad"),
         ):  # fmt: skip
             with pytest.raises(EdgeloopError, match=why):
                 run.source.write(target, value)
@@ -193,11 +195,11 @@ def test_messages_are_signed_and_encrypted_and_the_server_is_known(
 ) -> None:
     server, security = secure
     pinned = {"server_certificate": str(server.folder / "server.der")}
-    lines = []
+    lines: list[str] = []
     for more in ({}, {}, pinned):
         outlet = Rehearsal("press1", tmp_path)
         with Running(SOURCE, outlet, **options(server.port, **security, **more, actions={"oil_temp": WIDE})) as run:
-            run.until(lambda outlet=outlet: len(outlet.chunks) > 2)
+            run.until(lambda chunks=outlet.chunks: len(chunks) > 2)  # type: ignore[misc]
             assert rows(outlet)[0][0] == (5 if lines else 72.5)
             run.source.write("oil_temp", 5)
         lines += outlet.lines
