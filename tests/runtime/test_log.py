@@ -101,6 +101,24 @@ def test_warnings_of_libraries_become_lines(stream: io.StringIO) -> None:
     assert (record["message"], record["logger"], record["level"]) == ("careful: password=***", "lib", "warning")
 
 
+@pytest.mark.usefixtures("_standard_logging")
+def test_a_library_that_talks_too_much_is_cut_short(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    forward_standard_logging(Log("Tested", stream=stream))
+    now = 1_700_000_000.0
+    monkeypatch.setattr("time.time", lambda: now)
+    monkeypatch.setattr("time.time_ns", lambda: int(now * 1e9))
+    for number in range(50):
+        logging.getLogger("lib").error("failed %d\nframe\nframe", number)
+    logging.getLogger("other").warning("x" * 9999)
+    now += 61
+    logging.getLogger("lib").error("failed again")
+    said = records(stream)
+    assert [r["message"] for r in said[:20]] == [f"failed {k}" for k in range(20)]
+    assert said[20]["message"] == "x" * 500
+    assert (said[21]["message"], said[21]["left_out"]) == ("failed again", 30)
+    assert len(said) == 22
+
+
 def test_a_closed_stream_ends_the_log_and_not_the_process(stream: io.StringIO) -> None:
     log = Log("Tested", stream=stream)
     stream.close()

@@ -18,6 +18,10 @@ from edgeloop.errors import EdgeloopError
 Level = Literal["debug", "info", "warning", "error"]
 _LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warning", "error")
 HIDDEN: Final = "***"
+LINES: Final = 20
+"""Of one library's logger in a minute."""
+LONGEST: Final = 500
+"""Characters of such a line."""
 
 _SECRET_NAME = re.compile(r"(?i)password|passwd|secret|token|(?:^|[_-])key(?:$|[_-])|apikey|credential|svcuid")
 _SECRET_IN_TEXT = re.compile(
@@ -137,13 +141,26 @@ def _innermost(trace: TracebackType | None) -> str:
 
 
 class _Forward(logging.Handler):
+    """The first line of each record, at most LINES a minute from one logger; how many more there were is said."""
+
     def __init__(self, log: Log) -> None:
         super().__init__(logging.WARNING)
         self._log = log
+        self._said: dict[str, tuple[float, int]] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
+        began, count = self._said.get(record.name, (0.0, 0))
+        if record.created - began >= 60.0 or record.created < began:
+            left_out, began, count = max(0, count - LINES), record.created, 0
+        else:
+            left_out = 0
+        self._said[record.name] = (began, count + 1)
+        if count >= LINES:
+            return
         level: Level = "error" if record.levelno >= logging.ERROR else "warning"
-        self._log.write(level, "%s", record.getMessage(), logger=record.name)
+        lines = record.getMessage().strip().splitlines()
+        more = {"left_out": left_out} if left_out else {}
+        self._log.write(level, "%s", lines[0][:LONGEST] if lines else "", logger=record.name, **more)
 
 
 def forward_standard_logging(log: Log) -> None:
