@@ -1,8 +1,9 @@
 """The event detector: rows in, a return time, an alert and its channel out; every row by itself, in bounded memory.
 
 A row is as rare as its value has been in the channel, and as it has been after rows such as the last ones (the
-geometric mean of the two counts). Its return time is the number of rows seen for each similar one. Nothing is fitted,
-and an alert needs a return time of the budget, or, while fewer rows have been seen, fewer than a few similar ones.
+geometric mean of the two counts); or as the channel has been as lively, or as still. Its return time is the number of
+rows seen for each similar one. Nothing is fitted, and an alert needs a return time of the budget, or, while too few
+rows have been seen for that, no more than a few similar ones.
 """
 
 from __future__ import annotations
@@ -15,11 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.detect.events.familiarity import Familiarity
-from edgeloop.detect.events.past import Past
+from edgeloop.detect.events.liveliness import Liveliness
+from edgeloop.detect.events.past import Past, Rows
 from edgeloop.detect.events.regulator import Regulator
 from edgeloop.detect.events.settings import EventSettings
+from edgeloop.detect.tail import LONGEST
 
 Float = NDArray[np.float64]
+
+AT_ONCE = 4096
+"""Rows that are prepared together; bounds the memory of a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +45,8 @@ class EventDetector:
     >>> detector = EventDetector(1, EventSettings(step=1.0))
     >>> rows = np.random.default_rng(1).normal(0, 1, (1000, 1))
     >>> rows[700] = 9
-    >>> [int(i) for i in np.flatnonzero(detector.update(rows).alert) if i > 600]
-    [700]
+    >>> bool(detector.update(rows).alert[700])
+    True
     """
 
     def __init__(self, channels: int, settings: EventSettings) -> None:
@@ -49,12 +55,14 @@ class EventDetector:
 
     def _start(self) -> None:
         settings, channels = self.settings, self.channels
-        self._past = Past(channels, settings.averaged)
+        self._past = Past(channels, settings.averaged, settings.watched)
         self._familiarity = Familiarity(channels, settings.bins)
+        self._liveliness = Liveliness(channels)
         self._regulator = Regulator(channels, settings)
         self._filled = 0
-        self._values, self._means = np.zeros((2, settings.block, channels))
-        self._valid = np.zeros((settings.block, channels), dtype=np.bool_)
+        self._pairs = np.zeros((2, settings.block, channels))
+        self._activity = np.zeros((settings.block, channels))
+        self._valid, self._known = np.zeros((2, settings.block, channels), dtype=np.bool_)
 
     @property
     def learned(self) -> float:
@@ -65,34 +73,52 @@ class EventDetector:
         """Rows (n, channels); NaN and Inf are missing, and never an event."""
         n = len(rows)
         scores = EventScores(np.empty(n), np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.intp))
-        done = 0
-        while done < n:
-            end = min(n, done + self.settings.block - self._filled)
-            self._piece(np.asarray(rows[done:end], dtype=np.float64), scores, done)
-            done = end
+        for begin in range(0, n, AT_ONCE):
+            part = np.asarray(rows[begin : begin + AT_ONCE], dtype=np.float64)
+            self._together(self._past.push(part), scores, begin)
         return scores
 
-    def _piece(self, rows: Float, scores: EventScores, start: int) -> None:
-        values, means, valid = self._past.push(rows)
-        n, filled = len(rows), self._filled
-        here = slice(filled, filled + n)
-        self._values[here], self._means[here], self._valid[here] = values, means, valid
-        times = self._familiarity.return_time(values, means)
-        times *= valid
-        excess = times - self._regulator.demand
+    def _together(self, rows: Rows, scores: EventScores, begin: int) -> None:
+        n, done = len(rows), 0
+        times = np.empty((n, self.channels))
+        alerts: list[tuple[int, int]] = []
+        while done < n:
+            end = min(n, done + self.settings.block - self._filled)
+            block = rows.part(done, end)
+            alerts += [(done + row, cause) for row, cause in self._score(block, times[done:end])]
+            self._keep(block)
+            done = end
         channel = times.argmax(axis=1)
-        for row, cause in self._regulator.alerts(excess):
-            scores.alert[start + row] = True
+        for row, cause in alerts:
+            scores.alert[begin + row] = True
             channel[row] = cause
-        there = slice(start, start + n)
-        scores.channel[there] = channel
         rarest = times[np.arange(n), channel] - math.log10(self.channels)
-        scores.return_time[there] = np.maximum(rarest, 0.0) + math.log10(self.settings.step)
-        self._filled += n
-        if self._filled == self.settings.block:
+        scores.channel[begin : begin + n] = channel
+        seconds = np.maximum(rarest, 0.0) + math.log10(self.settings.step)
+        scores.return_time[begin : begin + n] = np.minimum(seconds, LONGEST)
+
+    def _score(self, rows: Rows, times: Float) -> list[tuple[int, int]]:
+        """Rows of one block; writes their return times, log10 rows. Returns the alerts: row, channel."""
+        np.multiply(self._liveliness.return_time(rows.activity), rows.known, out=times)
+        np.maximum(times, self._familiarity.return_time(rows.pairs), out=times)
+        times *= rows.valid
+        return self._regulator.alerts(times - self._regulator.demand)
+
+    def _keep(self, rows: Rows) -> None:
+        """Until a block is full; then it is learned."""
+        whole = len(rows) == self.settings.block
+        if not whole:
+            here = slice(self._filled, self._filled + len(rows))
+            self._pairs[:, here], self._activity[here] = rows.pairs, rows.activity
+            self._valid[here], self._known[here] = rows.valid, rows.known
+            self._filled = here.stop
+            if self._filled < self.settings.block:
+                return
             self._filled = 0
-            self._familiarity.learn(self._values, self._means, self._valid)
-            self._regulator.learned(self._familiarity.seen)
+            rows = Rows(self._pairs, self._valid, self._activity, self._known)
+        self._familiarity.learn(rows.pairs, rows.valid)
+        self._liveliness.learn(rows.activity, rows.known)
+        self._regulator.learned(self._familiarity.seen)
 
     def interrupt(self) -> None:
         """The rows that follow do not continue those before; what was learned stays."""
@@ -103,17 +129,17 @@ class EventDetector:
         self._start()
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        parts = {"familiarity": self._familiarity.state(), "regulator": self._regulator.state()}
         own: dict[str, NDArray[np.generic]] = {
             "settings": np.array([repr(self.settings)]),
             "channels": np.array([self.channels]),
             "filled": np.array([self._filled]),
-            "past": self._past.kept.copy(),
-            "values": self._values.copy(),
-            "means": self._means.copy(),
+            "pairs": self._pairs.copy(),
+            "activity": self._activity.copy(),
             "valid": self._valid.copy(),
+            "known": self._known.copy(),
         }
-        return own | {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items()}
+        parts = {f"{name}.{k}": value for name, part in self._parts.items() for k, value in part.state().items()}
+        return own | parts
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> bool:
         """False, and nothing changed, where the state is that of other channels or settings."""
@@ -123,13 +149,17 @@ class EventDetector:
         if any(not np.array_equal(state[k], mine[k]) for k in ("settings", "channels")):
             return False
         self._filled = int(state["filled"][0])
-        self._past.kept = np.array(state["past"], dtype=np.float64)
-        self._values, self._means = (np.array(state[k], dtype=np.float64) for k in ("values", "means"))
-        self._valid = np.array(state["valid"], dtype=np.bool_)
-        self._familiarity.restore(_part(state, "familiarity."))
-        self._regulator.restore(_part(state, "regulator."))
+        self._pairs, self._activity = (np.array(state[k], dtype=np.float64) for k in ("pairs", "activity"))
+        self._valid, self._known = (np.array(state[k], dtype=np.bool_) for k in ("valid", "known"))
+        for name, part in self._parts.items():
+            part.restore({k.removeprefix(f"{name}."): v for k, v in state.items() if k.startswith(f"{name}.")})
         return True
 
-
-def _part(state: Mapping[str, NDArray[np.generic]], prefix: str) -> dict[str, NDArray[np.generic]]:
-    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    @property
+    def _parts(self) -> dict[str, Past | Familiarity | Liveliness | Regulator]:
+        return {
+            "past": self._past,
+            "familiarity": self._familiarity,
+            "liveliness": self._liveliness,
+            "regulator": self._regulator,
+        }

@@ -17,8 +17,11 @@ Int = NDArray[np.intp]
 
 NEAR = np.array([0.5, 1.0, 0.5])
 """Weight of the neighbouring bins."""
+AROUND = np.outer(NEAR, NEAR).ravel()
 UNSEEN = 0.5
 """The count of what has never been seen."""
+OUT_OF_PLACE = 10.0**1.8
+"""Square of how much rarer a usual value has to be in its context than an unusual one in general."""
 LONE = 1
 """Rows of a block on one side of the range that are taken for glitches."""
 FINEST = 1e-9
@@ -26,7 +29,10 @@ SMALLEST = 1e-30
 
 
 class Familiarity:
-    """Counts for `channels` channels: (bins + 2)² × 16 B each and a little; 18.5 kB at 32 bins."""
+    """Counts for `channels` channels: (bins + 2)² × 16 B each and a little; 18.5 kB at 32 bins.
+
+    Rows are pairs (2, n, channels) of values and of their contexts, which are means of values; all finite.
+    """
 
     def __init__(self, channels: int, bins: int) -> None:
         self._bins, self._padded = bins, bins + 2
@@ -37,46 +43,65 @@ class Familiarity:
         self._near = np.zeros((channels, p, p))
         self._marginal = np.zeros((channels, p))
         self._row = np.arange(channels) * p
-        self._around = np.array([i * p + j for i in (-1, 0, 1) for j in (-1, 0, 1)])
-        self._weights = np.outer(NEAR, NEAR).ravel()
+        self._neighbours = np.array([[i * p + j] for i in (-1, 0, 1) for j in (-1, 0, 1)])
+        self._first = np.array([0.0, 1.0]).reshape(2, 1, 1)
+        self._last = np.array([bins + 1.0, bins]).reshape(2, 1, 1)
+        self._derive()
 
-    def return_time(self, values: Float, means: Float) -> Float:
-        """log10 rows between rows like these, (n, channels); values and means finite."""
-        row, cell, inside = self._cells(values, means)
-        joint = self._near.take(cell) * inside
-        alone = self._marginal.take(row) * inside
+    def _derive(self) -> None:
+        self._scale, self._high = self._bins / self._width, self._low + self._width
+        self._rows_seen = np.log10(self.seen + 1.0)
+
+    def return_time(self, rows: Float) -> Float:
+        """log10 rows between rows like these, (n, channels); beyond the range in proportion to the distance."""
+        row, cell = self._cells(rows)
+        joint, alone = self._near.take(cell), self._marginal.take(row)
         joint += UNSEEN
         alone += UNSEEN
-        joint *= alone
-        return np.asarray(np.log10(self.seen + 1.0) - 0.5 * np.log10(joint), dtype=np.float64)
+        alone *= joint
+        joint *= joint
+        joint *= OUT_OF_PLACE
+        np.minimum(alone, joint, out=joint)
+        time = np.asarray(self._rows_seen - 0.5 * np.log10(joint), dtype=np.float64)
+        beyond = np.maximum(self._low - rows[0], rows[0] - self._high)
+        if beyond.max(initial=0.0) > 0:
+            time += np.log10(1.0 + np.maximum(beyond, 0.0) / self._width) * (self.seen > 0)
+        return time
 
-    def learn(self, values: Float, means: Float, valid: Bool) -> None:
-        """A block of rows (n, channels)."""
-        begin = (self.seen == 0) & (2 * np.count_nonzero(valid, axis=0) >= len(values))
-        for channel in np.flatnonzero(begin):
-            self._begin(int(channel), values[valid[:, channel], channel])
-        outside = valid & ((values < self._low) | (values >= self._low + self._width)) & ((self.seen > 0) | begin)
-        for channel in np.flatnonzero(outside.any(axis=0)):
-            self._widen(int(channel), values[valid[:, channel], channel])
-        known = valid & ((self.seen > 0) | begin)
-        row, cell, _ = self._cells(values, means, clip=True)
+    def learn(self, rows: Float, valid: Bool) -> None:
+        """A block of rows; valid: (n, channels)."""
+        values, counts = rows[0], np.count_nonzero(valid, axis=0)
+        begin = (self.seen == 0) & (2 * counts >= len(values))
+        if begin.any():
+            for channel in np.flatnonzero(begin).tolist():
+                self._begin(channel, values[valid[:, channel], channel])
+        learning = begin | (self.seen > 0)
+        known = valid & learning
+        outside = known & ((values < self._low) | (values >= self._high))
+        if outside.any():
+            for channel in np.flatnonzero(outside.any(axis=0)).tolist():
+                self._widen(channel, values[valid[:, channel], channel])
+        self.seen += counts * learning
+        self._derive()
+        row, cell = self._cells(rows, self._first[1], self._last[1])
         row, cell = row[known], cell[known]
         np.add.at(self._counts.reshape(-1), cell, 1.0)
-        around = (cell[:, None] + self._around).ravel()
-        np.add.at(self._near.reshape(-1), around, np.tile(self._weights, len(cell)))
-        np.add.at(self._marginal.reshape(-1), (row[:, None] + np.arange(-1, 2)).ravel(), np.tile(NEAR, len(row)))
-        self.seen += np.count_nonzero(known, axis=0)
+        np.add.at(self._near.reshape(-1), (cell + self._neighbours).ravel(), AROUND.repeat(len(cell)))
+        for offset, weight in enumerate(NEAR.tolist(), -1):
+            np.add.at(self._marginal.reshape(-1), row + offset, weight)
+        self._near[:, :: self._bins + 1] = 0.0
+        self._marginal[:, :: self._bins + 1] = 0.0
 
-    def _cells(self, values: Float, means: Float, clip: bool = False) -> tuple[Int, Int, Bool]:
-        """Flat index of the value's bin, of the cell, and whether the value is within the range."""
-        bins = self._bins
-        scale = bins / self._width
-        value = (values - self._low) * scale + 1.0
-        row = np.clip(value, 1 if clip else 0, bins if clip else bins + 1).astype(np.intp)
-        column = np.clip((means - self._low) * scale + 1.0, 1, bins).astype(np.intp)
-        inside = (value >= 1.0) & (value < bins + 1.0)
+    def _cells(self, rows: Float, first: Float | None = None, last: Float | None = None) -> tuple[Int, Int]:
+        """Flat indices of the values' bins and of the cells; values outside the range are in its padding."""
+        position = rows - self._low
+        position *= self._scale
+        position += 1.0
+        np.maximum(position, self._first if first is None else first, out=position)
+        np.minimum(position, self._last if last is None else last, out=position)
+        row, column = position.astype(np.intp)
         row += self._row
-        return row, row * self._padded + column, inside
+        return row, row * self._padded + column
 
     def _begin(self, channel: int, values: Float) -> None:
         ordered = np.sort(values)
@@ -103,9 +128,8 @@ class Familiarity:
                     self._low[channel] = low - width
                 doublings += 1
         self._counts[channel, 1:-1, 1:-1] = counts
-        columns = _smooth(self._counts[channel])
-        self._near[channel] = _smooth(columns.T).T
-        self._marginal[channel] = _smooth(self._counts[channel].sum(axis=1)[:, None])[:, 0]
+        self._near[channel] = _smooth(_smooth(self._counts[channel]).T).T
+        self._marginal[channel] = _smooth(self._counts[channel].sum(axis=1))
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         return {name: getattr(self, f"_{name}").copy() for name in _KEPT} | {"seen": self.seen.copy()}
@@ -114,6 +138,7 @@ class Familiarity:
         self.seen = np.array(state["seen"], dtype=np.float64)
         for name in _KEPT:
             setattr(self, f"_{name}", np.array(state[name], dtype=np.float64))
+        self._derive()
 
 
 _KEPT = ("low", "width", "counts", "near", "marginal")

@@ -12,6 +12,11 @@ from edgeloop.detect.events.settings import EventSettings
 
 Float = NDArray[np.float64]
 
+CAUTION = 2.0
+"""Alerts that a stream begins with, as it were: what is new at first is often only new to us."""
+SHARED = 0.5
+"""Part of an alert's raise for the other channels: the budget is that of all."""
+
 
 class Regulator:
     """Ages are counted in rows. `demand` is the return time that an alert needs, log10 rows, by channel."""
@@ -21,19 +26,20 @@ class Regulator:
         self._memory = settings.rows
         self._quiet = 0
         self._age = 0
-        self._level, self._raised = np.zeros(channels), np.zeros(channels, dtype=np.int64)
+        self._level = np.full(channels, CAUTION * settings.raised)
+        self._raised = 0
         self.demand = np.full(channels, np.inf)
 
     def learned(self, seen: Float) -> None:
         """What is demanded of a channel that has been seen so often."""
-        wanted = np.log10(np.clip(seen / self._settings.similar, 1.0, self._most))
+        wanted = np.log10(np.minimum(np.maximum(seen / self._settings.similar, 1.0), self._most))
         self.demand = np.where(seen >= self._settings.warm, wanted, np.inf)
 
     def alerts(self, excess: Float) -> list[tuple[int, int]]:
         """(row, channel) of the alerts. excess: return times beyond the demand, log10, (n, channels)."""
         found: list[tuple[int, int]] = []
         high = excess >= 0
-        for row in np.flatnonzero(high.any(axis=1)).tolist():
+        for row in np.flatnonzero(high.any(axis=1)).tolist() if high.any() else ():
             at = self._age + row
             if at < self._quiet:
                 continue
@@ -45,25 +51,28 @@ class Regulator:
             if where < 0:
                 continue
             found.append((row, where))
-            self._level[where] = self._now(where, at) + self._settings.raised
-            self._raised[where] = at
+            self._raise(where, at)
             self._quiet = at + 1 + self._settings.quiet
         self._age += len(excess)
         return found
 
+    def _raise(self, channel: int, at: int) -> None:
+        self._level *= math.exp(-(at - self._raised) / self._memory)
+        self._level += SHARED * self._settings.raised
+        self._level[channel] += (1.0 - SHARED) * self._settings.raised
+        self._raised = at
+
     def _now(self, channel: int, at: int) -> float:
-        return float(self._level[channel]) * math.exp(-(at - int(self._raised[channel])) / self._memory)
+        return float(self._level[channel]) * math.exp(-(at - self._raised) / self._memory)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         return {
-            "ages": np.array([self._quiet, self._age], dtype=np.int64),
+            "ages": np.array([self._quiet, self._age, self._raised], dtype=np.int64),
             "level": self._level.copy(),
-            "raised": self._raised.copy(),
             "demand": self.demand.copy(),
         }
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        self._quiet, self._age = (int(n) for n in state["ages"])
+        self._quiet, self._age, self._raised = (int(n) for n in state["ages"])
         self._level = np.array(state["level"], dtype=np.float64)
-        self._raised = np.array(state["raised"], dtype=np.int64)
         self.demand = np.array(state["demand"], dtype=np.float64)

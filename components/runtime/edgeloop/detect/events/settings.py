@@ -14,9 +14,10 @@ class EventSettings:
     similar: what has been seen more often than this is no event, however long the stream is.
     quiet: rows after an alert that belong to it.
     raised: decades by which an alert raises what the next has to reach; fades over one budget.
-    averaged: rows before a row whose mean is its context.
+    averaged: rows before a row whose mean is its context; a power of two, as is watched.
+    watched: rows whose mean step says how lively a channel is.
     bins: of a channel's range; a power of two.
-    block: rows that are learned together; a multiple of averaged.
+    block: rows that are learned together.
     warm: rows of a channel before its first alert.
 
     >>> EventSettings(step=0.1).rows
@@ -31,6 +32,7 @@ class EventSettings:
     quiet: int = 30
     raised: float = 0.2
     averaged: int = 8
+    watched: int = 32
     bins: int = 32
     block: int = 64
     warm: int = 128

@@ -1,0 +1,54 @@
+"""What a row costs in the event detector, by channels and rows a call: `python tests/benchmarks/events.py`.
+
+Beside it a z-score of the same rows against a fixed mean and spread, in one numpy expression over all of them.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from edgeloop.detect.events import EventDetector, EventSettings
+
+CASES = ((1, 4096), (1, 256), (1, 1), (20, 256), (20, 1))
+"""Channels, and rows a call."""
+ROUNDS = 5
+VALUES = 40_960
+
+
+def run() -> dict[str, Any]:
+    """µs of processor time a row and a value; `times_bare` is how often the bare z-score fits in."""
+    return {f"{channels} x {rows} rows": _measure(channels, rows) for channels, rows in CASES}
+
+
+def _measure(channels: int, rows: int) -> dict[str, float]:
+    n = VALUES // channels // (8 if rows == 1 else 1) // rows * rows
+    data = np.random.default_rng(1).normal(size=(n, channels))
+    bare = min(_timed(lambda: np.abs((data - 0.1) / 1.1)) for _ in range(ROUNDS))
+    whole = min(_timed(lambda: _score(data, rows)) for _ in range(ROUNDS))
+    return {
+        "us_per_row": whole / n * 1e6,
+        "us_per_value": whole / n / channels * 1e6,
+        "bare_us_per_row": bare / n * 1e6,
+        "times_bare": whole / bare,
+    }
+
+
+def _score(data: np.ndarray, rows: int) -> None:
+    detector = EventDetector(data.shape[1], EventSettings(step=1.0))
+    for begin in range(0, len(data), rows):
+        detector.update(data[begin : begin + rows])
+
+
+def _timed(call: Callable[[], object]) -> float:
+    begun = time.process_time_ns()
+    call()
+    return (time.process_time_ns() - begun) / 1e9
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(), indent=1))
