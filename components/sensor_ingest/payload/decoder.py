@@ -91,7 +91,8 @@ class Decoder:
             return Rows(self._several(len(readings[0]), readings[0]), None)
         blocks = [self._block(reading) for reading in readings]
         values = blocks[0][0] if len(blocks) == 1 else np.concatenate([b[0] for b in blocks])
-        if self._time is None:
+        untimed = self._time == (senml.TIME,) and senml.TIME not in readings[0]
+        if self._time is None or untimed:
             return Rows(self._several(len(values), values), None)
         return Rows(values, np.concatenate([self._times(b[1], len(b[0])) for b in blocks]))
 
