@@ -45,23 +45,30 @@ class Tail:
     Args:
         step: seconds between rows.
         scale, weight: the prior's mean excess, and how many exceedances it is worth.
-        quantile: of the last KEPT statistics, above which exceedances are modelled.
-        runs: exceedances in succession are one, their largest.
+        quantile: of the last `kept` statistics, above which exceedances are modelled.
+        fading: exceedances after which the prior is worth half.
     """
 
     def __init__(
-        self, step: float, *, scale: float = 0.45, weight: float = 20.0, quantile: float = 0.9, runs: bool = False
+        self,
+        step: float,
+        *,
+        scale: float = 0.45,
+        weight: float = 20.0,
+        quantile: float = 0.9,
+        kept: int = KEPT,
+        fading: float = math.inf,
     ) -> None:
-        self.step, self._runs = step, runs
+        self.step, self._kept, self._fading = step, kept, fading
         self._scale, self._weight, self._quantile = scale, weight, quantile
         self._seen = self._next_fit = 0
         self._threshold = 0.0
         self._sigma, self._shape, self._rate = scale, 0.0, 1.0
-        self._recent = np.zeros(KEPT)
+        self._recent = np.zeros(self._kept)
 
     def fit(self, statistics: Float) -> None:
         """Start from the learning window's statistics."""
-        recent = statistics[-KEPT:]
+        recent = statistics[-self._kept :]
         self._recent[: len(recent)] = recent
         self._seen = len(recent)
         self._refit()
@@ -69,7 +76,7 @@ class Tail:
     def add(self, statistic: float) -> bool:
         """Learn one healthy row. Returns whether it was fitted anew: at each doubling of the data seen, then each time
         half of it is new."""
-        self._recent[self._seen % KEPT] = statistic
+        self._recent[self._seen % self._kept] = statistic
         self._seen += 1
         if self._seen < self._next_fit:
             return False
@@ -77,26 +84,22 @@ class Tail:
         return True
 
     def _refit(self) -> None:
-        self._next_fit = self._seen + min(self._seen, KEPT // 2)
-        recent = self._recent[: min(self._seen, KEPT)]
+        self._next_fit = self._seen + min(self._seen, self._kept // 2)
+        recent = self._recent[: min(self._seen, self._kept)]
         self._threshold = float(np.quantile(recent, self._quantile))
-        above = recent > self._threshold
-        excess = recent[above] - self._threshold
-        if self._runs:
-            excess = self._largest(recent, above)
+        excess = self._excess(recent)
         n = len(excess)
-        sigma, shape = pickands(excess) if n >= 8 else (self._scale, 0.0)
+        sigma, shape = self._estimate(excess) if n >= 8 else (self._scale, 0.0)
         self._shape = shape * n / (n + 5 * self._weight)
-        self._sigma = max((self._weight * self._scale + n * sigma) / (self._weight + n), 1e-3)
+        weight = self._weight / (1 + n / self._fading)
+        self._sigma = max((weight * self._scale + n * sigma) / (weight + n), 1e-3)
         self._rate = (n + 1) / (len(recent) + 1)
 
-    def _largest(self, recent: Float, above: NDArray[np.bool_]) -> Float:
-        if self._seen > KEPT:
-            oldest = self._seen % KEPT
-            recent, above = np.roll(recent, -oldest), np.roll(above, -oldest)
-        starts = np.flatnonzero(above & ~np.r_[False, above[:-1]])
-        excess = np.where(above, recent - self._threshold, 0.0)
-        return np.asarray(np.maximum.reduceat(excess, starts)) if len(starts) else excess[:0]
+    def _excess(self, recent: Float) -> Float:
+        return recent[recent > self._threshold] - self._threshold
+
+    def _estimate(self, excess: Float) -> tuple[float, float]:
+        return pickands(excess)
 
     def return_time(self, statistic: float) -> float:
         """log10 seconds between rows of a healthy stream that reach this level."""

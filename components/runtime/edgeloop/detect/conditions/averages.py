@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
 
-CHUNK = 32
+CHUNK = 64
 """Rows between two changes of what has been learned."""
 
 
@@ -19,34 +19,35 @@ class Averages:
     The sum is made row after row, so that where a block ends does not matter.
 
     >>> averages = Averages((4,), channels=1)
-    >>> averages.update(np.ones((3, 1)))[:, 0, 0].round(6).tolist()
+    >>> averages.update(np.ones((3, 1)))[0, :, 0].round(6).tolist()
     [0.25, 0.4375, 0.578125]
     """
 
     def __init__(self, widths: Sequence[int], channels: int) -> None:
-        shares = np.array([1.0 / w for w in widths])[None, :, None]
-        rows = np.arange(1, CHUNK + 1, dtype=np.float64)[:, None, None]
-        self._down = (1.0 - shares) ** rows
+        shares = np.array([1.0 / w for w in widths])[:, None, None]
+        rows = np.arange(1, CHUNK + 1, dtype=np.float64)[:, None]
+        down = (1.0 - shares) ** rows
+        self._down = np.ascontiguousarray(np.broadcast_to(down, (len(widths), CHUNK, channels)))
         self._up = shares / self._down
         self._sum = np.zeros((len(widths), channels))
         self.position = 0
 
     def update(self, rows: Float) -> Float:
-        """(n, channels) → (n, widths, channels); n at most what is left of the chunk. Rows count once accepted."""
+        """(n, channels) → (widths, n, channels); n at most what is left of the chunk. Rows count once accepted."""
         p, n = self.position, len(rows)
-        weighted = rows[:, None, :] * self._up[p : p + n]
-        weighted[0] += self._sum
-        np.add.accumulate(weighted, axis=0, out=weighted)
+        weighted = rows * self._up[:, p : p + n]
+        weighted[:, 0] += self._sum
+        np.add.accumulate(weighted, axis=1, out=weighted)
         self._sums = weighted
-        return np.asarray(weighted * self._down[p : p + n])
+        return np.asarray(weighted * self._down[:, p : p + n])
 
     @property
     def means(self) -> Float:
         """(widths, channels) after the rows accepted."""
-        return np.asarray(self._sum * self._down[self.position - 1]) if self.position else self._sum
+        return np.asarray(self._sum * self._down[:, self.position - 1]) if self.position else self._sum
 
     def accept(self, rows: int) -> None:
-        self._sum = self._sums[rows - 1]
+        self._sum = self._sums[:, rows - 1]
         self.position += rows
 
     def restart(self, shift: Float | None = None) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.detect.conditions.averages import CHUNK
 from edgeloop.detect.conditions.learning import Learned
 from edgeloop.detect.conditions.settings import Bool, ConditionSettings, Float
 
@@ -26,7 +26,7 @@ HASTY, SLOWER = 4, 20
 """Spreads are learned over so many times the rows seen, and over so many memories at most."""
 RESTART = 10.0
 """Rows that a centre is worth where a condition has ended."""
-ARRAYS = ("centre", "anchor", "age", "spread", "change", "least", "row", "sums")
+ARRAYS = ("centre", "anchor", "age", "spread", "change", "least", "row")
 
 
 class Baseline:
@@ -39,58 +39,49 @@ class Baseline:
         self.blind = learned.blind
         self.offsets = learned.offsets
         self._seen = dict.fromkeys(learned.offsets, float(settings.transfer))
-        self.sums = np.zeros((3, len(learned.centre)))
-        self._normal = self._taught = 0
+        self._taught = 0
         self._limit()
 
     def _limit(self) -> None:
-        self.farthest = np.maximum(FARTHEST * self.spread, 4 * self.row)
+        self.farthest = np.where(self.blind, 0.0, np.maximum(FARTHEST * self.spread, 4 * self.row))
+        self.nearest = -self.farthest
+        self.scale, self.pace = 1.0 / self.spread, 1.0 / self.change
 
-    def gather(self, deviation: Float, z: Float, known: Bool, abnormal: Bool, involved: Bool) -> None:
-        """What rows of a chunk teach: (n, channels) each, abnormal (n,), involved (channels,). Row after row."""
-        doubt = z * z
-        gathered = np.empty((len(z), 3, z.shape[1]))
-        np.minimum(doubt, 4.0, out=gathered[:, 2])
-        doubt *= 1 / DOUBTED**2
+    def teach(self, deviation: Float, z: Float, abnormal: Bool, involved: Bool, context: str) -> Float:
+        """What the rows of a chunk teach. Returns what the origin of this context's deviations moved by.
+
+        deviation: (n, channels), NaN where missing; z: (n, channels); abnormal: (n,); involved: (channels,).
+        """
+        settings, rows = self._settings, len(z)
+        squares = z * z
+        doubt = squares * (1 / DOUBTED**2)
         trust = 1.0 / (1.0 + doubt * doubt)
-        if not known.all():
-            trust = trust * known
-            gathered[:, 2] = np.where(known, gathered[:, 2], CLIPPED)
+        np.minimum(squares, 4.0, out=squares)
+        if math.isnan(deviation.sum()):
+            missing = np.isnan(deviation)
+            deviation, trust = np.where(missing, 0.0, deviation), np.where(missing, 0.0, trust)
+            squares[missing] = CLIPPED
         if abnormal.any():
-            apart = (np.abs(z) < APART) & ~involved
-            trust = np.where(abnormal[:, None], trust * apart, trust)
-            gathered[abnormal, 2] = 0.0
-        self._normal += len(z) - int(abnormal.sum())
-        gathered[:, 1] = trust
-        np.multiply(trust, deviation, out=gathered[:, 0])
-        gathered[0] += self.sums
-        np.add.accumulate(gathered, axis=0, out=gathered)
-        self.sums = gathered[-1].copy()
-
-    def close(self, rows: int, context: str) -> Float:
-        """The end of a chunk of so many rows. Returns what the origin of this context's deviations moved by."""
-        settings = self._settings
-        deviation, weight, squares = self.sums
-        self.age = np.minimum(self.age + weight, settings.memory)
+            trust[abnormal] *= (np.abs(z[abnormal]) < APART) & ~involved
+            squares = squares[~abnormal]
+        pull = (trust * deviation).sum(axis=0)
+        self.age = np.minimum(self.age + trust.sum(axis=0), settings.memory)
         reach = settings.leash * self.spread
-        centre = np.clip(self.centre + deviation / self.age, self.anchor - reach, self.anchor + reach)
+        centre = np.minimum(np.maximum(self.centre + pull / self.age, self.anchor - reach), self.anchor + reach)
         shift = centre - self.centre
         self.anchor = self.anchor + (centre - self.anchor) * (rows / (ANCHORED * settings.memory))
         self.centre = centre
         if len(self.offsets) > 1 and context in self.offsets:
             seen = self._seen[context] = min(self._seen[context] + rows, float(SLOWER * settings.memory))
-            own = deviation / seen
+            own = pull / seen
             self.offsets[context] = self.offsets[context] + own
             shift = shift + own
-        self.sums[:2] = 0.0
-        if self._normal >= CHUNK:
-            self._taught += self._normal
+        if len(squares):
+            self._taught += len(squares)
             pace = min(HASTY * (self._taught + settings.learn), SLOWER * settings.memory)
-            growth = 1 + (squares / self._normal / CLIPPED - 1) * (self._normal / pace)
+            growth = 1 + (squares.sum(axis=0) / (len(squares) * CLIPPED) - 1) * (len(squares) / pace)
             self.spread = np.maximum(self.spread * np.sqrt(growth), self.least)
             self._limit()
-            self._normal = 0
-            self.sums[2] = 0.0
         return np.asarray(shift)
 
     def rebase(self, level: Float) -> None:
@@ -113,7 +104,7 @@ class Baseline:
         own: dict[str, NDArray[np.generic]] = {name: getattr(self, name).copy() for name in ARRAYS}
         return own | {
             "blind": self.blind.copy(),
-            "counts": np.array([self._normal, self._taught]),
+            "taught": np.array([self._taught]),
             "contexts": np.array(list(self.offsets), dtype=np.str_),
             "offsets": np.array(list(self.offsets.values())).reshape(-1, len(self.centre)),
             "seen": np.array(list(self._seen.values())),
@@ -126,7 +117,7 @@ class Baseline:
         for name in ARRAYS:
             setattr(baseline, name, np.array(state[name], dtype=np.float64))
         baseline.blind = np.array(state["blind"], dtype=np.bool_)
-        baseline._normal, baseline._taught = (int(n) for n in state["counts"])
+        baseline._taught = int(state["taught"][0])
         names = [str(name) for name in state["contexts"]]
         baseline.offsets = dict(zip(names, np.array(state["offsets"], dtype=np.float64), strict=True))
         baseline._seen = dict(zip(names, (float(n) for n in state["seen"]), strict=True))

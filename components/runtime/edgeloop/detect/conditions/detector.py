@@ -9,6 +9,7 @@ Chunks end where the data say so, never where a block ends: how rows are handed 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,17 +17,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from edgeloop.detect.conditions.averages import CHUNK, Averages
 from edgeloop.detect.conditions.baseline import Baseline
+from edgeloop.detect.conditions.excursions import Excursions
 from edgeloop.detect.conditions.hysteresis import Condition, Movement
 from edgeloop.detect.conditions.learning import learn
 from edgeloop.detect.conditions.settings import Bool, ConditionScores, ConditionSettings, Float
-from edgeloop.detect.tail import LONGEST, Tail
+from edgeloop.detect.tail import LONGEST
 
 LARGEST = 1e100
 """A value beyond is taken to be missing."""
 YOUNG, SHORT = 3, 8
 """A centre that is younger than so many widths moves every so many rows."""
 KNOTS = 128
-OWN = ("settings", "counts", "names", "origin", "window", "transfer", "last", "peak", "moving")
+OWN = ("settings", "counts", "names", "origin", "window", "transfer", "last", "held", "moving")
 
 
 class ConditionDetector:
@@ -62,8 +64,8 @@ class ConditionDetector:
         self._context = ""
         self._fresh = 0
         self._length = CHUNK
-        self._peak, self._peak_rows = 0.0, 0
-        self.tail = Tail(settings.step * CHUNK, scale=settings.prior, runs=True)
+        self._held: list[tuple[Float, Float, Float, Bool]] = []
+        self.tail = Excursions(settings.step, settings.prior)
         self._calibrate()
 
     @property
@@ -79,7 +81,7 @@ class ConditionDetector:
     @property
     def level(self) -> float:
         """The deviation in spreads at which the machine is called abnormal."""
-        return self._level
+        return float(self._level)
 
     def update(self, rows: ArrayLike, *, context: str = "") -> ConditionScores:
         """Rows (n, channels) of one context. NaN, Inf and values beyond 1e100 are missing, and taken to be normal.
@@ -128,7 +130,7 @@ class ConditionDetector:
             learned = learn(self._window, self._origin, self.settings, self._averages)
             self._baseline = Baseline(learned, self.settings)
             self._origin = []
-            self.tail.fit(learned.peaks)
+            self.tail.fit(learned.peaks**2)
             self._calibrate()
         return n
 
@@ -152,30 +154,29 @@ class ConditionDetector:
             n = min(n, self._fresh)
         residual = rows[at : at + n] - baseline.offsets[context]
         deviation = self._middle(residual) - baseline.centre
-        known = np.isfinite(deviation) & ~baseline.blind
-        if not known.all():
-            deviation = np.where(known, deviation, 0.0)
-        deviation = np.clip(deviation, -baseline.farthest, baseline.farthest)
+        deviation = taught = np.minimum(np.maximum(deviation, baseline.nearest), baseline.farthest)
+        if math.isnan(deviation.sum()):
+            deviation = np.where(np.isnan(taught), 0.0, taught)
         smooth = self._averages.update(deviation)
-        z = smooth[:, 0] / baseline.spread
+        z = smooth[0] * baseline.scale
         magnitude = np.abs(z)
         most = magnitude.max(axis=1)
         abnormal = scores.abnormal[at : at + n]
         used = n
         if self._fresh:
             abnormal[:] = self._condition.abnormal
+            self._fresh -= n
         else:
             changes = scores.changepoint[at : at + n]
             used = self._condition.update(magnitude, most, self._level, abnormal, changes)
-            moving = (np.abs(smooth[:used, 1] - smooth[:used, 2]) / baseline.change).max(axis=1)
-            self._movement.update(moving, changes[:used])
+            change = np.abs(smooth[1] - smooth[2])
+            change *= baseline.pace
+            self._movement.update(change[:used].max(axis=1), changes[:used])
             abnormal = abnormal[:used]
-            baseline.gather(deviation[:used], z[:used], known[:used], abnormal, self._condition.involved)
-            self._count(most[:used][~abnormal])
+            self._held.append((taught[:used], z[:used], most[:used], abnormal.copy()))
         scores.z[at : at + used] = z[:used]
         scores.return_time[at : at + used] = np.interp(most[:used], self._grid, self._times)
         self._last = np.concatenate([self._last, residual[:used]])[-2:]
-        self._fresh = max(self._fresh - used, 0)
         self._averages.accept(used)
         recovered = bool(abnormal[-1]) and not self._condition.abnormal
         if recovered or self._averages.position == self._length:
@@ -188,40 +189,39 @@ class ConditionDetector:
         a, b, c = rows[:-2], rows[1:-1], rows[2:]
         return np.asarray(np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c)))
 
-    def _count(self, normal: Float) -> None:
-        if len(normal):
-            self._peak = max(self._peak, float(normal.max()))
-            self._peak_rows += len(normal)
-
     def _close(self, baseline: Baseline, recovered: bool = False) -> None:
         """The end of a chunk: centre, spreads and tail follow what its rows have taught."""
-        shift = baseline.close(self._averages.position, self._context)
-        self._averages.restart(shift)
+        fitted = False
+        if self._held:
+            deviation, z, most, abnormal = (np.concatenate(rows) for rows in zip(*self._held, strict=True))
+            self._held.clear()
+            shift = baseline.teach(deviation, z, abnormal, self._condition.involved, self._context)
+            fitted = self.tail.teach(most[~abnormal])
+            self._averages.restart(shift)
         if recovered:
             level = self._averages.means[0]
             baseline.rebase(level)
             self._averages.restart(level)
         self._length = SHORT if baseline.age.min() < YOUNG * self.settings.width else CHUNK
-        if self._peak_rows >= CHUNK:
-            if self._peak < self._level and self.tail.add(self._peak):
-                self._calibrate()
-            self._peak, self._peak_rows = 0.0, 0
+        if fitted:
+            self._calibrate()
 
     def _calibrate(self) -> None:
-        self._grid = np.linspace(0.0, self.tail.level(LONGEST), KNOTS)
-        self._times = np.array([self.tail.return_time(s) for s in self._grid])
-        self._level = self.tail.level(self.settings.budget)
+        self._grid = np.linspace(0.0, self.tail.level(LONGEST) ** 0.5, KNOTS)
+        self._times = np.array([self.tail.return_time(s * s) for s in self._grid])
+        self._level = self.tail.level(self.settings.budget) ** 0.5
 
     def state(self) -> dict[str, NDArray[np.generic]]:
+        width = 2 * self.channels + 2
         own: dict[str, NDArray[np.generic]] = {
             "settings": np.array([f"{self.channels} {self.settings!r}"]),
-            "counts": np.array([self._rows, self._met_rows, self._fresh, self._length, self._peak_rows]),
+            "counts": np.array([self._rows, self._met_rows, self._fresh, self._length]),
             "names": np.array([self._met, self._context]),
             "origin": np.array(self._origin, dtype=np.str_),
             "window": self._window[: self._rows].copy(),
             "transfer": self._transfer[: self._met_rows].copy(),
             "last": self._last.copy(),
-            "peak": np.array([self._peak]),
+            "held": np.concatenate([np.column_stack(rows) for rows in self._held] or [np.empty((0, width))]),
             "moving": np.array([self._movement.moving]),
         }
         parts: dict[str, dict[str, NDArray[np.generic]]] = {
@@ -238,13 +238,16 @@ class ConditionDetector:
         if not set(OWN) <= set(state) or str(state["settings"][0]) != mine:
             return False
         self.relearn()
-        self._rows, self._met_rows, self._fresh, self._length, self._peak_rows = (int(n) for n in state["counts"])
+        self._rows, self._met_rows, self._fresh, self._length = (int(n) for n in state["counts"])
         self._met, self._context = (str(name) for name in state["names"])
         self._origin = [str(name) for name in state["origin"]]
         self._window[: self._rows] = state["window"]
         self._transfer[: self._met_rows] = state["transfer"]
         self._last = np.array(state["last"], dtype=np.float64)
-        self._peak = float(state["peak"][0])
+        held = np.array(state["held"], dtype=np.float64)
+        if len(held):
+            c = self.channels
+            self._held = [(held[:, :c].copy(), held[:, c : 2 * c].copy(), held[:, 2 * c].copy(), held[:, -1] > 0)]
         self._movement.moving = bool(state["moving"][0])
 
         def part(name: str) -> dict[str, NDArray[np.generic]]:

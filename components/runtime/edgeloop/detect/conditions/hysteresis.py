@@ -31,10 +31,9 @@ class Condition:
         """
         n, start = len(most), 0
         if not self.abnormal:
-            hot = most > level
-            start = int(hot.argmax())
-            if not hot[start]:
+            if most.max() <= level:
                 return n
+            start = int((most > level).argmax())
             self.abnormal = changes[start] = True
             self.involved[:] = False
             self._peak = 0.0
@@ -74,6 +73,8 @@ class Movement:
         self.moving = False
 
     def update(self, most: Float, changes: Bool) -> None:
+        if not self.moving and most.max() <= self._on:
+            return
         start = 0
         while start < len(most):
             crossed = most[start:] < self._off if self.moving else most[start:] > self._on

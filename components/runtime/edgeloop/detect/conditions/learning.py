@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeloop.detect.conditions.averages import CHUNK, Averages
+from edgeloop.detect.conditions.excursions import BLOCK
 from edgeloop.detect.conditions.settings import Bool, ConditionSettings, Float
 
 MAD = 1.4826
@@ -17,6 +18,8 @@ RELATIVE = 1e-4
 SMALLEST = 1e-9
 SETTLED = 4
 """Widths after which averages do not remember how they started."""
+UPSET = 4.0
+"""Robust spreads beyond which a level counts no more: something happened while learning."""
 TYPICAL = 0.7
 """Share of the deviation that a robust spread is at least: few, large steps count."""
 
@@ -26,7 +29,7 @@ class Learned:
     """Per channel: centre; row, level, change: spreads of a row, of its level, of the level's changes; least: the
     smallest spread of the level; age: rows behind the centre; blind: too few values to judge by.
 
-    offsets: of each context against the centre; peaks: statistic by chunk.
+    offsets: of each context against the centre; peaks: statistic by block of rows.
     """
 
     centre: Float
@@ -69,8 +72,8 @@ def learn(rows: Float, origin: list[str], settings: ConditionSettings, averages:
         deviation = residual[at : at + CHUNK] - centre
         smooth = averages.update(deviation)
         averages.accept(len(deviation))
-        levels[at : at + CHUNK] = smooth[:, 0]
-        changes[at : at + CHUNK] = smooth[:, 1] - smooth[:, 2]
+        levels[at : at + CHUNK] = smooth[0]
+        changes[at : at + CHUNK] = smooth[1] - smooth[2]
         age = np.minimum(age + len(deviation), settings.memory)
         step = deviation.sum(axis=0) / age
         centre = centre + step
@@ -84,9 +87,11 @@ def learn(rows: Float, origin: list[str], settings: ConditionSettings, averages:
     floor = floor + SMALLEST
     least = np.maximum(floor, deviation / (2 * settings.width - 1) ** 0.5)
     settled = slice(min(SETTLED * settings.width, n // 2), None)
-    level = np.maximum(np.sqrt((levels[settled] ** 2).mean(axis=0)), least)
+    sizes = np.abs(levels[settled])
+    most = UPSET * np.maximum(MAD * np.median(sizes, axis=0), least)
+    level = np.maximum(np.sqrt((np.minimum(sizes, most) ** 2).mean(axis=0)), least)
     change = np.maximum(np.sqrt((changes[settled] ** 2).mean(axis=0)), floor)
     statistic = np.abs(levels[settled] / level).max(axis=1)
-    blocks = max(1, len(statistic) // CHUNK)
+    blocks = max(1, len(statistic) // BLOCK)
     peaks = np.array([block.max() for block in np.array_split(statistic, blocks)])
     return Learned(centre, row, level, change, least, age, np.asarray(blind), offsets, peaks)

@@ -25,7 +25,7 @@ class ConditionSettings:
     quick: rows over which the level is averaged that shows when a channel starts and ceases to move.
     move: spreads at which it moves; `still`: share of them at which it moves no more.
     transfer: rows from which the centre of a further context is taken.
-    prior: mean excess of the statistic's tail, before there are data.
+    prior: mean excess of the squared deviation's tail, before there are data.
     """
 
     step: float
@@ -42,7 +42,7 @@ class ConditionSettings:
     move: float = 4.0
     still: float = 0.5
     transfer: int = 30
-    prior: float = 0.45
+    prior: float = 2.5
 
     def __post_init__(self) -> None:
         if self.learn < 4 * self.width:
