@@ -66,8 +66,9 @@ class Account:
             return self._session.client(service, region_name=self.region, config=config)
 
     def component(self, name: str, version: str = "") -> str:
-        """The ARN of a component of this account, or of one of its versions."""
-        arn = f"arn:{self.partition}:greengrass:{self.region}:{self.number}:components:{name}"
+        """The ARN of a component, or of one of its versions; those named aws.* are AWS's own."""
+        owner = "aws" if name.startswith("aws.") else self.number
+        arn = f"arn:{self.partition}:greengrass:{self.region}:{owner}:components:{name}"
         return f"{arn}:versions:{version}" if version else arn
 
     def group(self, name: str) -> str:

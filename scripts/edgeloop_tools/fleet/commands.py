@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 def register(subparsers: Subparsers) -> None:
+    from edgeloop_tools.fleet import deploying, policy
+
     _register_publish(subparsers)
+    deploying.register(subparsers)
+    policy.register(subparsers)
 
 
 def _register_publish(subparsers: Subparsers) -> None:
@@ -24,18 +28,19 @@ def _register_publish(subparsers: Subparsers) -> None:
     )
     parser.add_argument("components", nargs="*", metavar="COMPONENT", help="package or component name; default: all")
     parser.add_argument("--bucket", default="edgeloop-components", metavar="NAME",
-                        help="the bucket, without region and account, which follow it; default: edgeloop-components")  # fmt: skip
+                        help="without region and account, which follow it; default: edgeloop-components")  # fmt: skip
     parser.add_argument("--region", metavar="R", help="default: that of the AWS configuration")
     parser.add_argument("--version", metavar="V",
                         help="X.Y.Z, or NEXT_PATCH: one after the newest where the content changed; "
                         "default: this checkout's")  # fmt: skip
     parser.add_argument("--with", dest="means", choices=("auto", "gdk", "boto3"), default="auto",
                         help="auto: gdk where it is installed")  # fmt: skip
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where the GDK projects go; default: greengrass-build/projects")
+    parser.add_argument("--out", type=Path, metavar="DIR",
+                        help="where the GDK projects go; default: greengrass-build/projects")  # fmt: skip
     parser.add_argument("--wheelhouse", metavar="LIST", default="",
                         help="wheels that go with Runtime: linux/aarch64,linux/x86_64")  # fmt: skip
     parser.add_argument("--profiles", metavar="LIST", default="core", help="of the wheelhouses; default: core")
-    parser.add_argument("--python", metavar="X.Y", default="3.11", help="the devices', for the wheelhouses; default: 3.11")
+    parser.add_argument("--python", metavar="X.Y", default="3.11", help="of the wheelhouses' devices; default: 3.11")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done, and write the projects")
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
     parser.set_defaults(run=_publish)

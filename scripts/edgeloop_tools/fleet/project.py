@@ -33,9 +33,7 @@ def configuration(name: str, version: str, bucket: str, region: str, build: list
     }
 
 
-def emit(
-    top: Path, name: str, version: str, recipe: str, files: Mapping[str, bytes], bucket: str, region: str
-) -> Path:
+def emit(top: Path, name: str, version: str, recipe: str, files: Mapping[str, bytes], bucket: str, region: str) -> Path:
     """Writes the project `top`/`name` anew; returns its folder."""
     folder = top / name
     commands = [f"cp {RECIPE} {BUILT}/recipes/"]

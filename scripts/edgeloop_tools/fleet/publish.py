@@ -62,10 +62,10 @@ def plan(units: Sequence[Unit], wanted: str, registry: Registry) -> list[Step]:
 
 
 def _newest(name: str, unit: Unit, registry: Registry, pinned: bool) -> dict[str, Version]:
-    versions = [version for version in registry.versions(name) if registry.state(name, version).name == DEPLOYABLE]
-    if not versions and pinned:
+    newest = registry.newest(name)
+    if newest is None and pinned:
         raise EdgeloopError(f"{unit.name} depends on {name}, which is not published", mend="publish it too")
-    return {name: versions[0]} if versions else {}
+    return {name: newest} if newest else {}
 
 
 def _step(unit: Unit, exact: Version | None, published: dict[str, Version], registry: Registry, pinned: bool) -> Step:

@@ -44,6 +44,13 @@ class Registry:
             raise
         return sorted(map(Version.parse, found), reverse=True)
 
+    def newest(self, name: str) -> Version | None:
+        """The newest that can be deployed."""
+        for version in self.versions(name):
+            if name.startswith("aws.") or self.state(name, version).name == DEPLOYABLE:
+                return version
+        return None
+
     def state(self, name: str, version: Version) -> State:
         arn = self._account.component(name, str(version))
         with speaking(self._account.region):

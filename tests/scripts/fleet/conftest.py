@@ -22,19 +22,12 @@ def storage() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _built_once() -> Iterator[None]:
-    known: dict[str, bytes] = {}
+@pytest.fixture(autouse=True)
+def real_archive(monkeypatch: pytest.MonkeyPatch) -> Callable[[Declaration[Any]], bytes]:
+    """Archives are made of a few bytes, as what they hold is nothing to these tests; this one makes a real one."""
     original = archive.pyz
-
-    def once(declaration: Declaration[Any]) -> bytes:
-        if declaration.name not in known:
-            known[declaration.name] = original(declaration)
-        return known[declaration.name]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(archive, "pyz", once)
-        yield
+    monkeypatch.setattr(archive, "pyz", lambda declaration: f"code of {declaration.name}".encode())
+    return original
 
 
 @pytest.fixture

@@ -35,7 +35,10 @@ def test_all_components_are_published_each_after_what_it_depends_on(cloud: Cloud
     assert f"made the bucket {BUCKET}" in out
 
 
-def test_what_is_published_is_what_was_built(cloud: Cloud, publish: Run) -> None:
+def test_what_is_published_is_what_was_built(
+    cloud: Cloud, publish: Run, monkeypatch: pytest.MonkeyPatch, real_archive: Callable[[Declaration[Any]], bytes]
+) -> None:
+    monkeypatch.setattr(archive, "pyz", real_archive)
     publish("stream_upload")
     (declaration,) = chosen(["stream_upload"])
     recipe = cloud.state.components["io.edgeloop.StreamUpload"][__version__].recipe
@@ -157,7 +160,9 @@ def test_the_umbrella_alone_wants_the_others_first(cloud: Cloud, publish: Run) -
     assert "which is not published; publish it too" in err
 
 
-def test_wheelhouses_go_with_runtime_a_manifest_per_machine(cloud: Cloud, publish: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wheelhouses_go_with_runtime_a_manifest_per_machine(
+    cloud: Cloud, publish: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def made(profiles: list[str], python: str, machine: str, out: Path) -> Path:
         assert (profiles, python) == (["core", "upload"], "3.12")
         path = out / "wheelhouse.zip"
@@ -176,7 +181,8 @@ def test_wheelhouses_go_with_runtime_a_manifest_per_machine(cloud: Cloud, publis
         {"os": "linux", "runtime": "*"},
     ]
     names = [[artifact["Uri"].rpartition("/")[2] for artifact in m["Artifacts"]] for m in recipe["Manifests"]]
-    assert names == [["runtime.pyz", "wheelhouse-aarch64.zip"], ["runtime.pyz", "wheelhouse-x86_64.zip"], ["runtime.pyz"]]
+    assert [name[1:] for name in names] == [["wheelhouse-aarch64.zip"], ["wheelhouse-x86_64.zip"], []]
+    assert {name[0] for name in names} == {"runtime.pyz"}
     assert cloud.state._fetch(BUCKET, f"io.edgeloop.Runtime/{__version__}/wheelhouse-aarch64.zip") == b"aarch64"
 
 

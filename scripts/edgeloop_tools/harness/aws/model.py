@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -91,14 +92,20 @@ class Service:
         return params
 
 
+@lru_cache
+def service(name: str) -> Service:
+    return Service(name)
+
+
 def check(shape: Any, value: Any, where: str) -> Iterator[str]:
     """What in the value is not of this shape: types, required and unknown members, lengths, ranges, patterns, enums."""
     kinds: dict[str, tuple[type, ...]] = {
         "structure": (dict,), "map": (dict,), "list": (list,), "string": (str,), "integer": (int,), "long": (int,),
         "double": (int, float), "float": (int, float), "boolean": (bool,), "blob": (bytes,), "timestamp": (datetime,),
     }  # fmt: skip
-    kind = shape.type_name
-    if not isinstance(value, kinds[kind]) or (isinstance(value, bool) and kind != "boolean"):
+    kind: str = shape.type_name
+    fits = isinstance(value, kinds[kind]) and (kind == "boolean" or not isinstance(value, bool))
+    if not fits:
         yield f"{where}: {type(value).__name__}, {kind} is wanted"
         return
     if kind == "structure":

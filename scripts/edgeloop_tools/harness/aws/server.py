@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from edgeloop_tools.harness.aws.model import Call, Service, Wrong
+from edgeloop_tools.harness.aws.model import Call, Wrong, service
 from edgeloop_tools.harness.aws.state import Refusal, State
 
 _SCOPE = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
@@ -67,7 +67,7 @@ class Cloud:
         self.faults: list[Fault] = []
         self.lock = threading.Lock()
         self.state = State(region, self._object)
-        self.services = {"greengrass": Service("greengrassv2"), "iot": Service("iot")}
+        self.services = {"greengrass": service("greengrassv2"), "iot": service("iot")}
         cloud = self
 
         class Handler(_Handler):
@@ -103,7 +103,8 @@ class Cloud:
         self._thread.join()
 
     def _object(self, bucket: str, key: str) -> bytes | None:
-        signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=A/20260101/x/s3/aws4_request, SignedHeaders=, Signature=0"}
+        scope = "Credential=A/20260101/x/s3/aws4_request, SignedHeaders=, Signature=0"
+        signed = {"Authorization": f"AWS4-HMAC-SHA256 {scope}"}
         status, _, body = self.forward("GET", f"/{bucket}/{key}", signed, b"")
         return body if status == 200 else None
 
@@ -124,10 +125,25 @@ class Cloud:
 class _Handler(BaseHTTPRequestHandler):
     cloud: Cloud
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 1 << 16
     _body: bytes
 
     def log_message(self, format: str, *args: Any) -> None:
         del format, args
+
+    def handle_expect_100(self) -> bool:
+        told = super().handle_expect_100()
+        self.wfile.flush()
+        return told
+
+    def finish(self) -> None:
+        with contextlib.suppress(OSError):
+            super().finish()
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):
+            super().handle()
 
     def _handle(self) -> None:
         self._body = self._read_body()
@@ -180,7 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
                 raise Wrong(f"STS: {asked}")
             return Call("sts", "GetCallerIdentity", {})
         known = self.cloud.services.get(service)
-        call = known.read(self.command, self.path, self.headers, self._body) if known else None
+        call = known.read(self.command, self.path, dict(self.headers), self._body) if known else None
         if call is None:
             raise Wrong(f"{service}: {self.command} {self.path} is no operation")
         return call
@@ -199,7 +215,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._error(service, fault.status, fault.code, fault.message, fault.headers)
 
     def _s3(self) -> None:
-        request = Request("s3", self.command, {"path": self.path, "owner": self.headers.get("x-amz-expected-bucket-owner", "")})
+        owner = self.headers.get("x-amz-expected-bucket-owner", "")
+        request = Request("s3", self.command, {"path": self.path, "owner": owner})
         fault = self._recorded(request)
         if fault and not fault.done:
             self._strike("s3", fault)

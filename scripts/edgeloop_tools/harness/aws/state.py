@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
+PUBLIC = {"aws.greengrass.StreamManager": ["2.1.13", "2.2.0", "2.1.9"]}
+
 
 class Refusal(Exception):
     def __init__(self, code: str, message: str) -> None:
@@ -106,8 +108,9 @@ class State:
 
     def _made(self, name: str, version: str) -> dict[str, Any]:
         made = self.components[name][version].made
+        status = {"componentState": "REQUESTED", "message": "NONE", "errors": {}}
         return {"arn": self.component_arn(name, version), "componentName": name, "componentVersion": version,
-                "creationTimestamp": made, "status": {"componentState": "REQUESTED", "message": "NONE", "errors": {}}}  # fmt: skip
+                "creationTimestamp": made, "status": status}  # fmt: skip
 
     def _delete_component(self, arn: str) -> dict[str, Any]:
         name, version, _ = self._named(arn)
@@ -118,7 +121,7 @@ class State:
         name = arn.rpartition(":components:")[2]
         if arn != self.component_arn(name):
             raise Refusal("AccessDeniedException", f"{arn} is not of this account and region")
-        versions = list(self.components.get(name, {}))
+        versions = PUBLIC.get(name) or list(self.components.get(name, {}))
         start = int(nextToken)
         page = versions[start : start + min(maxResults, 2)]
         rows = [{"componentName": name, "componentVersion": v, "arn": self.component_arn(name, v)} for v in page]
@@ -158,9 +161,7 @@ class State:
         self.deployments.append(new)
         return {"deploymentId": new["deploymentId"], "iotJobId": new["iotJobId"]}
 
-    def _list_deployments(
-        self, targetArn: str = "", historyFilter: str = "LATEST_ONLY", **_: Any
-    ) -> dict[str, Any]:
+    def _list_deployments(self, targetArn: str = "", historyFilter: str = "LATEST_ONLY", **_: Any) -> dict[str, Any]:
         wanted = ("targetArn", "revisionId", "deploymentId", "deploymentName", "creationTimestamp",
                   "deploymentStatus", "isLatestForTarget", "parentTargetArn")  # fmt: skip
         rows = [
@@ -176,12 +177,12 @@ class State:
                 return entry
         raise Refusal("ResourceNotFoundException", f"no deployment {deploymentId}")
 
-    def _list_core_devices(self, thingGroupArn: str = "", **_: Any) -> dict[str, Any]:
+    def _list_core_devices(self, thingGroupArn: str = "", status: str = "", **_: Any) -> dict[str, Any]:
         group = thingGroupArn.rpartition("/")[2]
         rows = [
             {"coreDeviceThingName": name, "status": device.health, "lastStatusUpdateTimestamp": datetime.now(UTC)}
             for name, device in self.devices.items()
-            if not group or group in device.groups
+            if (not group or group in device.groups) and status in ("", device.health)
         ]
         return {"coreDevices": rows}
 
@@ -195,8 +196,8 @@ class State:
             if not entry["isLatestForTarget"] or (name not in device.groups if kind == "thinggroup" else
                                                   name != coreDeviceThingName):  # fmt: skip
                 continue
-            told = self._told.setdefault((coreDeviceThingName, entry["deploymentId"]), list(device.status))
-            status = told.pop(0) if len(told) > 1 else told[0]
+            if (status := self._status(coreDeviceThingName, entry)) == "UNKNOWN":
+                continue
             row = {"deploymentId": entry["deploymentId"], "deploymentName": entry.get("deploymentName", ""),
                    "targetArn": entry["targetArn"], "coreDeviceExecutionStatus": status,
                    "creationTimestamp": entry["creationTimestamp"],
@@ -205,6 +206,23 @@ class State:
         return {"effectiveDeployments": rows}
 
     # things
+
+    def _describe_job(self, jobId: str, **_: Any) -> dict[str, Any]:
+        for entry in self.deployments:
+            if entry["iotJobId"] != jobId:
+                continue
+            group = entry["targetArn"].rpartition("/")[2]
+            found = [self._status(name, entry) for name, device in self.devices.items() if group in device.groups]
+            names = {"Queued": "QUEUED", "InProgress": "IN_PROGRESS", "Succeeded": "SUCCEEDED", "Failed": "FAILED",
+                     "TimedOut": "TIMED_OUT", "Rejected": "REJECTED", "Canceled": "CANCELED"}  # fmt: skip
+            details = {f"numberOf{key}Things": found.count(status) for key, status in names.items()}
+            return {"job": {"jobId": jobId, "status": entry.get("jobStatus", "IN_PROGRESS"),
+                            "jobProcessDetails": details}}  # fmt: skip
+        raise Refusal("ResourceNotFoundException", f"no job {jobId}")
+
+    def _status(self, device: str, deployment: dict[str, Any]) -> str:
+        told = self._told.setdefault((device, deployment["deploymentId"]), list(self.devices[device].status))
+        return told.pop(0) if len(told) > 1 else told[0]
 
     def _describe_thing_group(self, thingGroupName: str) -> dict[str, Any]:
         if thingGroupName not in self.groups:
@@ -216,7 +234,8 @@ class State:
         return {"things": [name for name, device in self.devices.items() if thingGroupName in device.groups]}
 
     def component_arn(self, name: str, version: str = "") -> str:
-        arn = f"arn:aws:greengrass:{self.region}:{self.ACCOUNT}:components:{name}"
+        owner = "aws" if name in PUBLIC else self.ACCOUNT
+        arn = f"arn:aws:greengrass:{self.region}:{owner}:components:{name}"
         return f"{arn}:versions:{version}" if version else arn
 
     def group_arn(self, name: str) -> str:
