@@ -65,7 +65,11 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     )
     detect: Annotated[
         str,
-        Meta(title="Detect", description="events (single points, below 200 Hz), conditions (what lasts), or both"),
+        Meta(
+            title="Detect",
+            description="events (single points, below 200 Hz) and conditions (what lasts: levels from 2 Hz on, "
+            "below that states over many rows; either can be named)",
+        ),
     ] = "events conditions"
     models: Annotated[
         str, Meta(title="Models", description="models that score beside the streaming detectors, separated by blanks")
@@ -99,8 +103,8 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 Range.parse(text)
             except ValueError as e:
                 raise ValueError(f"range of {channel}: {e}") from None
-        if unknown := set(self.detect.split()) - {"events", "conditions"}:
-            raise ValueError(f"detect: {sorted(unknown)[0]!r} is neither events nor conditions")
+        if unknown := set(self.detect.split()) - {"events", "conditions", "levels", "states"}:
+            raise ValueError(f"detect: {sorted(unknown)[0]!r} is not among events, conditions, levels, states")
         if not self.detect.split() and not self.models.split():
             raise ValueError("detect and models: nothing looks at it")
         for name in self.models.split():

@@ -14,6 +14,8 @@ DECLARATION = Declaration(
     package="anomaly_inference",
     configuration=Configuration,
     publishes=(topics.results(NAME), "edgeloop/alarms/*", "edgeloop/actions/*", topics.health(NAME), topics.ping(NAME)),
-    subscribes=(topics.SAMPLES, topics.ALARM_COMMANDS, topics.ACTION_RESULTS, topics.ping(NAME)),
+    subscribes=(topics.SAMPLES, topics.ALARM_COMMANDS, topics.ACTION_RESULTS, topics.model("*"), topics.ping(NAME)),
+    models=("vibration",),
+    policy=2,
     dependencies={"io.edgeloop.Runtime": Dependency(">=0.1.0 <0.2.0")},
 )

@@ -46,6 +46,7 @@ class Model:
     problem: str = ""
     return_time: float = 0.0
     abnormal: bool = False
+    drift: float = 0.0
 
     @property
     def title(self) -> str:

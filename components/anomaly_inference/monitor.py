@@ -337,11 +337,12 @@ class Monitor:
         shadow = min(n - learned, max(0, int(self.config.shadow / NS / scoring.step) - scoring.live_rows))
         scoring.live_rows += n - learned
         signals: list[Signal] = []
-        for a, b, state in (
+        spans: tuple[tuple[int, int, State], ...] = (
             (0, learned, "learning"),
             (learned, learned + shadow, "shadow"),
             (learned + shadow, n, "live"),
-        ):
+        )
+        for a, b, state in spans:
             if a == b:
                 continue
             live = state == "live"
@@ -443,7 +444,11 @@ class Monitor:
             self._shown, indicators = time, {k: v for k, v in shown.items() if math.isfinite(v)}
         before = self.result if self._fresh else None
         attribution: Sequence[Contribution] = ()
-        models = {name: ModelScore(return_time=round(t, 2)) for name, t in scores.models.items()}
+        models = {
+            m.name: ModelScore(return_time=round(scores.models[m.name], 2), version=m.scorer.version, drift=m.drift)
+            for m in scoring.models.all
+            if m.scorer is not None and m.name in scores.models
+        }
         if before is not None:
             indicators = indicators or before.indicators
             event = max(event, before.event) if before.state == scores.state else event

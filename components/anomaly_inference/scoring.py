@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anomaly_inference import configuration
+from anomaly_inference.events import Events
 from anomaly_inference.judge import FeatureJudge, Judge, State, Words
 from anomaly_inference.models import Models, Provider
+from anomaly_inference.rowjudge import RowJudge
 from anomaly_inference.sensors import Sensors
 from anomaly_inference.trigger import Trigger
 from edgeloop.clock import NS
 from edgeloop.detect import BlockFeatures, Detector, Feature, Settings
+from edgeloop.detect.conditions import ConditionDetector, ConditionSettings
 from edgeloop.detect.display import display
+from edgeloop.detect.events import EventSettings
 from edgeloop.errors import EdgeloopError
 
 BLOCKS_FROM = 200.0
 """Hz: below, every row is scored."""
 FEWEST = 20
+FEWEST_ROWS = 60
+"""Rows of the learning window, for the two detectors."""
+LEVELS_FROM = 2.0
+"""Hz: from here on a condition is a level, of the last row or over seconds; below, a state over many rows."""
+WARM = 16, 86_400.0
+"""An event is rare only for who has watched for this share of the budget's time, or so many seconds if that is less."""
 MOST_ROWS = 100_000
 SETTLED = 10
 """Rows that must be normal before an alarm is over, however slow they come."""
@@ -62,11 +73,16 @@ class Scoring:
             self.step = length * step
         self.columns_scored = wanted + tuple(c for group in joined for c in group)
         self.budget = math.log10(config.budget / NS)
-        detect = config.detect.split()
         self.judge: Judge | None = None
-        self.events: None = None
-        if "conditions" in detect:
-            self.judge = self._judge(config)
+        self.events: Events | None = None
+        detect = set(config.detect.split())
+        states = "states" in detect or ("conditions" in detect and 1 / step < LEVELS_FROM)
+        if self.features is None and states:
+            self.judge = self._states(config)
+        elif detect - {"events"}:
+            self.judge = self._levels(config)
+        if self.features is None and "events" in detect:
+            self.events = self._events()
         self.models = Models(name, config.models.split(), wanted, 1 / step, self._trigger(config), provider)
         self.sensors = Sensors(config, wanted, step)
         self.live_rows = 0
@@ -126,8 +142,8 @@ class Scoring:
             self.block[:filled], self.filled = block, filled
         return True
 
-    def _parts(self) -> dict[str, Judge | Models | Sensors]:
-        parts: dict[str, Judge | Models | Sensors] = {"sensors": self.sensors, "models": self.models}
+    def _parts(self) -> dict[str, Judge | Events | Models | Sensors]:
+        parts: dict[str, Judge | Events | Models | Sensors] = {"sensors": self.sensors, "models": self.models}
         if self.judge is not None:
             parts["judge"] = self.judge
         if self.events is not None:
@@ -142,8 +158,18 @@ class Scoring:
         fewest = 2 if self.features else SETTLED
         return Trigger(self.budget, max(2, math.ceil(confirm)), max(fewest, math.ceil(recover)))
 
-    def _judge(self, config: configuration.Monitor) -> Judge:
-        """Rows of values, or of the features of blocks."""
+    def _events(self) -> Events:
+        settings = EventSettings(step=self.step, budget=self.budget)
+        watched = min(settings.rows / WARM[0], WARM[1] / self.step)
+        settings = replace(settings, warm=max(settings.warm, math.ceil(watched)))
+        return Events(len(self.columns_scored), settings)
+
+    def _states(self, config: configuration.Monitor) -> Judge:
+        settings = ConditionSettings(step=self.step, learn=self._learn(config, FEWEST_ROWS), budget=self.budget)
+        return RowJudge(ConditionDetector(len(self.columns_scored), settings), self.columns_scored)
+
+    def _levels(self, config: configuration.Monitor) -> Judge:
+        """Of rows of values, or of the features of blocks."""
         values = self.columns_scored if self.features is None else self.columns_scored[len(self.channels) :]
         features = tuple(Feature(c, "value", "value", False, 0.0) for c in values)
         scales = (1, min(50, max(5, round(1 / self.step)))) if self.features is None else (5,)

@@ -6,24 +6,29 @@ import os
 import queue
 
 import msgspec
+import numpy as np
 
 from anomaly_inference.configuration import Configuration, orphans
 from anomaly_inference.declaration import NAME
 from anomaly_inference.documents import Result, pack
 from anomaly_inference.engine import Engine, Outcome
+from anomaly_inference.serving import ModelStore
 from edgeloop import clock, topics
 from edgeloop.alarms import Alarm, AlarmBook, AlarmJournal, label, parse
 from edgeloop.component import App
 from edgeloop.detect import state
 from edgeloop.errors import EdgeloopError
 from edgeloop.files import replace
-from edgeloop.journal import CursorFile, Position, directory
+from edgeloop.journal import Position, directory
 from edgeloop.queue import QueueError, UploadQueue
 from edgeloop.samples import SamplesSubscriber
 from edgeloop.wire.batch import Item
 
 CAUGHT_UP = clock.NS
-OLDEST = 60 * clock.NS
+OLDEST = 300 * clock.NS
+"""Age of what was saved from which on the samples since then are left out."""
+PLACE = ".samples"
+"""The name of the place in the journal among what was learned."""
 ALARMS, LABELS, RESULTS = "alarms", "labels", "results"
 """Kinds of records in the upload queue."""
 UPLOAD_INTERVAL = clock.NS
@@ -39,7 +44,6 @@ class Service:
         self._commands: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._changes: queue.SimpleQueue[Configuration] = queue.SimpleQueue()
         self._learned, self._rules = app.work / "learned.npz", app.work / "rules.json"
-        self._cursor = CursorFile(app.work / "samples.cursor")
         self._alarms = AlarmJournal(app.work / "alarms.jsonl")
         self._results: dict[str, Result] = {}
         self._published = self._saved = self._uploaded = clock.now()
@@ -47,12 +51,16 @@ class Service:
         app.on_configuration(self._changes.put)
         configuration = app.config
         self._queue = UploadQueue(app.root, NAME, budget=int(configuration.upload))
+        self._models = ModelStore(app)
+        self._models.apply(configuration)
         self.engine = Engine(
-            configuration, AlarmBook(self._alarms.alarms, self._record, configuration.alarms), self._monitor_failed
+            configuration,
+            AlarmBook(self._alarms.alarms, self._record, configuration.alarms),
+            self._monitor_told,
+            self._models.provide,
         )
         self._check(configuration)
-        self._restore()
-        self._samples = SamplesSubscriber(directory(app.root), None, self._position())
+        self._samples = SamplesSubscriber(directory(app.root), None, self._restore())
         app.bus.subscribe(topics.SAMPLES, lambda topic, payload: self._samples.notice(payload))
         app.bus.subscribe(topics.ALARM_COMMANDS, lambda topic, payload: self._commands.put(payload))
         self._announce(list(self._alarms.unannounced))
@@ -107,9 +115,10 @@ class Service:
         """What was learned, and where the samples stand, to disk."""
         self._saved = clock.now()
         try:
-            state.save(self._learned, self.engine.state())
+            position = self._samples.position
+            place = {"segment": np.array([position.segment]), "offset": np.array([position.offset])}
+            state.save(self._learned, self.engine.state() | {PLACE: place})
             replace(self._rules, msgspec.json.encode(self.engine.rules.state()))
-            self._cursor.save(self._samples.position)
         except (OSError, EdgeloopError) as e:
             self._app.health.problem("save", f"cannot save what was learned: {e}; free space on the disk")
         else:
@@ -123,6 +132,7 @@ class Service:
     def close(self) -> None:
         self.save()
         self._samples.close()
+        self._models.close()
         self._alarms.close()
         self._queue.close()
 
@@ -134,24 +144,22 @@ class Service:
             self._live = not items or now - newest < CAUGHT_UP
         return now if self._live else None
 
-    def _position(self) -> Position | None:
-        """Where the last process stood, if that was just now; else what is to come."""
+    def _restore(self) -> Position | None:
+        """Goes on where the last process stood, if that was just now; else with what is to come."""
         try:
-            cursor = self._cursor.load()
-        except EdgeloopError as e:
-            self._app.health.problem("cursor", str(e))
-            return None
-        if cursor is None or clock.now() - self._cursor.path.stat().st_mtime_ns > OLDEST:
-            return None
-        return cursor.position
-
-    def _restore(self) -> None:
-        try:
-            self.engine.restore(state.load(self._learned))
             if self._rules.exists():
                 self.engine.rules.restore(msgspec.json.decode(self._rules.read_bytes()))
-        except (ValueError, OSError) as e:
+            states = state.load(self._learned)
+            place = states.pop(PLACE, None)
+            self.engine.restore(states)
+            age = clock.now() - self._learned.stat().st_mtime_ns if states or place else 0
+        except (ValueError, OSError, KeyError, TypeError) as e:
             self._app.health.problem("learned", f"learning again: {e}")
+            return None
+        if place is None or not 0 <= age <= OLDEST:
+            self.engine.skipped()
+            return None
+        return Position(str(place["segment"][0]), int(place["offset"][0]))
 
     def _check(self, configuration: Configuration) -> None:
         if found := orphans(configuration):
@@ -159,8 +167,11 @@ class Service:
         else:
             self._app.health.clear("rules")
 
-    def _monitor_failed(self, monitor: str, line: str) -> None:
-        self._app.health.problem(f"monitor {monitor}", line)
+    def _monitor_told(self, monitor: str, line: str) -> None:
+        if line:
+            self._app.health.problem(f"monitor {monitor}", line)
+        else:
+            self._app.health.clear(f"monitor {monitor}")
 
     def _record(self, alarm: Alarm) -> None:
         try:

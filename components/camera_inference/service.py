@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -23,6 +22,7 @@ from edgeloop import clock, topics
 from edgeloop.component import App
 from edgeloop.errors import ConfigurationError
 from edgeloop.models.active import ActiveModel
+from edgeloop.models.default import default_model
 from edgeloop.models.runners import Options
 from edgeloop.queue import QueueError, UploadQueue
 
@@ -258,12 +258,3 @@ class Service:
         self._sent = []
         for station, parts in by_station.values():
             station.announced(parts)
-
-
-def default_model(name: str) -> Path | None:
-    """The archive of a model that came with the component: beside the zip application, or in a checkout."""
-    here = Path(__file__).resolve()
-    for path in (here.parents[2] / f"{name}.tar", here.parents[1] / "models" / name / f"{name}.tar"):
-        if path.is_file():
-            return path
-    return None

@@ -20,11 +20,11 @@ import numpy as np
 from camera_inference.configuration import Camera as CameraConfiguration
 from camera_inference.frame import Colour, Frame, Pixels
 from camera_inference.inference import Session
-from camera_inference.service import default_model
 from camera_inference.sources import Place
 from camera_inference.sources.base import Nothing, Source
 from camera_inference.station import Station
 from edgeloop.models.active import Loaded
+from edgeloop.models.default import default_model
 from edgeloop.models.package import Package, unpack
 from edgeloop.models.runners import Options, open_runner
 from edgeloop.sim.conveyor import Camera, Conveyor
