@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from edgeloop_tools.build import RECIPES, recipes
@@ -112,6 +112,7 @@ def cut(which: set[int]) -> str:
 
 
 @pytest.mark.parametrize("nucleus", NUCLEI)
+@settings(max_examples=25)
 @given(old=_CUTS, new=_CUTS)
 def test_an_update_makes_of_any_line_any_other(nucleus: str, old: set[int], new: set[int]) -> None:
     before, after = rendered(cut(old)), rendered(cut(new))
