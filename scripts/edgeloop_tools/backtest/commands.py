@@ -16,7 +16,7 @@ def register(subparsers: Subparsers) -> None:
     backtest = subparsers.add_parser(
         "backtest",
         help="AnomalyInference's engine over recordings",
-        description="Every CSV file below a folder, as a stream: its first column is the time, the others are channels. "
+        description="Every CSV file below a folder, as a stream: its first column is the time, the rest are channels. "
         "Below --output the same path holds a line for each row, with the header event_score, event_alert, "
         "condition_score, condition_alert, changepoint; scores are return times (log10 s between false alarms).",
     )

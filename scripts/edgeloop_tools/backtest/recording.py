@@ -37,11 +37,12 @@ class Recording:
         """Seconds between the first rows."""
         return max(float(np.median(np.diff(self.times[:FIRST]))) / NS, 1e-3) if len(self) > 1 else 1.0
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self, most: int = ROWS) -> Iterator[Batch]:
+        """most: rows of one; what is wrong with a sensor is judged at its end."""
         channels = tuple(Channel(name) for name in self.channels)
         at = 0
         while at < len(self):
-            end = min(len(self), at + (ROWS if at else FIRST))
+            end = min(len(self), at + (most if at else FIRST))
             times = self.times[at:end]
             yield Batch(STREAM, 1, at, int(times[0]), channels, self.values[at:end], times=times)
             at = end

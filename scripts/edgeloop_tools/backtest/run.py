@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgeloop.config.quantities import Budget
 from edgeloop.errors import EdgeloopError
+from edgeloop_tools.backtest.progress import Progress
 from edgeloop_tools.backtest.recording import read
 from edgeloop_tools.backtest.replay import replay
 
@@ -38,29 +38,6 @@ class Summary:
     events: int = 0
     conditions: int = 0
     failed: list[str] = field(default_factory=list)
-
-
-class Progress:
-    """One line on a terminal, nothing elsewhere."""
-
-    def __init__(self, total: int, *, quiet: bool) -> None:
-        self._total, self._shown = total, 0.0
-        self._active = not quiet and sys.stderr.isatty()
-
-    def show(self, done: int, name: str) -> None:
-        now = time.monotonic()
-        if self._active and now - self._shown > 0.1:
-            self._shown = now
-            print(f"\r\x1b[K{done + 1}/{self._total} {name}", end="", file=sys.stderr, flush=True)
-
-    def line(self, text: str) -> None:
-        """A line that stays."""
-        self.close()
-        print(text, file=sys.stderr, flush=True)
-
-    def close(self) -> None:
-        if self._active:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def files(folder: Path) -> list[Path]:
