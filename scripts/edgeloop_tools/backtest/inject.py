@@ -29,8 +29,6 @@ LENGTH = 60
 """Rows of a spike, and of every other fault."""
 GRACE = 10
 """Rows after a fault within which it may still be found."""
-TOGETHER = 4
-"""Rows of a batch: sensors are judged at the end of each."""
 SIGMA = 4.0
 CONFIRM = 3
 """The trivial rule: so many rows in succession beyond so many spreads of what was learned; one row for a spike."""
@@ -148,7 +146,7 @@ def _healthy(recordings: Sequence[tuple[Path, Recording, int]], options: Options
     """Alarms on the recordings as they are: the engine's, the trivial rule's."""
     engine = trivial = 0
     for _, recording, learn in recordings:
-        columns = replay(recording, learn=learn, budget=options.budget, most=TOGETHER)
+        columns = replay(recording, learn=learn, budget=options.budget, fine=0)
         engine += sum(a.cause.index >= learn for a in columns.alarms)
         trivial += len(control(recording, recording.values, learn, confirm=CONFIRM))
     return engine, trivial
@@ -168,7 +166,7 @@ def _one(
     end = first + faulty(values, kind, spread, first, int(rng.choice(moving)), options.severity, rng)
     last = end + GRACE
     broken = Recording(recording.channels, recording.times[:last], values[:last], recording.bad)
-    columns = replay(broken, learn=learn, budget=options.budget, most=TOGETHER)
+    columns = replay(broken, learn=learn, budget=options.budget, fine=first)
     judge(engine, sorted(a.cause.index for a in columns.alarms), first, end, recording.times)
     rows = control(recording, values[:last], learn, confirm=1 if kind == "spike" else CONFIRM)
     judge(trivial, rows, first, end, recording.times)

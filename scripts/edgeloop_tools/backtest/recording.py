@@ -17,7 +17,7 @@ from edgeloop.wire.batch import Batch, Channel
 STREAM = "rows"
 FIRST = 16
 """Rows of the first batch, which tells how far rows are apart; none of them is scored."""
-ROWS = 256
+ROWS, FEW = 256, 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,12 +37,14 @@ class Recording:
         """Seconds between the first rows."""
         return max(float(np.median(np.diff(self.times[:FIRST]))) / NS, 1e-3) if len(self) > 1 else 1.0
 
-    def batches(self, most: int = ROWS) -> Iterator[Batch]:
-        """most: rows of one; what is wrong with a sensor is judged at its end."""
+    def batches(self, fine: int | None = None) -> Iterator[Batch]:
+        """fine: row from which batches are as small as a slow stream's; sensors are judged at the end of each."""
         channels = tuple(Channel(name) for name in self.channels)
+        fine = len(self) if fine is None else fine
         at = 0
         while at < len(self):
-            end = min(len(self), at + (most if at else FIRST))
+            most = FIRST if not at else FEW if at >= fine else min(ROWS, fine - at)
+            end = min(len(self), at + most)
             times = self.times[at:end]
             yield Batch(STREAM, 1, at, int(times[0]), channels, self.values[at:end], times=times)
             at = end

@@ -15,7 +15,7 @@ from edgeloop.alarms import Alarm
 from edgeloop.clock import NS
 from edgeloop.config.quantities import Budget, Duration
 from edgeloop.wire.batch import Batch
-from edgeloop_tools.backtest.recording import ROWS, STREAM, Recording
+from edgeloop_tools.backtest.recording import STREAM, Recording
 
 NAME = "backtest"
 HEADER = "event_score,event_alert,condition_score,condition_alert,changepoint"
@@ -58,10 +58,10 @@ def replay(
     *,
     learn: int | None = None,
     budget: Budget | None = None,
-    most: int = ROWS,
+    fine: int | None = None,
     advanced: Callable[[int], None] = lambda rows: None,
 ) -> Columns:
-    """What the engine says, as it goes. most: rows of a batch. advanced: told of the rows that are done."""
+    """What the engine says, as it goes. fine: row from which batches are small. advanced: told of the rows that are done."""
     n = len(recording)
     flag = np.zeros(n, dtype=bool)
     found = Columns(np.zeros(n), flag, np.zeros(n), flag.copy(), flag.copy())
@@ -75,7 +75,7 @@ def replay(
 
     wanted = configuration(recording, learn=learn, budget=budget)
     engine = Engine(wanted, problem=problems.__setitem__, tap=tap)
-    for batch in recording.batches(most):
+    for batch in recording.batches(fine):
         outcome = engine.process(batch, now=int(batch.times[-1]) if batch.times is not None else 0)
         found.alarms.extend(a for a in outcome.alarms if a.state == "raised")
         advanced(len(batch))
