@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int | None:
         there = ", ".join(sorted(known)) or "none"
         raise EdgeloopError("the journal has no such stream", where=arguments.stream, mend=f"streams: {there}")
     if arguments.last:
-        newest = known[arguments.stream] if end is None else end
+        newest = known[arguments.stream] + 1 if end is None else end
         start = max(start or 0, newest - _span(arguments.last))
     account = Account()
     with _opened(output, raw=arguments.raw) as writer:

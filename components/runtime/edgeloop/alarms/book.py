@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -95,7 +96,7 @@ class AlarmBook:
                 known, active=True, count=known.count + 1, chattering=known.chattering or often, time=now, **decided
             )
             return [] if again.state == "shelved" or (again.chattering and not told(again.count)) else [again]
-        id = identity(monitor, kind, now)
+        id = self._new(monitor, kind, now)
         group, first = self._groups.join(asset, id, now, self.settings.group)
         alarm = Alarm(
             id=id, monitor=monitor, asset=asset, kind=kind, severity=severity, state="raised", text=text, cause=cause,
@@ -176,6 +177,10 @@ class AlarmBook:
         else:
             self._remember(alarm)
 
+    def _new(self, monitor: str, kind: Kind, now: int) -> str:
+        """An id that no other alarm has, also where one came and went at the same time."""
+        return next(id for n in itertools.count() if (id := identity(monitor, kind, now + n)) not in self._closed)
+
     def _old(self, monitor: str, kind: Kind, cause: Cause) -> bool:
         epoch, index = self._decided.get((monitor, kind), (0, 0))
         return epoch != 0 and cause.epoch == epoch and cause.index < index
@@ -199,7 +204,7 @@ class AlarmBook:
     def _hold(self, alarm: Alarm, now: int) -> list[Alarm]:
         flood = next((a for a in self._floods() if a.asset == alarm.asset), None)
         flood = flood or self._open.get((alarm.monitor, "flood"))
-        id = flood.id if flood is not None else identity(alarm.monitor, "flood", now)
+        id = flood.id if flood is not None else self._new(alarm.monitor, "flood", now)
         alarm = self._keep(msgspec.structs.replace(alarm, held_by=id))
         count = flood.count + 1 if flood is not None else 1
         text = f"{count} alarm{'s' if count > 1 else ''} held back: more than {self.settings.most} within an hour"

@@ -60,9 +60,7 @@ def date(time: int) -> str:
     return f"{datetime.fromtimestamp(time // NS, UTC):%Y-%m-%d}"
 
 
-def raw_key(
-    site: str, stream: str, day: str, clock: ClockState, device: str, epoch: int, first: int, last: int
-) -> str:
+def raw_key(site: str, stream: str, day: str, clock: ClockState, device: str, epoch: int, first: int, last: int) -> str:
     """
     >>> raw_key("plant", "press1_vib", "2026-03-01", "synced", "core7", 0xAB, 0, 99)
     'raw/site=plant/stream=press1_vib/date=2026-03-01/clock=synced/core7_00000000000000ab_0-99.parquet'

@@ -52,7 +52,7 @@ def read(
     Raises EdgeloopError where there is nothing to read or pyarrow is missing.
     """
     pc, ds = (optional.load(f"pyarrow.{name}", _PURPOSE) for name in ("compute", "dataset"))
-    first, last = _ns(start), _ns(end)
+    first, last = nanoseconds(start), nanoseconds(end)
     files = [f for f in _files(source, RAW) if f.get("stream") == stream and _may_hold(f, first, last)]
     if not files:
         where = f"{source} stream {stream}"
@@ -102,7 +102,7 @@ def gaps_columns(pa: Any) -> dict[str, Any]:
 def _files(source: str | Path, kind: str) -> list[dict[str, Any]]:
     """Path, file system and partition values of each file of a kind at or below the source."""
     fs = optional.load("pyarrow.fs", _PURPOSE)
-    filesystem, top = _open(fs, str(source))
+    filesystem, top = open_source(fs, str(source))
     top = top.rstrip("/")
     base, _, name = top.rpartition("/")
     if kind not in top.split("/"):
@@ -119,7 +119,8 @@ def _files(source: str | Path, kind: str) -> list[dict[str, Any]]:
     ]
 
 
-def _open(fs: Any, source: str) -> tuple[Any, str]:
+def open_source(fs: Any, source: str) -> tuple[Any, str]:
+    """File system and path of a folder or s3://bucket/prefix. fs: pyarrow.fs."""
     parts = urlsplit(source)
     if parts.scheme != "s3":
         return fs.LocalFileSystem(), str(Path(parts.path if parts.scheme == "file" else source).absolute())
@@ -184,9 +185,7 @@ def _numbers(table: Any, name: str) -> NDArray[Any]:
     return np.asarray(column.cast("int64") if name == "time" else column)
 
 
-def _order(
-    device: NDArray[Any], epoch: NDArray[Any], index: NDArray[Any], time: NDArray[np.int64]
-) -> NDArray[np.intp]:
+def _order(device: NDArray[Any], epoch: NDArray[Any], index: NDArray[Any], time: NDArray[np.int64]) -> NDArray[np.intp]:
     """By device, then epoch (the one that began first), then index; of equal ones the first."""
     order = np.lexsort((index, epoch, device))
     if not len(order):
@@ -210,7 +209,8 @@ def _form(table: Any, form: Form) -> Any:
     return frame
 
 
-def _ns(time: Time) -> int | None:
+def nanoseconds(time: Time) -> int | None:
+    """ns UTC of any form of time. Raises EdgeloopError."""
     if time is None or isinstance(time, int):
         return time
     if isinstance(time, str):
