@@ -12,13 +12,13 @@ from typing import Final
 import msgspec
 
 from camera_inference import pictures
-from camera_inference.capture import Surroundings
 from camera_inference.configuration import Camera
 from camera_inference.documents import Result
 from camera_inference.frame import Frame
 from edgeloop import files
 from edgeloop.errors import EdgeloopError
 from edgeloop.queue import UploadQueue
+from edgeloop.supervise import Surroundings
 
 WAITING: Final = 8
 EVIDENCE: Final = 20

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from camera_inference import actions
-from camera_inference.capture import Capture, Sink, Surroundings
+from camera_inference.capture import Capture, Sink
 from camera_inference.configuration import Camera, area
 from camera_inference.documents import ModelName, Result
 from camera_inference.frame import Every, Frame, Inbox, Latest
@@ -18,6 +18,7 @@ from camera_inference.sources import Place
 from camera_inference.verdict import Criteria, Finding
 from edgeloop import clock, topics
 from edgeloop.models.active import Loaded
+from edgeloop.supervise import Surroundings
 
 CHANGES: Final = 200_000_000
 """ns between two results of a camera whose frames are no parts."""

@@ -88,6 +88,9 @@ class Recorder:
         self.published.append(topic)
         return True
 
+    def publish_document(self, topic: str, document: Mapping[str, Any]) -> bool:
+        return self.publish(topic, b"")
+
     def batches(self) -> list[Batch]:
         return [i for i, _ in JournalReader(directory(self.root), START).read() if isinstance(i, Batch)]
 
