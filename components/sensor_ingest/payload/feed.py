@@ -151,13 +151,12 @@ class Feed:
         """Until `outlet.stop` or `fail`. due: called once a round; s until it wants to be called again."""
         while not self._outlet.stop.is_set():
             self._event.wait(self._rest(due()))
-            if self._error is not None:
-                self._flush()
-                raise self._error
             if self._outlet.stop.wait(self._outlet.period / 2):
                 break
             self._event.clear()
             self._flush()
+            if self._error is not None:
+                raise self._error
         self._flush()
 
     def _rest(self, due: float | None) -> float | None:

@@ -11,13 +11,20 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as mqtt
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from paho.mqtt.enums import CallbackAPIVersion
 
+Key = ec.EllipticCurvePrivateKey
 BINARY = shutil.which("mosquitto", path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
 
 
@@ -114,6 +121,50 @@ class Device:
     def close(self) -> None:
         self.client.disconnect()
         self.client.loop_stop()
+
+
+@dataclass(frozen=True)
+class Certificates:
+    ca: Path
+    other: Path
+    server: Path
+    server_key: Path
+    client: Path
+    client_key: Path
+
+
+def _issue(folder: Path, name: str, issuer: tuple[x509.Certificate, Key] | None = None) -> tuple[x509.Certificate, Key]:
+    """A certificate and its key as files `name`.pem and `name`.key; without an issuer an authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer[0].subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+    certificate = builder.sign(issuer[1] if issuer else key, hashes.SHA256())
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (folder / f"{name}.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, *form))
+    (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    return certificate, key
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Certificates:
+    authority = _issue(tmp_path, "ca")
+    _issue(tmp_path, "other")
+    for name in ("server", "client"):
+        _issue(tmp_path, name, authority)
+    names = ("ca.pem", "other.pem", "server.pem", "server.key", "client.pem", "client.key")
+    return Certificates(*(tmp_path / name for name in names))
 
 
 @pytest.fixture
