@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from edgeloop.config.load import absent
@@ -11,7 +11,6 @@ from edgeloop.join import Condition
 from edgeloop_tools.config.footprint import too_large
 from edgeloop_tools.config.line import Line
 from edgeloop_tools.config.outline import ANOMALY, CAMERA, INGEST, MODELS, UPLOAD, declared
-from edgeloop_tools.config.problems import Problem
 from edgeloop_tools.config.streams import Streams
 from edgeloop_tools.config.tree import near
 
@@ -57,8 +56,8 @@ def _secrets(line: Line) -> None:
             line.add(path, "a secret in the configuration", mend=f"write {name}_file, the path of a file on the device")
             hidden.add(node.key)
         elif isinstance(node.value, str) and _IN_URL.search(node.value):
-            mend = "leave user and password out of it and name a file on the device, in a setting that ends in _file"
-            line.add(path, "a password in a URL", mend=mend)
+            other = " and write password_file, the path of a file on the device" if path.startswith("sources.") else ""
+            line.add(path, "a password in a URL", mend=f"leave user and password out of it{other}")
             hidden.add(node.place)
     line.forget(lambda p: p.place in hidden and "password" not in p.what and "secret" not in p.what)
 
@@ -168,13 +167,3 @@ def _interlocks(line: Line, streams: Streams) -> None:
             where = line.located(INGEST, f"sources.{source}.actions.{id}")
             for condition in getattr(target, "conditions", ()):
                 streams.condition(condition, f"{where}.interlock")
-
-
-def unused(line: Line) -> Iterator[Problem]:
-    """Notes: assets that nothing is about."""
-    entries = [*_entries(line, ANOMALY, "monitors").values(), *_entries(line, CAMERA, "cameras").values()]
-    named = {entry.asset for entry in entries}
-    for asset in line.outline.assets if line.outline else ():
-        if asset not in named:
-            node, _, _ = line.tree.find(f"assets.{asset}")
-            yield Problem(node.key, f"assets.{asset}", "nothing is about this asset", note=True)
