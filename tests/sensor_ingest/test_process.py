@@ -243,3 +243,31 @@ def test_a_program_that_outlived_its_starter_is_ended_before_the_next(tmp_path: 
         for process in (leftover, bystander):
             process.kill()
             process.wait()
+
+
+def test_a_program_like_arecord_needs_no_header(tmp_path: Path) -> None:
+    """Raw frames in bursts, cut anywhere, half a frame at the end, then killed."""
+    body = (
+        "data = bytes(i % 251 for i in range(48_002))\n"
+        "for i in range(0, len(data), 7_777): out.write(data[i:i+7_777]); out.flush(); time.sleep(.01)\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    outlet = Rehearsal("mic", tmp_path)
+    options = {"rate": "48 kHz", "dtype": "<i2", "channels": {"left": "Pa *0.001", "right": "Pa *0.001"}}
+    with pytest.raises(EdgeloopError, match="killed by SIGKILL"):
+        play(SOURCE, outlet, type="process", command=program(tmp_path, body, header=None), **options)
+    assert outlet.streams["mic"].rate == 48_000
+    assert outlet.streams["mic"].channels[0] == Channel("left", "Pa", 0.001)
+    assert outlet.samples().astype("<i2").tobytes() == bytes(i % 251 for i in range(48_000))
+    assert outlet.counts["partial_frames"] == 1
+
+
+@pytest.mark.parametrize(
+    "options", [{"rate": 5}, {"rate": 5, "dtype": "<i2"}, {"rate": 5, "dtype": "<c8", "channels": {"a": "1"}},
+                {"rate": 0, "dtype": "<i2", "channels": {"a": "1"}},
+                {"rate": 5, "dtype": "<i2", "channels": {"a": "V V"}},
+                {"rate": 5, "dtype": "<i2", "channels": {"a": "1"}, "header": json.dumps(HEADER)}],
+)  # fmt: skip
+def test_frames_are_described_whole_or_not_at_all(tmp_path: Path, options: dict[str, object]) -> None:
+    with pytest.raises(ConfigurationError):
+        play(SOURCE, Rehearsal("s", tmp_path), type="process", command="x", **options)
