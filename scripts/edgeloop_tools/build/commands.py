@@ -24,12 +24,13 @@ def register(subparsers: Subparsers) -> None:
     other.add_argument("--check", action="store_true", help="write nothing; fail when recipes or tables are stale")
     other.add_argument("--lock", action="store_true", help="only renew the locks; COMPONENT then names profiles")
     other.add_argument(
-        "--wheelhouse", action="store_true", help="only fetch wheels for devices without a network; ditto"
-    )
+        "--wheelhouse", metavar="LIST",
+        help="only fetch wheels for devices without a network: linux/aarch64,linux/x86_64",
+    )  # fmt: skip
     other.add_argument("--gdk", action="store_true", help="also lay out the umbrella as gdk wants it: gdk calls this")
     parser.add_argument("--upgrade", action="store_true", help="with --lock: take the newest versions")
     parser.add_argument("--python", default="3.11", metavar="X.Y", help="with --wheelhouse: the device's; default 3.11")
-    parser.add_argument("--machine", default="x86_64", metavar="NAME", help="with --wheelhouse: x86_64 or aarch64")
+    parser.add_argument("--profiles", default="core", metavar="LIST", help="with --wheelhouse: default: core")
     parser.set_defaults(run=_run)
 
 

@@ -27,12 +27,16 @@ def register(subparsers: Subparsers) -> None:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--thing-group", metavar="NAME", help="the devices of a thing group, through AWS")
     where.add_argument("--local", action="store_true", help="this machine's nucleus, else the local core")
-    parser.add_argument("--line", type=Path, default=Path("line.yaml"), metavar="FILE", help="default: line.yaml")
+    parser.add_argument("--line", type=Path, metavar="FILE",
+                        help="default: line.yaml; with --local: recipes as they stand")  # fmt: skip
     parser.add_argument("--overlay", type=Path, action="append", default=[], metavar="FILE",
                         help="over the line, for all devices; repeat")  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="only say what would change")
     parser.add_argument("--wait", action="store_true", help="until every device is through, with progress")
     parser.add_argument("--json", action="store_true", help="print the plan and the outcome as JSON")
+    here = parser.add_argument_group("with --local")
+    here.add_argument("--root", type=Path, metavar="DIR", help="of nucleus or core; default: the usual one")
+    here.add_argument("--timeout", type=float, metavar="S", help="for the local core's deployment; default: 900")
     fleet = parser.add_argument_group("with --thing-group")
     fleet.add_argument("--region", metavar="R", help="default: that of the AWS configuration")
     fleet.add_argument("--version", metavar="X.Y.Z", help="of all our components; default: each one's newest")
@@ -109,17 +113,18 @@ def _wanted(arguments: argparse.Namespace) -> Wanted:
     from edgeloop_tools.config import load, overlays
     from edgeloop_tools.fleet.deploy import Wanted
 
-    line = load(arguments.line, arguments.overlay)
-    files = overlays(arguments.line)
+    file = arguments.line or Path("line.yaml")
+    line = load(file, arguments.overlay)
+    files = overlays(file)
     for text in arguments.device:
-        thing, equals, file = text.partition("=")
-        if not (thing and equals and file):
+        thing, equals, path = text.partition("=")
+        if not (thing and equals and path):
             raise EdgeloopError("a wrong value", where="--device", why=repr(text), mend="write THING=FILE")
-        files[thing] = Path(file)
+        files[thing] = Path(path)
     group = _configured(line)
     devices: dict[str, Merges] = {}
-    for thing, file in files.items():
-        whole = load(arguments.line, [*arguments.overlay, file])
+    for thing, overlay in files.items():
+        whole = load(file, [*arguments.overlay, overlay])
         own = whole.components()
         devices[thing] = {name: own.get(name, {}) for name in {**group, **_configured(whole)}}
     manager = None if arguments.stream_manager == "none" else arguments.stream_manager

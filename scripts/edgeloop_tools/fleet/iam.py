@@ -84,8 +84,15 @@ def _deployer(names: Names) -> list[Statement]:
         ),
         _allow("Devices", ["ListEffectiveDeployments"], [names.arn("greengrass", "coreDevices:*")], "greengrass"),
         _allow("Groups", ["ListThingsInThingGroup", "DescribeThingGroup"], groups, "iot"),
-        _allow("Jobs", ["CreateJob", "DescribeJob", "CancelJob"], [jobs, *groups, things], "iot"),
-        _allow("Things", ["DescribeThing", "GetThingShadow", "UpdateThingShadow"], [things], "iot"),
+        _allow(
+            "Jobs",
+            ["CreateJob", "UpdateJob", "DescribeJob", "DescribeJobExecution", "CancelJob"],
+            [jobs, *groups, things],
+            "iot",
+        ),
+        _allow(
+            "Things", ["DescribeThing", "GetThingShadow", "UpdateThingShadow", "DeleteThingShadow"], [things], "iot"
+        ),
     ]
 
 

@@ -21,7 +21,6 @@ Run = Callable[..., tuple[int, str, str]]
 GDK = """\
 #!{python}
 import json, os, pathlib, shutil, subprocess, sys
-import boto3
 
 here = pathlib.Path(".")
 (name, entry), = json.loads((here / "gdk-config.json").read_text())["component"].items()
@@ -36,6 +35,8 @@ if sys.argv[1:] == ["component", "build"]:
     sys.exit()
 if name in os.environ.get("GDK_FAILS", ""):
     sys.exit("[ERROR] - Failed to publish: an injected Error")
+import boto3
+
 bucket = sys.argv[sys.argv.index("--bucket") + 1]
 recipe = (here / "greengrass-build" / "recipes" / "recipe.yaml").read_text()
 s3 = boto3.client("s3")

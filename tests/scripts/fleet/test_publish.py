@@ -165,8 +165,8 @@ def test_wheelhouses_go_with_runtime_a_manifest_per_machine(
 ) -> None:
     def made(profiles: list[str], python: str, machine: str, out: Path) -> Path:
         assert (profiles, python) == (["core", "upload"], "3.12")
-        path = out / "wheelhouse.zip"
-        path.parent.mkdir(parents=True)
+        path = out / f"wheelhouse-{machine}.zip"
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(machine.encode())
         return path
 
