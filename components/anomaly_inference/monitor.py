@@ -476,7 +476,7 @@ class Monitor:
             return own | dict(self._known)
         shape = {
             "known": scoring.known, "step": scoring.sample_step.hex(), "newest": self._newest, "until": self._until,
-            "shown": self._shown, "hold": self._hold, "gate": self.gate.idle_until, "abnormal": scoring.abnormal,
+            "shown": self._shown, "hold": self._hold, "gate": self.gate.idle_until, "abnormal": scoring.abnormal, "told": self._block,
         }  # fmt: skip
         own["shape"] = np.frombuffer(msgspec.json.encode(shape), dtype=np.uint8)
         return own | {f"scoring.{k}": v for k, v in scoring.state().items()}
@@ -497,6 +497,7 @@ class Monitor:
         self._newest = int(epoch), int(index), int(time)
         self._until, self._shown, self._hold = shape["until"], shape["shown"], shape["hold"]
         self.gate.idle_until, scoring.abnormal = shape["gate"], shape["abnormal"]
+        self._block = float(shape["told"][0]), bool(shape["told"][1])
 
 
 def _after(batch: Batch, rows: int) -> Batch:
