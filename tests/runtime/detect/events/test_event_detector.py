@@ -109,6 +109,17 @@ def test_the_budget_is_that_of_all_channels_together() -> None:
     assert not [i for i in found if i >= 10_000]
 
 
+def test_what_is_unprecedented_is_an_event_after_any_number_of_alerts() -> None:
+    settings, rows = EventSettings(step=1.0, budget=7.0), noise(8000)
+    spikes = range(2000, 4000, 50)
+    for number, at in enumerate(spikes):
+        rows[at] = 5 + 10 * 1.3**number
+    assert set(spikes) <= set(alerts(EventDetector(1, settings).update(rows)))
+    wide = noise(8000, 20)
+    wide[5000, 7] = 1e9
+    assert 5000 in alerts(EventDetector(20, settings).update(wide))
+
+
 def test_return_times_count_in_seconds() -> None:
     rows = noise(2000)
     slow, fast = (EventDetector(1, EventSettings(step=s)).update(rows) for s in (10.0, 0.1))

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.detect.events.settings import EventSettings
+from edgeloop.detect.events.familiarity import UNSEEN
+from edgeloop.detect.events.settings import USUAL, EventSettings
 
 Float = NDArray[np.float64]
 
@@ -16,6 +17,8 @@ CAUTION = 2.0
 """Alerts that a stream begins with, as it were: what is new at first is often only new to us."""
 SHARED = 0.5
 """Part of an alert's raise for the other channels: the budget is that of all."""
+SPARED = 0.2
+"""Decades left to a lone channel after any number of alerts, so that what it has never been near stays an event."""
 
 
 class Regulator:
@@ -23,7 +26,8 @@ class Regulator:
 
     def __init__(self, channels: int, settings: EventSettings) -> None:
         self._settings, self._most = settings, settings.rows * channels
-        self._memory = settings.rows
+        self._memory = max(settings.rows, USUAL)
+        self._highest = max(0.0, math.log10(settings.similar / UNSEEN) - SPARED + 0.5 * math.log10(channels))
         self._quiet = 0
         self._age = 0
         self._level = np.full(channels, CAUTION * settings.raised)
@@ -60,6 +64,7 @@ class Regulator:
         self._level *= math.exp(-(at - self._raised) / self._memory)
         self._level += SHARED * self._settings.raised
         self._level[channel] += (1.0 - SHARED) * self._settings.raised
+        np.minimum(self._level, self._highest, out=self._level)
         self._raised = at
 
     def _now(self, channel: int, at: int) -> float:

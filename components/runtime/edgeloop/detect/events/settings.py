@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 USUAL = 2000
-"""Rows between false alarms where no budget is given; a week of rows of five minutes."""
+"""Rows between false alarms where no budget is given: a week of rows of five minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,7 @@ class EventSettings:
 
     similar: what has been seen more often than this is no event, however long the stream is.
     quiet: rows after an alert that belong to it.
-    raised: decades by which an alert raises what the next has to reach; fades over one budget.
+    raised: decades by which an alert raises what the next has to reach; fades over a budget, USUAL rows at least.
     averaged: rows before a row whose mean is its context; a power of two, as is watched.
     watched: rows whose mean step says how lively a channel is.
     bins: of a channel's range; a power of two.
