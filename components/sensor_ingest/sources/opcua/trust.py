@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from edgeloop import files
+from edgeloop import files, optional
 from edgeloop.component import user
 from edgeloop.errors import EdgeloopError
 
@@ -79,8 +79,7 @@ def fingerprint(certificate: bytes) -> str:
 
 def application(certificate: Any) -> str:
     """The application URI of a certificate (OPC 10000-6, 6.2.2); empty where it has none."""
-    from cryptography import x509
-
+    x509 = optional.load("cryptography.x509", "an OPC UA source")
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
