@@ -33,7 +33,13 @@ def policy() -> dict[str, Any]:
         PUBSUB: {
             "publish": {"operations": ["aws.greengrass#PublishToTopic"], "resources": [*DECLARATION.publishes]},
             "subscribe": {"operations": ["aws.greengrass#SubscribeToTopic"], "resources": [*DECLARATION.subscribes]},
-        }
+        },
+        "aws.greengrass.ipc.mqttproxy": {
+            "cloud": {
+                "operations": ["aws.greengrass#SubscribeToIoTCore"],
+                "resources": [*DECLARATION.cloud_subscribes],
+            }
+        },
     }
 
 

@@ -29,6 +29,20 @@ def test_what_another_component_publishes_is_journalled(plant: Any) -> None:
     assert "Unauthorized" not in plant.log()
 
 
+def test_what_the_cloud_publishes_is_journalled(plant: Any) -> None:
+    topics = {"w": {"filter": "edgeloop/in/price", "channels": {"price": "eur EUR"}}}
+    plant.configure(sources={"spot": {"type": "topic", "bus": "iot_core", "topics": topics}})
+    plant.start()
+
+    def say() -> bool:
+        plant.bus.publish_to_iot_core("edgeloop/in/price", b'{"eur": 81.5}')
+        return any(i.stream == "spot" for i in plant.journal())
+
+    plant.wait(say)
+    assert next(i for i in plant.journal() if i.stream == "spot").samples[0, 0] == 81.5
+    assert "Unauthorized" not in plant.log()
+
+
 @pytest.mark.parametrize("filter", ["edgeloop/samples", "edgeloop/#", "#", "+/in/a", "a/b+"])
 def test_what_edgeloop_says_itself_is_no_source(filter: str) -> None:
     with pytest.raises(ConfigurationError):
