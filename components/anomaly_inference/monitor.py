@@ -293,7 +293,8 @@ class Monitor:
                 scoring.models.interrupt()
                 self._passed(scoring, batch, last, at, passage.state)
                 continue
-            row, indicators = features(scoring.block)
+            with np.errstate(invalid="ignore", over="ignore"):
+                row, indicators = features(scoring.block)
             constant = np.ptp(scoring.block, axis=0) == 0
             if constant.any():
                 row.reshape(len(constant), -1)[constant] = np.nan
@@ -476,7 +477,8 @@ class Monitor:
             return own | dict(self._known)
         shape = {
             "known": scoring.known, "step": scoring.sample_step.hex(), "newest": self._newest, "until": self._until,
-            "shown": self._shown, "hold": self._hold, "gate": self.gate.idle_until, "abnormal": scoring.abnormal, "told": self._block,
+            "shown": self._shown, "hold": self._hold, "gate": self.gate.idle_until, "abnormal": scoring.abnormal,
+            "told": self._block,
         }  # fmt: skip
         own["shape"] = np.frombuffer(msgspec.json.encode(shape), dtype=np.uint8)
         return own | {f"scoring.{k}": v for k, v in scoring.state().items()}

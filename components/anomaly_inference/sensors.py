@@ -59,8 +59,9 @@ class Sensors:
         jumped = batch.times is None and self.continuity.jumped_ahead
         self.broken = self.continuity.broken or batch.discontinuity or jumped
         gap, clock, step = self.conditions["gap"], self.conditions["clock"], self.continuity.step
-        if event == "gap" and self._gap and step >= self._gap:
-            gap.active, gap.text, gap.until = True, f"no samples for {seconds(max(step, silent))}", now + HOLD // 2
+        hole = step + self.continuity.lost
+        if event == "gap" and self._gap and hole >= self._gap:
+            gap.active, gap.text, gap.until = True, f"no samples for {seconds(max(hole, silent))}", now + HOLD // 2
         elif event == "clock" and self.config.clock and abs(step) >= self.config.clock and batch.rate is not None:
             clock.active, clock.until, self.step = True, now + HOLD, step
             clock.text = f"time stamps stepped by {'+' if step > 0 else ''}{seconds(step)}"

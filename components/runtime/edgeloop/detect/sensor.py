@@ -177,7 +177,7 @@ class Continuity:
     """Whether a batch continues the one before, by index, time and arrival. All times in ns.
 
     A step of the time stamps with the samples still arriving is the clock; a step as long as the silence was a gap.
-    `broken`: samples are missing before the last batch; `jumped_ahead`: its time says so.
+    `broken`: samples are missing before the last batch, for `lost` ns; `jumped_ahead`: its time says so.
     """
 
     def __init__(self, tolerance: int = 100_000_000) -> None:
@@ -186,6 +186,7 @@ class Continuity:
         self._period = 0
         self.step = 0
         self.broken = self.jumped_ahead = False
+        self.lost = 0
 
     def overlap(self, epoch: int, index: int, length: int) -> int:
         """Samples at the start of a batch that were in those before."""
@@ -200,6 +201,7 @@ class Continuity:
         self.step = time - due
         jumped = abs(self.step) > self.tolerance
         self.broken = not fresh and (not same or missing != 0)
+        self.lost = max(missing, 0) * self._period if not fresh else 0
         self.jumped_ahead = not fresh and self.step > self.tolerance + 4 * self._period
         if length > 1 or self._period == 0:
             self._period = max(end - time, 0) // max(length, 1)
