@@ -95,7 +95,8 @@ def changes(old: Document, new: Document) -> Iterator[str]:
             yield f"~ {name} {was} → {version}" if was != version else f"~ {name} {version}"
         yield from (f"    {line}" for line in _configuration(before.get(name, {}), after[name]))
     for key in ("deploymentName", "deploymentPolicies", "iotJobConfiguration"):
-        update = difference({"": {key: old.get(key, {})}}, {"": {key: new.get(key, {})}}).get("")
+        before, after = ({key: document[key]} if key in document else {} for document in (old, new))
+        update = difference({"": before}, {"": after}).get("")
         yield from (str(change) for change in (update.changes if update else ()))
 
 
