@@ -91,12 +91,13 @@ def changes(old: Document, new: Document) -> Iterator[str]:
             yield f"= {name} {version}"
             continue
         else:
-            was = before[name].get("componentVersion", "")
-            yield f"~ {name} {was} → {version}" if was != version else f"~ {name} {version}"
+            older = before[name].get("componentVersion", "")
+            yield f"~ {name} {older} → {version}" if older != version else f"~ {name} {version}"
         yield from (f"    {line}" for line in _configuration(before.get(name, {}), after[name]))
     for key in ("deploymentName", "deploymentPolicies", "iotJobConfiguration"):
-        before, after = ({key: document[key]} if key in document else {} for document in (old, new))
-        update = difference({"": before}, {"": after}).get("")
+        was: Document = {key: old[key]} if key in old else {}
+        now: Document = {key: new[key]} if key in new else {}
+        update = difference({"": was}, {"": now}).get("")
         yield from (str(change) for change in (update.changes if update else ()))
 
 
