@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -122,7 +123,7 @@ def test_a_model_scores_beside_the_engine_and_another_takes_over_without_a_lost_
     assert [r.state for r in line.results[-2:]] == ["live", "live"]
     windows = [w[0, :, 0] for w in (*old.windows, *new.windows)]
     assert len(windows) == (100 - WINDOW) // 2 + 1
-    for before, after in zip(windows, windows[1:], strict=False):
+    for before, after in itertools.pairwise(windows):
         assert np.array_equal(before[2:], after[:-2]), "every sample is in the windows, in order"
     assert line.lines == [""]
 
