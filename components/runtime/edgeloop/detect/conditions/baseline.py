@@ -20,6 +20,8 @@ APART = 3.0
 """z below which a channel has no part in an abnormal state, and is followed meanwhile."""
 ANCHORED = 100
 """Memories after which the anchor has followed the centre."""
+STRAINED = 0.95
+"""Share of its leash at which a centre strains: a slow change, which is not to pass for noise."""
 CLIPPED = 0.84
 """Mean of min(z², 4) for normal z."""
 HASTY, SLOWER = 4, 20
@@ -40,6 +42,7 @@ class Baseline:
         self.offsets = learned.offsets
         self._seen = dict.fromkeys(learned.offsets, float(settings.transfer))
         self._taught = 0
+        self.strained = False
         self._limit()
 
     def _limit(self) -> None:
@@ -69,6 +72,8 @@ class Baseline:
         reach = settings.leash * self.spread
         centre = np.minimum(np.maximum(self.centre + pull / self.age, self.anchor - reach), self.anchor + reach)
         shift = centre - self.centre
+        strained = np.abs(centre - self.anchor) > STRAINED * reach
+        self.strained = bool(strained.any())
         self.anchor = self.anchor + (centre - self.anchor) * (rows / (ANCHORED * settings.memory))
         self.centre = centre
         if len(self.offsets) > 1 and context in self.offsets:
@@ -80,7 +85,7 @@ class Baseline:
             self._taught += len(squares)
             pace = min(HASTY * (self._taught + settings.learn), SLOWER * settings.memory)
             growth = 1 + (squares.sum(axis=0) / (len(squares) * CLIPPED) - 1) * (len(squares) / pace)
-            self.spread = np.maximum(self.spread * np.sqrt(growth), self.least)
+            self.spread = np.where(strained, self.spread, np.maximum(self.spread * np.sqrt(growth), self.least))
             self._limit()
         return np.asarray(shift)
 
@@ -121,5 +126,6 @@ class Baseline:
         names = [str(name) for name in state["contexts"]]
         baseline.offsets = dict(zip(names, np.array(state["offsets"], dtype=np.float64), strict=True))
         baseline._seen = dict(zip(names, (float(n) for n in state["seen"]), strict=True))
+        baseline.strained = False
         baseline._limit()
         return baseline

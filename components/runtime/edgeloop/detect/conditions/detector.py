@@ -191,13 +191,13 @@ class ConditionDetector:
 
     def _close(self, baseline: Baseline, recovered: bool = False) -> None:
         """The end of a chunk: centre, spreads and tail follow what its rows have taught."""
-        fitted = False
+        fitted, shift = False, np.zeros(self.channels)
         if self._held:
             deviation, z, most, abnormal = (np.concatenate(rows) for rows in zip(*self._held, strict=True))
             self._held.clear()
             shift = baseline.teach(deviation, z, abnormal, self._condition.involved, self._context)
-            fitted = self.tail.teach(most[~abnormal])
-            self._averages.restart(shift)
+            fitted = not baseline.strained and self.tail.teach(most[~abnormal])
+        self._averages.restart(shift)
         if recovered:
             level = self._averages.means[0]
             baseline.rebase(level)

@@ -19,7 +19,9 @@ SMALLEST = 1e-9
 SETTLED = 4
 """Widths after which averages do not remember how they started."""
 UPSET = 4.0
-"""Robust spreads beyond which a level counts no more: something happened while learning."""
+"""Spreads beyond which a value counts no more: something happened while learning."""
+NINE_OF_TEN = 1.645
+"""Nine of ten normal values are within so many standard deviations."""
 TYPICAL = 0.7
 """Share of the deviation that a robust spread is at least: few, large steps count."""
 
@@ -64,34 +66,43 @@ def learn(rows: Float, origin: list[str], settings: ConditionSettings, averages:
             offsets[context] = np.median(own, axis=0) - middle
     shifts = np.stack([offsets.get(c, np.zeros(channels)) for c in contexts])
     residual = filled - shifts[[contexts.index(c) for c in origin]]
+    away = residual - np.median(residual, axis=0)
+    robust = MAD * np.median(np.abs(away), axis=0)
+    deviation = _ordinary(away).std(axis=0)
+    row = np.maximum(robust, TYPICAL * deviation)
     centre = np.median(residual[: settings.width], axis=0)
     age = np.ones(channels)
     levels = np.empty_like(residual)
     changes = np.empty_like(residual)
     for at in range(0, n, CHUNK):
-        deviation = residual[at : at + CHUNK] - centre
-        smooth = averages.update(deviation)
-        averages.accept(len(deviation))
+        rows = residual[at : at + CHUNK] - centre
+        smooth = averages.update(rows)
+        averages.accept(len(rows))
         levels[at : at + CHUNK] = smooth[0]
         changes[at : at + CHUNK] = smooth[1] - smooth[2]
-        age = np.minimum(age + len(deviation), settings.memory)
-        step = deviation.sum(axis=0) / age
+        age = np.minimum(age + len(rows), settings.memory)
+        step = np.clip(rows, -UPSET * row, UPSET * row).sum(axis=0) / age
         centre = centre + step
         averages.restart(step)
     steps = np.abs(np.diff(residual, axis=0))
     quantum = np.where(steps > 0, steps, np.inf).min(axis=0)
-    deviation = residual.std(axis=0)
     quantum = np.where(np.isfinite(quantum), QUANTUM * np.minimum(quantum, 3 * deviation), 0.0)
-    row = np.maximum(MAD * np.median(np.abs(residual - np.median(residual, axis=0)), axis=0), TYPICAL * deviation)
-    floor = np.maximum(quantum, np.where(deviation > RELATIVE * np.abs(middle), 0.0, RELATIVE * np.abs(middle)))
-    floor = floor + SMALLEST
+    constant = RELATIVE * np.abs(middle)
+    floor = np.maximum(quantum, np.where(deviation > constant, 0.0, constant)) + SMALLEST
     least = np.maximum(floor, deviation / (2 * settings.width - 1) ** 0.5)
     settled = slice(min(SETTLED * settings.width, n // 2), None)
     sizes = np.abs(levels[settled])
     most = UPSET * np.maximum(MAD * np.median(sizes, axis=0), least)
-    level = np.maximum(np.sqrt((np.minimum(sizes, most) ** 2).mean(axis=0)), least)
+    sizes = np.minimum(sizes, most)
+    level = np.maximum(np.sqrt((sizes**2).mean(axis=0)), least)
     change = np.maximum(np.sqrt((changes[settled] ** 2).mean(axis=0)), floor)
-    statistic = np.abs(levels[settled] / level).max(axis=1)
+    statistic = (sizes / level).max(axis=1)
     blocks = max(1, len(statistic) // BLOCK)
     peaks = np.array([block.max() for block in np.array_split(statistic, blocks)])
     return Learned(centre, row, level, change, least, age, np.asarray(blind), offsets, peaks)
+
+
+def _ordinary(values: Float) -> Float:
+    """Deviations (n, channels), limited to what is UPSET spreads if all but the largest tenth are normal."""
+    most = UPSET / NINE_OF_TEN * np.quantile(np.abs(values), 0.9, axis=0)
+    return np.asarray(np.where(most > 0, np.clip(values, -most, most), values))
