@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from edgeloop.models.golden import worst
+from edgeloop.models.graph import Graph, run
 from edgeloop.models.package import Package, unpack
 from edgeloop.models.runners import open_runner
-from models.graph import Graph, run
 from models.vibration import train as vibration
 from models.visual_inspection import train as visual
 

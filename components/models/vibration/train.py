@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 
 from edgeloop.clock import NS
 from edgeloop.models import golden
+from edgeloop.models.graph import Graph, area, run, versions
 from edgeloop.models.manifest import Calibration, Card, Golden, Manifest, Provenance, Tensor, Variant, Window
 from edgeloop.models.package import listed, pack
 from edgeloop.sim.faults import Fault, Kind
 from edgeloop.sim.machine import Machine
 from edgeloop.sim.spec import Spec
-from models.graph import Graph, area, run, versions
 
 SAMPLES, CHANNELS, RATE = 4096, 3, 25_600.0
 BANDS, LINES = 24, 40

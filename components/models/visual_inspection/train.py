@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.models import golden
+from edgeloop.models.graph import Graph, area, run, versions
 from edgeloop.models.manifest import Calibration, Card, Golden, Image, Manifest, Provenance, Tensor, Variant
 from edgeloop.models.package import listed, pack
 from edgeloop.sim.conveyor import DEFECTS, Camera, Conveyor
-from models.graph import Graph, area, run, versions
 
 HEIGHT, WIDTH, CELL = 240, 320, 8
 LABELS = ("good", *DEFECTS)

@@ -76,9 +76,19 @@ class Variant(_Part, frozen=True, kw_only=True):
         return name == self.path or name.startswith(self.path + "/")
 
 
+class Statistics(_Part, frozen=True, kw_only=True):
+    """A channel's healthy values in training, physical units. quantiles: at equal steps of probability from 0 (the
+    least) to 1 (the largest), for example deciles: drift is how unevenly today's values fall between them."""
+
+    mean: float
+    deviation: Annotated[float, Meta(ge=0)]
+    quantiles: Annotated[tuple[float, ...], Meta(min_length=3, max_length=101)]
+
+
 class Window(_Part, frozen=True, kw_only=True, tag_field="kind", tag="window"):
     """A window of samples (samples × channels), physical units; mean and scale are subtracted and divided by channel
-    before the model sees it (empty: the graph does that). rate: Hz. hop: samples between two windows."""
+    before the model sees it (empty: the graph does that). rate: Hz. hop: samples between two windows. statistics: of
+    the channels, in their order; empty: not known."""
 
     input: str
     samples: Extent
@@ -88,6 +98,7 @@ class Window(_Part, frozen=True, kw_only=True, tag_field="kind", tag="window"):
     units: tuple[str, ...] = ()
     mean: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
+    statistics: tuple[Statistics, ...] = ()
 
 
 class Image(_Part, frozen=True, kw_only=True, tag_field="kind", tag="image"):

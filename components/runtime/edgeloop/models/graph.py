@@ -10,6 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeloop import optional
+
 OPSET: Final = 17
 """What onnxruntime 1.14 and later, and most other runtimes, know."""
 
@@ -51,7 +53,7 @@ class Graph:
 
     def encode(self, outputs: Mapping[str, Shape]) -> bytes:
         """The model, float32 outputs by name, checked."""
-        onnx = importlib.import_module("onnx")
+        onnx = optional.load("onnx", "writing a model")
         helper, numpy_helper, kinds = onnx.helper, onnx.numpy_helper, onnx.TensorProto
         graph = helper.make_graph(
             [helper.make_node(n.operator, n.inputs, [n.output], **n.attributes) for n in self.nodes],
@@ -71,7 +73,7 @@ class Graph:
 
 def run(model: bytes, inputs: Iterable[NDArray[Any]]) -> Iterator[list[NDArray[Any]]]:
     """The outputs for each value of the only input."""
-    ort = importlib.import_module("onnxruntime")
+    ort = optional.load("onnxruntime", "running a model")
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
