@@ -37,7 +37,7 @@ WINDOW = 8
 
 
 def manifest(version: str, **window: Any) -> Manifest:
-    spec = {"input": "x", "samples": WINDOW, "channels": ("a",), "rate": 1.0, "hop": 2} | window
+    spec: dict[str, Any] = {"input": "x", "samples": WINDOW, "channels": ("a",), "rate": 1.0, "hop": 2} | window
     return Manifest(
         schema=1, name="m1", version=version, task="anomaly",
         files={"golden.npz": File(sha256="0" * 64, size=1), "model.onnx": File(sha256="0" * 64, size=1)},
