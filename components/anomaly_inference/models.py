@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from anomaly_inference.trigger import Trigger
 from edgeloop.errors import EdgeloopError
+from edgeloop.models.drift import Drift
 from edgeloop.models.manifest import Manifest
 from edgeloop.models.scoring import Scorer
 
@@ -46,7 +47,7 @@ class Model:
     problem: str = ""
     return_time: float = 0.0
     abnormal: bool = False
-    drift: float = 0.0
+    drift: Drift | None = None
 
     @property
     def title(self) -> str:
@@ -77,6 +78,15 @@ class Models:
         return max(found, key=lambda m: m.return_time) if found else None
 
     @property
+    def drift(self) -> str:
+        """Which model's input is not what it was trained on, in words; empty: none's."""
+        return "; ".join(
+            f"{m.title}: channel {m.drift.worst[0]} is not as in training (stability index {m.drift.worst[1]:.2f})"
+            for m in self.all
+            if m.scorer is not None and m.drift is not None and m.drift.active
+        )
+
+    @property
     def problem(self) -> str:
         return "; ".join(f"{m.title}: {m.problem}" for m in self.all if m.problem)
 
@@ -94,6 +104,8 @@ class Models:
                 model.serving.failed()
                 continue
             model.problem = ""
+            if model.drift is not None:
+                model.drift.update(rows)
             model.serving.used()
             model.return_time = float(times.max(initial=0.0))
             if each:
@@ -119,7 +131,7 @@ class Models:
     def state(self) -> State:
         own: State = {}
         for model in self.all:
-            part = model.scorer.state() if model.scorer is not None else self._kept.get(model.name, {})
+            part = self._past(model)
             own |= {f"{model.name}.scorer.{k}": v for k, v in part.items()}
             counts = [model.trigger.active, model.trigger.count, model.abnormal]
             own[f"{model.name}.trigger"] = np.array(counts, dtype=np.int64)
@@ -136,18 +148,24 @@ class Models:
             self._kept[model.name] = {k.removeprefix(begin): v for k, v in state.items() if k.startswith(begin)}
         return True
 
+    def _past(self, model: Model) -> State:
+        if model.scorer is None:
+            return self._kept.get(model.name, {})
+        own = model.scorer.state()
+        return own | {f"drift.{k}": v for k, v in model.drift.state().items()} if model.drift else own
+
     def _refresh(self, model: Model) -> None:
         """Another version takes over with the samples that its predecessor has seen."""
         serving = self._provider(model.name)
         if serving is None:
             if model.scorer is not None:
-                self._kept[model.name] = model.scorer.state()
+                self._kept[model.name] = self._past(model)
             model.serving, model.scorer, model.problem = None, None, "nothing serves"
             return
         if model.serving is not None and model.serving.key == serving.key:
             model.serving = serving
             return
-        past = model.scorer.state() if model.scorer is not None else self._kept.get(model.name, {})
+        past = self._past(model)
         model.serving, model.scorer = serving, None
         try:
             scorer = serving.scorer()
@@ -163,5 +181,7 @@ class Models:
             model.problem = ""
             model.columns = tuple(self._channels.index(c) for c in scorer.channels)
             if past:
-                scorer.restore(past)
+                scorer.restore({k: v for k, v in past.items() if not k.startswith("drift.")})
             model.scorer = scorer
+            model.drift = Drift(serving.manifest.distributions, self._channels)
+            model.drift.restore({k.removeprefix("drift."): v for k, v in past.items() if k.startswith("drift.")})

@@ -114,6 +114,7 @@ class Monitor:
         else:
             signals = self._blocks(scoring, scoring.features, batch, raw, values)
         self.notes.set("models", scoring.models.problem)
+        self.notes.set("drift", scoring.models.drift)
         return signals
 
     def tick(self, now: int, newest: int) -> None:
@@ -134,6 +135,8 @@ class Monitor:
         if scoring is None:
             return
         yield "event", bool(self._until)
+        if scoring.models.all:
+            yield "drift", bool(scoring.models.drift)
         if scoring.idle:
             yield "process", False
         elif scoring.judged and not self._hold:
@@ -153,6 +156,8 @@ class Monitor:
         words: Words = ("", ())
         if self._scoring is not None and kind in self._scoring.sensors.conditions:
             words = f"{self.streams[0]} {self._scoring.sensors.conditions[kind].text}", ()
+        elif self._scoring is not None and kind == "drift":
+            words = self._scoring.models.drift, ()
         elif self._scoring is not None:
             words = self._scoring.words
         cause = Cause(stream=self.streams[0], epoch=epoch, index=index, attribution=words[1])
@@ -446,7 +451,11 @@ class Monitor:
         before = self.result if self._fresh else None
         attribution: Sequence[Contribution] = ()
         models = {
-            m.name: ModelScore(return_time=round(scores.models[m.name], 2), version=m.scorer.version, drift=m.drift)
+            m.name: ModelScore(
+                return_time=round(scores.models[m.name], 2),
+                version=m.scorer.version,
+                drift=round(m.drift.worst[1], 3) if m.drift else 0.0,
+            )
             for m in scoring.models.all
             if m.scorer is not None and m.name in scores.models
         }
