@@ -17,6 +17,8 @@ THRESHOLD = 0.95
 """Quantile of the blocks above which excursions are modelled."""
 FADING = 20.0
 """Excursions after which the prior is worth half of what it was at first."""
+LIGHTER = -0.04
+"""Shape: levels are means, whose tails are a little lighter yet than an exponential."""
 CENSORED = 0.95
 """Quantile of the excesses beyond which only their number counts: a few anomalies change nothing."""
 
@@ -73,4 +75,4 @@ class Excursions(Tail):
         2.0
         """
         limit = float(np.quantile(excess, CENSORED))
-        return max(float(np.minimum(excess, limit).sum()) / int((excess < limit).sum()), 1e-9), 0.0
+        return max(float(np.minimum(excess, limit).sum()) / int((excess < limit).sum()), 1e-9), LIGHTER
