@@ -61,7 +61,7 @@ def replay(
     fine: int | None = None,
     advanced: Callable[[int], None] = lambda rows: None,
 ) -> Columns:
-    """What the engine says, as it goes. fine: row from which batches are small. advanced: told of the rows that are done."""
+    """What the engine says, as it goes. fine: row from which batches are small. advanced: told of rows done."""
     n = len(recording)
     flag = np.zeros(n, dtype=bool)
     found = Columns(np.zeros(n), flag, np.zeros(n), flag.copy(), flag.copy())
