@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from anomaly_inference.trigger import Trigger
 from edgeloop.errors import EdgeloopError
 from edgeloop.models.drift import Drift
-from edgeloop.models.manifest import Manifest
+from edgeloop.models.manifest import Manifest, Statistics, Window
 from edgeloop.models.scoring import Scorer
 
 State = dict[str, NDArray[np.generic]]
@@ -183,5 +183,11 @@ class Models:
             if past:
                 scorer.restore({k: v for k, v in past.items() if not k.startswith("drift.")})
             model.scorer = scorer
-            model.drift = Drift(serving.manifest.distributions, self._channels)
+            model.drift = Drift(_statistics(serving.manifest), self._channels)
             model.drift.restore({k.removeprefix("drift."): v for k, v in past.items() if k.startswith("drift.")})
+
+
+def _statistics(manifest: Manifest) -> dict[str, Statistics]:
+    """What training saw, by channel."""
+    windows = [p for p in manifest.preprocessing if isinstance(p, Window)]
+    return {name: known for w in windows for name, known in zip(w.channels, w.statistics, strict=False)}

@@ -9,7 +9,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ from edgeloop.clock import NS
 from edgeloop.config.load import convert
 from edgeloop.models.default import default_model
 from edgeloop.models.errors import ModelError
-from edgeloop.models.manifest import Calibration, Distribution, File, Golden, Manifest, Tensor, Variant, Window
+from edgeloop.models.manifest import Calibration, File, Golden, Manifest, Statistics, Tensor, Variant, Window
 from edgeloop.models.package import unpack
 from edgeloop.models.runners import Options, open_runner
 from edgeloop.models.scoring import WindowScorer
@@ -166,16 +165,15 @@ def test_what_is_wrong_with_a_model_is_told_and_the_engine_goes_on(change: Calla
 
 def test_an_input_that_is_not_as_in_training_is_an_alarm_of_low_severity() -> None:
     line = Line(learn="60 s", detect="", severity="high")
-    known = msgspec.structs.replace(
-        manifest("1.0.0"), distributions=(Distribution(channel="b", edges=(0.9, 1.1), shares=(0.16, 0.68, 0.16)),)
-    )
+    deciles = (0.5, 0.872, 0.916, 0.948, 0.975, 1.0, 1.025, 1.052, 1.084, 1.128, 1.5)
+    known = manifest("1.0.0", statistics=(Statistics(mean=1.0, deviation=0.1, quantiles=deciles),))
     line.place.serving = Serving("1", known, lambda: WindowScorer(known, Runner()), lambda: None, lambda: None)
     line.rows(1500)
     assert line.alarms == []
     assert line.results[-1].models["m1"].drift < 0.1
     line.rows(1500, level=1.2)
     assert [(a.kind, a.severity, a.state) for a in line.alarms] == [("drift", "low", "raised")]
-    assert "channel b is not as in training" in line.alarms[0].text
+    assert "channel a is not as in training" in line.alarms[0].text
     assert line.alarms[0].text.split(" (")[0] in line.lines[-1]
     line.rows(4000)
     assert line.alarms[-1].state == "cleared"

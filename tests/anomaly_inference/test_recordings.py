@@ -73,7 +73,7 @@ def generated_bearing(seconds: int, period: float = 0.0) -> np.ndarray:
     return data.astype(np.float32)
 
 
-FAULTY = sorted((DATA / "cwru").glob("*_007.npy")) or ["generated"]
+FAULTY: list[Path | str] = [*sorted((DATA / "cwru").glob("*_007.npy"))] or ["generated"]
 
 
 @pytest.mark.parametrize("fault", FAULTY, ids=lambda p: Path(p).stem)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.models.manifest import Distribution
+from edgeloop.models.manifest import Statistics
 
 CHANGED, SAME = 0.25, 0.1
 MOST = 256
@@ -23,9 +23,9 @@ LEAST = 1e-3
 
 
 class Drift:
-    """One stream. channels: the order of the columns of its rows; those without a distribution are left out.
+    """One stream. known: what is known of channels by name; channels: the columns of its rows.
 
-    >>> drift = Drift([Distribution(channel="a", edges=(-1.0, 1.0), shares=(0.16, 0.68, 0.16))], ["a"])
+    >>> drift = Drift({"a": Statistics(mean=0, deviation=1, quantiles=(-3.0, -0.674, 0.0, 0.674, 3.0))}, ["a"])
     >>> rng = np.random.default_rng(1)
     >>> for _ in range(20): _ = drift.update(rng.normal(size=(100, 1)))
     >>> drift.worst[1] < SAME
@@ -35,9 +35,9 @@ class Drift:
     ('a', True)
     """
 
-    def __init__(self, distributions: Sequence[Distribution], channels: Sequence[str]) -> None:
-        self._known = [(channels.index(d.channel), d) for d in distributions if d.channel in channels]
-        self._counts = [np.zeros(len(d.shares)) for _, d in self._known]
+    def __init__(self, known: Mapping[str, Statistics], channels: Sequence[str]) -> None:
+        self._known = [(name, channels.index(name), *_bins(s)) for name, s in known.items() if name in channels]
+        self._counts = [np.zeros(len(shares)) for *_, shares in self._known]
         self.active = False
         self.worst: tuple[str, float] = "", 0.0
 
@@ -45,19 +45,19 @@ class Drift:
         """(n, channels) → whether the input is another one, with hysteresis. NaN and Inf do not count."""
         rows = rows[:: max(1, len(rows) // MOST)]
         worst = "", 0.0
-        for (column, known), counts in zip(self._known, self._counts, strict=True):
+        for (name, column, edges, shares), counts in zip(self._known, self._counts, strict=True):
             values = rows[:, column]
             values = values[np.isfinite(values)]
             counts *= np.exp(-len(values) / FEWEST)
-            counts += np.bincount(np.searchsorted(known.edges, values), minlength=len(counts))
+            counts += np.bincount(np.searchsorted(edges, values), minlength=len(counts))
             total = float(counts.sum())
             if total < FEWEST * 0.6:
                 continue
             here = np.maximum(counts / total, LEAST)
-            there = np.maximum(np.asarray(known.shares), LEAST)
+            there = np.maximum(shares, LEAST)
             index = float(((here - there) * np.log(here / there)).sum())
             if index > worst[1]:
-                worst = known.channel, index
+                worst = name, index
         self.worst = worst
         self.active = worst[1] > (SAME if self.active else CHANGED)
         return self.active
@@ -67,9 +67,21 @@ class Drift:
         return own | {"active": np.array([self.active])}
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        """Nothing where the state is that of other distributions."""
+        """Nothing where the state is that of other bins."""
         found = [state.get(str(i)) for i in range(len(self._counts))]
         if any(f is None or f.shape != c.shape for f, c in zip(found, self._counts, strict=True)):
             return
         self._counts = [np.array(f, dtype=np.float64) for f in found]
         self.active = bool(state["active"][0]) if "active" in state else False
+
+
+def _bins(known: Statistics) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Edges between the quantiles, each once, and the share of training between them.
+
+    >>> [a.tolist() for a in _bins(Statistics(mean=0, deviation=1, quantiles=(0.0, 0.0, 0.0, 5.0, 9.0)))]
+    [[0.0, 5.0], [0.5, 0.25, 0.25]]
+    """
+    inner = np.asarray(known.quantiles[1:-1], dtype=np.float64)
+    below = np.arange(1, len(inner) + 1) / (len(inner) + 1)
+    last = np.append(np.diff(inner) > 0, True)
+    return inner[last], np.diff(below[last], prepend=0.0, append=1.0)

@@ -116,18 +116,6 @@ class Image(_Part, frozen=True, kw_only=True, tag_field="kind", tag="image"):
     deviation: tuple[float, ...] = ()
 
 
-class Distribution(_Part, frozen=True, kw_only=True):
-    """The values of a channel in training, physical units: shares of them below, between and above edges, ascending."""
-
-    channel: str
-    edges: Annotated[tuple[float, ...], Meta(min_length=1, max_length=64)]
-    shares: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        if len(self.shares) != len(self.edges) + 1 or list(self.edges) != sorted(self.edges):
-            raise ValueError("distributions: ascending edges, and one share more")
-
-
 class Golden(_Part, frozen=True, kw_only=True):
     """Inputs and the outputs that every variant must give for them, in `golden.npz`; absolute + relative × |expected|
     is the largest difference allowed. agreement: the part of cases in which this must hold."""
@@ -182,7 +170,6 @@ class Manifest(_Part, frozen=True, kw_only=True):
     labels: tuple[str, ...] = ()
     thresholds: dict[str, float] = {}
     calibration: Calibration = Calibration()
-    distributions: tuple[Distribution, ...] = ()
     metrics: dict[str, float] = {}
     provenance: Provenance = Provenance()
     card: Card = Card()
