@@ -100,6 +100,7 @@ class App(Generic[C]):
             self.work / "configuration.json",
             self._problem,
             lambda message, fields: self.log.info(message, **fields),
+            renamed=self.declaration.renamed,
         )
         self.health.show("bus", lambda: self.bus.statistics)
         self.log.info("starting", pid=os.getpid(), python=sys.version.split()[0], root=str(self.root))

@@ -54,6 +54,7 @@ class Case:
         self.problems: dict[str, str] = {}
         self.said: list[tuple[str, dict[str, Any]]] = []
         self.live: list[LiveConfiguration[Configuration]] = []
+        self.renamed: dict[str, str] = {}
 
     def problem(self, key: str, line: str | None) -> None:
         if line is None:
@@ -68,6 +69,7 @@ class Case:
             self.memory,
             self.problem,
             lambda message, fields: self.said.append((message, fields)),
+            renamed=self.renamed,
             reconcile=reconcile,
         )
         self.live.append(live)
@@ -122,10 +124,11 @@ def test_what_was_not_told_is_found_by_the_periodic_reading(case: Case) -> None:
     assert len(applied) == 1
 
 
-def test_an_invalid_configuration_leaves_the_last_good_one(case: Case) -> None:
+@pytest.mark.parametrize("value", [["mill"], "mill", 5])
+def test_what_is_no_configuration_leaves_the_last_good_one(case: Case, value: Any) -> None:
     case.nucleus.value = {"site": "mill"}
     live = case.start(reconcile=0.05)
-    case.nucleus.value = {"site": "Not An Id"}
+    case.nucleus.value = value
     wait(lambda: "configuration" in case.problems)
     assert live.current.site == "mill"
     assert case.problems["configuration"].endswith("the last good configuration stays")
@@ -133,10 +136,52 @@ def test_an_invalid_configuration_leaves_the_last_good_one(case: Case) -> None:
     wait(lambda: not case.problems)
 
 
+def test_an_invalid_setting_stays_as_it_was_and_the_others_change(case: Case) -> None:
+    case.nucleus.value = {"site": "mill"}
+    live = case.start(reconcile=0.05)
+    case.nucleus.value = {"site": "Not An Id", "tick": "20 ms", "colour": "red"}
+    wait(lambda: live.current == Configuration(site="mill", tick=Duration("20 ms")))
+    assert set(case.problems) == {"configuration.site", "configuration.colour"}
+    case.nucleus.value = {"site": "mill"}
+    wait(lambda: not case.problems)
+
+
+def test_settings_of_a_newer_version_are_left_out_by_name_and_the_rest_goes_on(case: Case) -> None:
+    case.memory.write_bytes(b'{"site": "mill", "tick": "20 ms", "novelty": "on"}')
+    case.nucleus.value = {"site": "mill", "tick": "20 ms", "novelty": "on"}
+    live = case.start()
+    assert live.current == Configuration(site="mill", tick=Duration("20 ms"))
+    assert set(case.problems) == {"configuration.novelty"}
+    assert "unknown key (novelty)" in case.problems["configuration.novelty"]
+    assert "reset /novelty in a deployment" in case.problems["configuration.novelty"]
+    assert "novelty" not in json.loads(case.memory.read_bytes())
+
+
+def test_settings_of_an_older_version_are_read_under_their_new_names(case: Case) -> None:
+    case.renamed = {"pace": "tick", "borders": "limits", "colour": ""}
+    case.memory.write_bytes(b'{"pace": "20 ms"}')
+    case.nucleus.value = None
+    assert case.start().current.tick == Duration("20 ms")
+    case.nucleus.value = {"pace": "30 ms", "tick": "50 ms", "borders": {"a": {"high": 2}}, "colour": "red"}
+    live = case.start()
+    assert live.current == Configuration(tick=Duration("30 ms"), limits={"a": Limit(high=2.0)})
+    assert not [key for key in case.problems if not key.startswith("configuration.read")]
+    said = [message for message, _ in case.said if message.startswith("the setting")]
+    assert said == [
+        "the setting pace is now tick; reset /pace in a deployment",
+        "the setting borders is now limits; reset /borders in a deployment",
+        "the setting colour has no meaning any more; reset /colour in a deployment",
+    ]
+    case.nucleus.value = {"pace": "30 ms", "tick": "70 ms"}
+    live.refresh()
+    assert live.current.tick == Duration("70 ms"), "what is set under the new name counts"
+    assert len(case.said) == len({str(entry) for entry in case.said})
+
+
 def test_the_last_good_configuration_outlives_the_process(case: Case) -> None:
     case.nucleus.value = {"site": "mill", "limits": {"a": {"high": 2}}}
     case.start().close()
-    case.nucleus.value = {"site": "Not An Id"}
+    case.nucleus.value = {"site": "Not An Id", "limits": {"a": {"high": "x"}}}
     assert case.start().current == Configuration(site="mill", limits={"a": Limit(high=2.0)})
     case.nucleus.value = None
     assert case.start().current.site == "mill"

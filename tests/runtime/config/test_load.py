@@ -170,9 +170,23 @@ def test_a_bad_entry_stays_as_it_was() -> None:
     assert [error.where for error in errors] == ["limits.a.high", "limits.new.hihg"]
 
 
-def test_what_is_wrong_outside_collections_is_an_error_even_when_tolerant() -> None:
-    with pytest.raises(ConfigurationError, match=r"\(count\)"):
-        tolerant({"count": "x"}, Everything)
+def test_a_bad_or_unknown_setting_costs_no_more_than_itself() -> None:
+    before, errors = tolerant({"count": 7, "limits": {"a": {"high": 2}}}, Everything)
+    assert errors == []
+    value = {"count": "x", "cuont": 3, "text": "new", "limits": {"a": {"high": 3}}}
+    after, errors = tolerant(value, Everything, previous=before)
+    assert (after.count, after.text, after.limits) == (7, "new", {"a": Limits(high=3.0)})
+    assert [error.where for error in errors] == ["cuont", "count"]
+    assert str(errors[0]).endswith("did you mean 'count'?; where another version left it, reset /cuont in a deployment")
+    fresh, _ = tolerant(value, Everything)
+    assert fresh.count == Everything().count
+
+
+def test_nothing_is_made_of_what_lacks_a_required_setting() -> None:
+    with pytest.raises(ConfigurationError, match=r"missing value \(path\)"):
+        tolerant({"rate": "10 Hz"}, Replay)
+    with pytest.raises(ConfigurationError, match=r"\(path\)"):
+        tolerant({"path": ["x"]}, Replay)
 
 
 def test_depth_is_bounded() -> None:

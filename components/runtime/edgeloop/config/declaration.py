@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
@@ -26,6 +27,7 @@ class Declaration(Generic[C]):
     publishes, subscribes: topics of the local bus, as the resources of accessControl (`*` is a glob there).
     cloud_subscribes: the same of IoT Core.
     models: names of the default models that come along as further artifacts.
+    renamed: settings of earlier versions, as dotted paths, and where their values belong now; "" where nowhere.
     policy: counts up when publishes or subscribes change, because stale policies survive an upgrade under their id.
     """
 
@@ -38,4 +40,5 @@ class Declaration(Generic[C]):
     cloud_subscribes: tuple[str, ...] = ()
     dependencies: dict[str, Dependency] = field(default_factory=dict)
     models: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
     policy: int = 1

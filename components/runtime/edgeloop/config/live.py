@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
 from edgeloop.config.load import tolerant
-from edgeloop.config.schema import difference, readable
+from edgeloop.config.migrate import migrated
+from edgeloop.config.schema import defaults, difference, readable
 from edgeloop.documents import decode, encode
 from edgeloop.errors import BusError, ConfigurationError, EdgeloopError
 from edgeloop.files import replace
@@ -37,9 +38,10 @@ class Source(Protocol):
 
 class LiveConfiguration(Generic[C]):
     """`current` is always valid: what the nucleus has, else the last good one (kept in `memory`), else the defaults.
-    An entry of a collection that is invalid stays as it last was, or is left out; the others are applied.
+    A setting or an entry of a collection that is invalid stays as it last was, or is left out; the others are applied.
 
-    on_problem: key "configuration" for the whole, "configuration.<path>" for an entry that was left out.
+    on_problem: key "configuration" for the whole, "configuration.<path>" for what was left out.
+    renamed: as in the component's declaration; what it was applied to is said once.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class LiveConfiguration(Generic[C]):
         on_problem: Callable[[str, str | None], None],
         say: Callable[[str, dict[str, Any]], None] = lambda message, fields: None,
         *,
+        renamed: Mapping[str, str] | None = None,
         reconcile: float = RECONCILE,
     ) -> None:
         self._type, self._source, self._memory = type, source, memory
@@ -58,7 +61,9 @@ class LiveConfiguration(Generic[C]):
         self._raw: Any = None
         self._told: C | None = None
         self._listeners: list[Callable[[C], None]] = []
+        self._renamed, self._moved = dict(renamed or {}), dict[str, str]()
         self._entries: set[str] = set()
+        self._forgetful = False
         self._changed, self._stopped = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="configuration", daemon=True)
         self.current: C = self._remembered()
@@ -101,15 +106,16 @@ class LiveConfiguration(Generic[C]):
         self._raw = raw
         own = {k: v for k, v in raw.items() if k != "accessControl"} if isinstance(raw, dict) else raw
         try:
-            new, dropped = tolerant(own, self._type, previous=self.current)
+            new, dropped = tolerant(self._migrated(own), self._type, previous=self.current)
         except ConfigurationError as error:
             self._on_problem("configuration", f"{error}; the last good configuration stays")
             return False
         self._on_problem("configuration", None)
         self._tell_dropped(dropped)
+        if self._forgetful or new != self.current:
+            self._remember(new)
         if new == self.current:
             return False
-        self._remember(new)
         with self._lock:
             self.current = new
             if self._told is not None:
@@ -117,6 +123,14 @@ class LiveConfiguration(Generic[C]):
             for apply in self._listeners:
                 self._apply(apply)
         return True
+
+    def _migrated(self, raw: Any) -> Any:
+        value, moved = migrated(raw, self._renamed, defaults(self._type))
+        for old, line in moved.items():
+            if self._moved.get(old) != line:
+                self._say(f"the setting {old} {line}; reset /{old.replace('.', '/')} in a deployment", {})
+        self._moved = moved
+        return value
 
     def _tell_dropped(self, dropped: list[ConfigurationError]) -> None:
         lines = {f"configuration.{error.where}": str(error) for error in dropped}
@@ -135,13 +149,20 @@ class LiveConfiguration(Generic[C]):
             self._on_problem("configuration.apply", None)
 
     def _remembered(self) -> C:
+        value = tolerant({}, self._type)[0]
+        wrong: Exception | None = None
         try:
-            return tolerant(decode(self._memory.read_bytes()), self._type)[0]
+            known = migrated(decode(self._memory.read_bytes()), self._renamed, defaults(self._type))[0]
+            value, dropped = tolerant(known, self._type)
+            wrong = dropped[0] if dropped else None
         except FileNotFoundError:
             pass
         except (OSError, ValueError, ConfigurationError) as error:
-            self._on_problem("configuration.memory", f"the last good configuration cannot be used: {error}")
-        return tolerant({}, self._type)[0]
+            wrong = error
+        if wrong is not None:
+            self._forgetful = True
+            self._on_problem("configuration.memory", f"the last good configuration cannot be used as it is: {wrong}")
+        return value
 
     def _remember(self, value: C) -> None:
         try:
@@ -150,6 +171,7 @@ class LiveConfiguration(Generic[C]):
             line = f"the configuration cannot be kept for the next start ({self._memory}): {error.strerror}"
             self._on_problem("configuration.memory", line)
         else:
+            self._forgetful = False
             self._on_problem("configuration.memory", None)
 
     def _run(self) -> None:

@@ -59,12 +59,21 @@ def convert(value: Any, type: type[T], where: str = "") -> T:
 def tolerant(
     value: Any, type: type[T], where: str = "", previous: T | None = None
 ) -> tuple[T, list[ConfigurationError]]:
-    """As convert, but a bad entry of a collection (a map of id to struct) is returned as an error, and stays as it is
-    in `previous`, or is left out where `previous` does not have it.
+    """As convert, but what is wrong costs no more than itself and is returned as errors. A bad entry of a collection (a
+    map of id to struct) stays as it is in `previous`, or is left out; so does a bad setting, or has its default; an
+    unknown one is left out. Entries are taken whole or not at all: a mistyped interlock must not be no interlock.
 
-    Raises InvalidConfiguration where anything else is wrong.
+    Raises InvalidConfiguration where nothing can be made of the rest.
+
+    >>> import msgspec
+    >>> fields = [("poll", int, 5), ("unit", int, 1)]
+    >>> Source = msgspec.defstruct("Source", fields, frozen=True, forbid_unknown_fields=True)
+    >>> value, errors = tolerant({"poll": "x", "unit": 7, "colour": 1}, Source)
+    >>> value, [error.where for error in errors]
+    (Source(poll=5, unit=7), ['colour', 'poll'])
     """
     walk = _Walk(dropped=[], previous=previous, origin=where)
+    walk.lenient = True
     result = walk.value(value, describe(type), where, 0)
     if walk.errors:
         raise InvalidConfiguration(walk.errors)
@@ -115,6 +124,7 @@ class _Walk:
     def __init__(self, dropped: list[ConfigurationError] | None = None, previous: Any = None, origin: str = "") -> None:
         self.errors: list[ConfigurationError] = []
         self.dropped, self.previous, self.origin = dropped, previous, origin
+        self.lenient = False
 
     def inner(self) -> _Walk:
         return _Walk(self.dropped, self.previous, self.origin)
@@ -159,7 +169,9 @@ class _Walk:
                 if field.required:
                     self._bad(_join(where, name), "", "missing value", f"set it{_hint(field.type)}")
                 continue
-            arguments[field.name] = self.value(given, field.type, _join(where, name), depth + 1)
+            converted = self._setting(given, field, _join(where, name), depth + 1)
+            if converted is not _BAD:
+                arguments[field.name] = converted
         if len(self.errors) > before:
             return _BAD
         try:
@@ -167,10 +179,29 @@ class _Walk:
         except (ValueError, TypeError) as error:
             return self._bad(where, str(error))
 
+    def _setting(self, given: Any, field: inspect.Field, where: str, depth: int) -> Any:
+        """Leniently, an optional setting that does not fit is _BAD, and that is no error of the whole."""
+        if not self.lenient or self.dropped is None:
+            return self.value(given, field.type, where, depth)
+        walk = self.inner()
+        walk.lenient = True
+        converted = walk.value(given, field.type, where, depth)
+        if not walk.errors:
+            return converted
+        converted = self._before(where)
+        target = self.errors if field.required and converted is _BAD else self.dropped
+        target += walk.errors
+        return converted
+
     def _unknown(self, where: str, key: str, known: Iterable[str]) -> None:
         names = list(known)
         near = difflib.get_close_matches(key.lower(), names, n=1, cutoff=0.6)
         mend = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(names)) or 'none'}"
+        if self.lenient and self.dropped is not None:
+            pointer = "/" + where.replace(".", "/")
+            mend += f"; where another version left it, reset {pointer} in a deployment"
+            self.dropped.append(ConfigurationError("unknown key", where=where, mend=mend))
+            return
         self._bad(where, "", "unknown key", mend)
 
     def _dict(self, value: Any, kind: inspect.DictType, where: str, depth: int) -> Any:
