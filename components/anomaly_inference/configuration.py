@@ -52,7 +52,8 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Duration("20 s")
     )
     block: Annotated[
-        Duration, Meta(title="Block", description="samples scored at once, where the rate is 200 Hz or more")
+        Duration,
+        Meta(title="Block", description="samples scored at once, where the rate is 200 Hz or more; 0: each by itself"),
     ] = Duration("200 ms")
     confirm: Annotated[Duration, Meta(title="Confirm", description="how long the score must stay high to raise")] = (
         Duration("500 ms")
@@ -67,8 +68,8 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         str,
         Meta(
             title="Detect",
-            description="events (single points, below 200 Hz) and conditions (what lasts: levels from 2 Hz on, "
-            "below that states over many rows; either can be named)",
+            description="events (single points, where each sample is scored) and conditions (what lasts: levels from "
+            "2 Hz on, below that and without blocks states over many rows; either can be named)",
         ),
     ] = "events conditions"
     models: Annotated[
@@ -110,8 +111,8 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         for name in self.models.split():
             if not is_id(name):
                 raise ValueError(f"models: {name!r} is no name of a model")
-        if not self.learn or not self.block:
-            raise ValueError("learn and block must be longer than 0")
+        if not self.learn:
+            raise ValueError("learn must be longer than 0")
         if self.bearing and self.shaft is None:
             raise ValueError("bearing needs shaft, the turns a second")
 

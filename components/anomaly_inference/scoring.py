@@ -24,7 +24,7 @@ from edgeloop.detect.events import EventSettings
 from edgeloop.errors import EdgeloopError
 
 BLOCKS_FROM = 200.0
-"""Hz: below, every row is scored."""
+"""Hz: below, every row is scored; from here on blocks of them are, where they are wanted."""
 FEWEST = 20
 FEWEST_ROWS = 60
 """Rows of the learning window, for the two detectors."""
@@ -65,7 +65,8 @@ class Scoring:
         self.features: BlockFeatures | None = None
         self.block = np.zeros((0, len(wanted)), dtype=np.float32)
         self.filled = 0
-        if 1 / step >= BLOCKS_FROM:
+        fast = 1 / step >= BLOCKS_FROM
+        if fast and config.block:
             length = max(256, round(config.block / NS / step))
             shaft = float(config.shaft) if config.shaft else None
             self.features = BlockFeatures(wanted, 1 / step, length, shaft=shaft, bearing=config.bearing)
@@ -76,7 +77,7 @@ class Scoring:
         self.judge: Judge | None = None
         self.events: Events | None = None
         detect = set(config.detect.split())
-        states = "states" in detect or ("conditions" in detect and 1 / step < LEVELS_FROM)
+        states = "states" in detect or ("conditions" in detect and (fast or 1 / step < LEVELS_FROM))
         if self.features is None and states:
             self.judge = self._states(config)
         elif detect - {"events"}:
