@@ -32,7 +32,7 @@ OWN = ("settings", "counts", "names", "origin", "window", "transfer", "last", "h
 
 
 class ConditionDetector:
-    """Memory: (learn + transfer + 64 contexts) × channels numbers and 4096 statistics.
+    """Memory: (learn + transfer + 64 contexts) × channels numbers and 8192 statistics.
 
     >>> rng = np.random.default_rng(1)
     >>> detector = ConditionDetector(3, ConditionSettings(step=1.0, learn=400))
