@@ -1,0 +1,1 @@
+"""Training: from uploaded samples to a model package, on one machine or as a SageMaker training job."""
