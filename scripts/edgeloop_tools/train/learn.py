@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -69,7 +70,7 @@ class Autoencoder:
         code = len(Components.fit(z).spread)
         wide = max(2 * code, min(64, size))
         sizes = (size, wide, code, wide, size)
-        weights = [rng.normal(0, np.sqrt(1 / a), (a, b)) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+        weights = [rng.normal(0, np.sqrt(1 / a), (a, b)) for a, b in pairwise(sizes)]
         values = [*weights, *(np.zeros(b) for b in sizes[1:])]
         first, second = [np.zeros_like(v) for v in values], [np.zeros_like(v) for v in values]
         total, step = epochs * max(1, len(z) // BATCH), 0
@@ -97,9 +98,8 @@ class Autoencoder:
         return cls(layers, 2, inner.mean(axis=0).astype(np.float32), spread.astype(np.float32))
 
     def rest(self, z: Double) -> Double:
-        values = [np.asarray(w, np.float64) for w, _ in self.layers] + [
-            np.asarray(b, np.float64) for _, b in self.layers
-        ]
+        weights, offsets = zip(*self.layers, strict=True)
+        values = [np.asarray(v, np.float64) for v in (*weights, *offsets)]
         rest: Double = z - _forward(values, z)[-1]
         return rest
 

@@ -74,7 +74,7 @@ class Front:
         """window → features."""
         limited = graph.add("Sub", "window", self.centre)
         limited = graph.add("Div", limited, self.spread)
-        limited = graph.add("Clip", limited, np.float32(-FURTHEST) * np.ones((), np.float32), np.float32(FURTHEST))
+        limited = graph.add("Clip", limited, -FURTHEST, FURTHEST)
         x = graph.add("Reshape", graph.add("Transpose", limited, perm=[0, 2, 1]), _shape(-1, self.rows))
         at = (np.arange(self.rows) + 0.5) / self.rows
         basis = np.stack([np.cos(np.pi * k * at) for k in range(TERMS)], axis=1)
@@ -131,7 +131,7 @@ class Normal:
     def add(self, graph: Graph, features: str) -> None:
         """Features → score (n,)."""
         z = graph.add("Div", graph.add("Sub", features, self.mean), self.deviation)
-        z = graph.add("Clip", z, np.array(-1e6, np.float32), np.array(1e6, np.float32))
+        z = graph.add("Clip", z, -1e6, 1e6)
         rest, unusual = self.core.add(graph, z)
         left = graph.add("Min", graph.add("Div", graph.add("Mul", rest, rest), self.residual), CAP)
         largest = graph.add("Mul", graph.add("ReduceMax", left, axes=[1], keepdims=0), LARGEST)

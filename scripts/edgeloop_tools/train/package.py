@@ -137,9 +137,10 @@ def _cases(parts: Parts) -> list[Floats]:
 def _provenance(options: Options, recordings: Sequence[Recording], parts: Parts) -> Provenance:
     rows = sum(len(r) for r in recordings)
     first, last = min(int(r.times[0]) for r in recordings), max(int(r.times[-1]) for r in recordings)
+    stream = f" of stream {options.stream}" if options.stream else ""
     data = (
-        f"sha256:{digest(recordings)}, {rows} rows of {len(recordings)} recordings"
-        f"{' of stream ' + options.stream if options.stream else ''}, {rfc3339(first)} to {rfc3339(last)}; learned from "
+        f"sha256:{digest(recordings)}, {rows} rows of {len(recordings)} recordings{stream}, {rfc3339(first)} to "
+        f"{rfc3339(last)}; learned from "
         f"{len(parts.train)} windows until {rfc3339(int(parts.train.last[-1]))}, calibrated on "
         f"{len(parts.calibrate)}, measured on {len(parts.healthy)} healthy and {len(parts.faulty)} faulty ones"
     )
@@ -152,8 +153,8 @@ def _card(options: Options, parts: Parts, metrics: dict[str, float]) -> Card:
     channels = ", ".join(parts.train.recordings[0].channels)
     hours = metrics["healthy_hours"]
     return Card(
-        description=f"How unlike the healthy machine of its training {form.length:.4g} s of {channels} at {form.rate:g} "
-        f"Hz are, every {form.step:.4g} s.",
+        description=f"How unlike the healthy machine of its training {form.length:.4g} s of {channels} at "
+        f"{form.rate:g} Hz are, every {form.step:.4g} s.",
         use="Beside the streaming detectors of a monitor, as `models` of AnomalyInference, on the same machine and "
         "channels.",
         limits=f"It knows the states that were in its data and takes others for abnormal. Calibrated on "

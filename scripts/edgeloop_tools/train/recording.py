@@ -60,8 +60,8 @@ def digest(recordings: Sequence[Recording]) -> str:
     hashing = hashlib.sha256()
     for recording in recordings:
         hashing.update(" ".join(recording.channels).encode())
-        hashing.update(np.ascontiguousarray(recording.times, "<i8"))
-        hashing.update(np.ascontiguousarray(recording.values, "<f4"))
+        hashing.update(np.ascontiguousarray(recording.times, "<i8").data)
+        hashing.update(np.ascontiguousarray(recording.values, "<f4").data)
     return hashing.hexdigest()
 
 

@@ -109,14 +109,9 @@ def _csv(path: Path) -> Recording:
         raise EdgeloopError("cannot use the file", where=str(path), why="no row is good", mend="repair the file")
     values, when = np.array(rows, np.float32), np.array(times, np.int64)
     good = ~(np.isnan(values).all(axis=1) & np.concatenate(([True], np.diff(when) == 0)))
-    whole = Recording(str(path), table.channels, when, values, np.zeros(len(when), bool), lines=np.array(lines))
-    return _skipped(whole.rows(good), bad)
-
-
-def _skipped(recording: Recording, count: int) -> Recording:
-    from dataclasses import replace
-
-    return replace(recording, skipped=count)
+    empty = np.zeros(len(when), bool)
+    whole = Recording(str(path), table.channels, when, values, empty, lines=np.array(lines), skipped=bad)
+    return whole.rows(good)
 
 
 def _uploaded(source: str, stream: str, start: int | None, end: int | None) -> list[Recording]:

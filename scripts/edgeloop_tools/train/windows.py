@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,7 +117,7 @@ def windows(recordings: Sequence[Recording], form: Shape, labels: Sequence[Label
     for number, recording in enumerate(recordings):
         far = np.concatenate(([True], np.diff(recording.times) > HOLE * recording.step))
         edges = np.append(np.flatnonzero(far | recording.breaks), len(recording))
-        begins = [np.arange(a, b - form.rows + 1, form.hop) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        begins = [np.arange(a, b - form.rows + 1, form.hop) for a, b in pairwise(edges)]
         rows = np.concatenate([*begins, np.zeros(0, np.int64)]).astype(np.int64)
         bad = np.concatenate(([0], np.cumsum(~np.isfinite(recording.values).all(axis=1))))
         whole = bad[rows + form.rows] == bad[rows]
@@ -126,8 +127,8 @@ def windows(recordings: Sequence[Recording], form: Shape, labels: Sequence[Label
         parts.append((np.full(len(rows), number), rows, times[rows], times[rows + form.rows - 1]))
     columns = [np.concatenate(c).astype(np.int64) for c in zip(*parts, strict=True)]
     order = np.lexsort((columns[1], columns[0], columns[3]))
-    number, row, first, last = (c[order] for c in columns)
-    return Windows(recordings, form, number, row, first, last, kinds(first, last, labels, form), dropped)
+    which, row, first, last = (c[order] for c in columns)
+    return Windows(recordings, form, which, row, first, last, kinds(first, last, labels, form), dropped)
 
 
 def kinds(first: Places, last: Places, labels: Sequence[Label], form: Shape) -> NDArray[np.int8]:

@@ -22,10 +22,10 @@ def calibrate(scores: NDArray[np.floating], step: float) -> Calibration:
     >>> round(float(np.interp(7.0, found.scores, found.return_times)), 1)  # e**7 s
     3.0
     """
-    scores = np.asarray(scores, np.float64)
-    tail = Tail(step, scale=SCALE * max(float(scores.std()), 1e-6), kept=len(scores))
-    tail.fit(scores)
-    usual = np.quantile(scores, np.linspace(0, 0.9, USUAL))
+    known = scores.astype(np.float64)
+    tail = Tail(step, scale=SCALE * max(float(known.std()), 1e-6), kept=len(known))
+    tail.fit(known)
+    usual = np.quantile(known, np.linspace(0, 0.9, USUAL))
     least = tail.return_time(float(usual[-1]))
     shares = np.linspace(0, 0.9, USUAL)
     points = list(zip(usual, np.log10(step / (1 - shares)), strict=True))
@@ -40,7 +40,8 @@ def calibrate(scores: NDArray[np.floating], step: float) -> Calibration:
 
 def return_times(scores: NDArray[np.floating], calibration: Calibration) -> NDArray[np.float64]:
     """log10 s, of any shape."""
-    return np.interp(scores, calibration.scores, calibration.return_times)
+    times: NDArray[np.float64] = np.interp(scores, calibration.scores, calibration.return_times)
+    return times
 
 
 def level(return_time: float, calibration: Calibration) -> float:
