@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from edgeloop.config.load import absent
+from edgeloop.config.quantities import Duration
 from edgeloop.join import Condition
 from edgeloop_tools.config.footprint import too_large
 from edgeloop_tools.config.line import Line
@@ -16,6 +17,7 @@ from edgeloop_tools.config.tree import near
 
 Nucleus = Literal["lite", "classic"]
 _SECRET = re.compile(r"(?i)password|passwd|passphrase|secret|api_?key|credential|(?:access|auth)_token")
+HOUR = Duration("1 h")
 _IN_URL = re.compile(r"\w+://[^\s/:@]*:[^\s/@]+@")
 
 
@@ -101,26 +103,45 @@ def _rules(line: Line) -> None:
         where = line.located(ANOMALY, f"rules.{id}")
         if rule.monitor not in monitors:
             line.add(f"{where}.monitor", "unknown monitor", repr(rule.monitor), near(rule.monitor, monitors))
-        _act(line, where, rule)
+        if (target := _act(line, where, rule)) is not None and rule.renew:
+            _renewal(line, f"{where}.renew", rule, target)
 
 
-def _act(line: Line, where: str, act: Any) -> None:
-    """source, target and value of a rule or of a camera's reject."""
+def _renewal(line: Line, where: str, rule: Any, target: Any) -> None:
+    """Whether the source takes renewals that often, and waits for them."""
+    name = f"{rule.source}'s {rule.target}"
+    safe = target.fail_safe
+    if rule.renew <= target.every:
+        why = f"{name} takes one action in {target.every}"
+        line.add(where, "renewals are refused", why, "renew less often, or shorten its `every`", note=True)
+    elif safe is not None and safe.after < 2 * rule.renew:
+        why = f"{name} returns to its safe value after {safe.after}"
+        least = "between renewals" if safe.after <= rule.renew else "when one is late"
+        line.add(where, f"the machine is let go {least}", why, "renew at least twice as often", note=True)
+    elif safe is None:
+        line.add(where, "renewals change nothing", f"{name} has no fail_safe", "give it one, or leave renew out", note=True)
+    if target.most * rule.renew < HOUR:
+        why = f"{name} takes {target.most} actions an hour"
+        line.add(where, "renewals are refused", why, "renew less often, or raise its `most`", note=True)
+
+
+def _act(line: Line, where: str, act: Any) -> Any:
+    """source, target and value of a rule or of a camera's reject; the target where it is there and valid."""
     sources = _ids(line, INGEST, "sources")
     if act.source not in sources:
         line.add(f"{where}.source", "unknown source", repr(act.source), near(act.source, sources))
-        return
+        return None
     actions = sources[act.source].map().get("actions")
     targets = actions.map() if actions else {}
     if act.target not in targets:
         mend = near(act.target, targets) if targets else f"add it to actions.{act.source}"
         line.add(f"{where}.target", "unknown target", f"{act.target!r} of {act.source}", mend)
-        return
+        return None
     if act.source not in line.sources:
-        return
+        return None
     target = line.sources[act.source][1].actions.get(act.target)
     if target is None:
-        return
+        return None
     low, high = target.bounds
     if not low <= act.value <= high:
         why = f"{act.value:g} is outside of {low:g}..{high:g}, the range of {act.source}'s {act.target}"
@@ -128,6 +149,7 @@ def _act(line: Line, where: str, act: Any) -> None:
     if act.armed and not target.armed:
         why = f"{act.source}'s {act.target} is not armed: it is only recorded"
         line.add(f"{where}.armed", "the action does nothing", why, note=True)
+    return target
 
 
 def _cameras(line: Line) -> None:

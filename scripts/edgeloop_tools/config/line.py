@@ -78,6 +78,10 @@ class Line:
         self.raise_problems()
         return {name: part.merge for name, part in sorted(self.parts.items()) if part.merge}
 
+    def configured(self) -> dict[str, dict[str, Any]]:
+        """`components` that the line says more of than where they are; of the others there is nothing to run."""
+        return {name: merge for name, merge in self.components().items() if merge.keys() - {"site"}}
+
     @cached_property
     def versions(self) -> dict[str, str]:
         """Component → this checkout's version, of ours that the line configures."""

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from edgeloop.config.identifiers import PATTERN
-from edgeloop.config.schema import json_schema
+from edgeloop.config.reference import json_schema
 from edgeloop.topics import short
 from edgeloop_tools.config.line import registered
 from edgeloop_tools.config.outline import SECTIONS, Outline, declared

@@ -12,7 +12,6 @@ from edgeloop.errors import EdgeloopError
 
 if TYPE_CHECKING:
     from edgeloop_tools.cli import Subparsers
-    from edgeloop_tools.config.line import Line
     from edgeloop_tools.fleet.deploy import Merges, Wanted
     from edgeloop_tools.fleet.rollout import Rollout
 
@@ -121,20 +120,15 @@ def _wanted(arguments: argparse.Namespace) -> Wanted:
         if not (thing and equals and path):
             raise EdgeloopError("a wrong value", where="--device", why=repr(text), mend="write THING=FILE")
         files[thing] = Path(path)
-    group = _configured(line)
+    group = line.configured()
     devices: dict[str, Merges] = {}
     for thing, overlay in files.items():
         whole = load(file, [*arguments.overlay, overlay])
         own = whole.components()
-        devices[thing] = {name: own.get(name, {}) for name in {**group, **_configured(whole)}}
+        devices[thing] = {name: own.get(name, {}) for name in {**group, **whole.configured()}}
     manager = None if arguments.stream_manager == "none" else arguments.stream_manager
     name = arguments.name or f"{line.site} {line.id}"
     return Wanted(group, devices, name, _rollout(arguments), arguments.version, manager, arguments.again)
-
-
-def _configured(line: Line) -> Merges:
-    """Components that the line says more of than where they are; of the others there is nothing to run."""
-    return {name: merge for name, merge in line.components().items() if merge.keys() - {"site"}}
 
 
 def _rollout(arguments: argparse.Namespace) -> Rollout:

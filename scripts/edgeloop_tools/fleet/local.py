@@ -41,7 +41,7 @@ def deploy(arguments: argparse.Namespace) -> int:
     from edgeloop_tools.build import ARTIFACTS, RECIPES, build
 
     line = config.load(arguments.line, arguments.overlay) if arguments.line else None
-    work = Work(roots(line), line.components() if line else {}, RECIPES, ARTIFACTS)
+    work = Work(roots(line), line.configured() if line else {}, RECIPES, ARTIFACTS)
     means, program = find(arguments.root)
     if arguments.dry_run:
         print(f"would deploy with {means}: {', '.join(f'{n} {v}' for n, v in work.roots.items())}")
@@ -64,7 +64,7 @@ def roots(line: Line | None) -> dict[str, str]:
 
     if line is None:
         return {UMBRELLA: __version__}
-    return {RUNTIME: __version__, **line.versions}
+    return dict.fromkeys((RUNTIME, *line.configured()), __version__)
 
 
 def find(root: Path | None) -> tuple[Means, str]:
