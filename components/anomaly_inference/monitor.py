@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
 import msgspec
 import numpy as np
@@ -21,7 +22,7 @@ from anomaly_inference.scoring import SETTLED, Scoring
 from edgeloop.alarms import Cause, Contribution, Kind
 from edgeloop.clock import NS
 from edgeloop.detect import BlockFeatures
-from edgeloop.wire.batch import Batch
+from edgeloop.wire.batch import Batch, Channel
 
 SHOWN = 1 * NS
 HOLD = 2 * NS
@@ -77,7 +78,9 @@ class Monitor:
         self._joined = {s: Joined() for s in self.streams[1:]}
         self._scoring: Scoring | None = None
         self._known: Mapping[str, NDArray[np.generic]] = {}
-        self._rate: object = None
+        self._rate: Fraction | None = None
+        self._described: tuple[Channel, ...] = ()
+        self._names: tuple[str, ...] = ()
         self._first: Batch | None = None
         self._shown = self._until = 0
         self._block = 0.0, False
@@ -184,17 +187,21 @@ class Monitor:
     def _check(self, batch: Batch, now: int) -> None:
         """A stream that has become another one is learned again; a channel that is gone is missing."""
         scoring = self._scoring
-        if scoring is None:
+        if batch.channels != self._described:
+            self._described, self._names = batch.channels, tuple(c.name for c in batch.channels)
+            self._rate = None
+        if scoring is None or (batch.rate is not None and batch.rate == self._rate):
             return
-        names = tuple(c.name for c in batch.channels)
+        names = self._names
         if batch.rate is not None and not math.isclose(float(1 / batch.rate), scoring.sample_step, rel_tol=1e-6):
             line = f"{batch.stream} has changed from {1 / scoring.sample_step:g} to {float(batch.rate):g} Hz"
         elif names != scoring.known and not self.config.channels and set(names) - set(scoring.known):
             line = f"{batch.stream} has channels {', '.join(names)} now"
         else:
+            self._rate = batch.rate
             return
         self.notes.show("changed", f"{line}: learning again", now)
-        self._scoring, self._first, self._known = None, None, {}
+        self._scoring, self._first, self._known, self._rate = None, None, {}, None
 
     def _start(self, batch: Batch) -> Scoring | None:
         if batch.rate is not None:
@@ -219,7 +226,7 @@ class Monitor:
         return scoring
 
     def _columns(self, scoring: Scoring, batch: Batch, now: int) -> tuple[NDArray[np.generic], NDArray[np.floating]]:
-        names = tuple(c.name for c in batch.channels)
+        names = self._names
         if names == scoring.known:
             self.notes.set("channels", "")
             if scoring.whole:
