@@ -13,9 +13,9 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from edgeloop import clock
-from edgeloop.alarms.limits import HOUR, Times
 from edgeloop.clock import NS, rfc3339
 from edgeloop.errors import EdgeloopError
+from edgeloop.recent import HOUR, Times
 from sensor_ingest.audit import Audit
 from sensor_ingest.failsafe import LOOK, Entry, Held, HeldTargets
 from sensor_ingest.interlock import Interlocks

@@ -11,9 +11,9 @@ from edgeloop.clock import NS
 from edgeloop.component import App
 from edgeloop.errors import EdgeloopError, WireError
 from edgeloop.journal import JournalError, JournalWriter, directory
-from edgeloop.queue import UPLOADER, journal_cursor
 from edgeloop.samples import SamplesPublisher
 from edgeloop.sequence import Chunk, Records, Sequencer
+from edgeloop.uploader import UPLOADER, journal_cursor
 from edgeloop.wire.batch import Item
 from edgeloop.wire.codec import encode
 from sensor_ingest.actions import Actions

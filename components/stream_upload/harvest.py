@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 
 from edgeloop import clock
-from edgeloop.data.layout import date, gaps_key, raw_key
 from edgeloop.journal import START, CursorFile, JournalReader, Position
+from edgeloop.layout import date, gaps_key, raw_key
 from edgeloop.wire.batch import Batch, Dropped, Item
 from stream_upload import parquet
 from stream_upload.assembler import Assembler, Cut, Limits

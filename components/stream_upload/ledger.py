@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from edgeloop.data.layout import Reason
+from edgeloop.layout import Reason
 from edgeloop.wire.batch import Batch, Dropped, RecordBatch
 
 _EPOCHS: Final = 64

@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 
 from edgeloop import optional
-from edgeloop.data.layout import METADATA, Quality, column
 from edgeloop.data.reader import gaps_columns
+from edgeloop.layout import METADATA, Quality, column
 from edgeloop.wire.batch import Batch, Channel, Column, RecordBatch, row_times
 from stream_upload.ledger import Gap
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from edgeloop.data.layout import date, safe
+from edgeloop.layout import date, safe
 from edgeloop.queue import Entry, QueueError, QueueReader
 from edgeloop.queue.reader import components
 from stream_upload.configuration import Configuration

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from edgeloop import clock
-from edgeloop.data.layout import date, safe
+from edgeloop.layout import date, safe
 from edgeloop.queue import Entry, QueueReader
 from stream_upload.capture import Alarmed, Alarms
 from stream_upload.configuration import Configuration

@@ -10,7 +10,7 @@ from edgeloop import clock
 from edgeloop.component import App
 from edgeloop.errors import EdgeloopError
 from edgeloop.journal import CursorFile, directory
-from edgeloop.queue import journal_cursor
+from edgeloop.uploader import journal_cursor
 from stream_upload import state
 from stream_upload.configuration import Configuration
 from stream_upload.harvest import Harvest

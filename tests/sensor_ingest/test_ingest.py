@@ -19,8 +19,8 @@ import pytest
 from edgeloop import clock, topics
 from edgeloop.clock import NS
 from edgeloop.journal import CursorFile, Position, directory
-from edgeloop.queue import journal_cursor
 from edgeloop.samples import notice
+from edgeloop.uploader import journal_cursor
 from edgeloop.wire.batch import Batch, Dropped, Item, RecordBatch
 from edgeloop.wire.codec import decode
 from sensor_ingest.declaration import NAME

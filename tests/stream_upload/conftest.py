@@ -26,7 +26,7 @@ import edgeloop
 from edgeloop import documents, topics
 from edgeloop.bus import Bus
 from edgeloop.journal import JournalReader, JournalWriter, directory
-from edgeloop.queue import journal_cursor
+from edgeloop.uploader import journal_cursor
 from edgeloop.wire.batch import Item
 from edgeloop_tools.core.ipc.backend import MemoryBackend
 from edgeloop_tools.core.ipc.server import Server

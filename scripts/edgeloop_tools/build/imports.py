@@ -1,4 +1,6 @@
-"""Which modules of the library an archive needs: the closure of its import statements, wherever they stand."""
+"""Which modules of the library an archive needs: the closure of its import statements, wherever they stand, but for
+those that are for type checkers alone.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,8 @@ def needed(own: Mapping[str, bytes], library: Mapping[str, bytes]) -> set[str]:
     >>> library = {"p/__init__.py": b"", "p/a.py": b"import p.b", "p/b.py": b"", "p/c.py": b""}
     >>> sorted(needed({"m.py": b"from p import a"}, library))
     ['p/__init__.py', 'p/a.py', 'p/b.py']
+    >>> sorted(needed({"m.py": b"if TYPE_CHECKING:\\n    import p.a\\nelse:\\n    import p.c"}, library))
+    ['p/__init__.py', 'p/c.py']
     """
     modules = {_module(name): name for name in library if name.endswith(".py")}
     todo = [(name, data) for name, data in own.items() if name.endswith(".py")]
@@ -47,7 +51,7 @@ def _imported(name: str, data: bytes) -> Iterator[str]:
     except SyntaxError as error:
         raise EdgeloopError("cannot read the source", where=f"{name} line {error.lineno}", why=error.msg) from error
     package = _module(name) if name.endswith("/__init__.py") else _module(name).rpartition(".")[0]
-    for node in ast.walk(tree):
+    for node in _running(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -56,3 +60,13 @@ def _imported(name: str, data: bytes) -> Iterator[str]:
             module = ".".join([*base, *([node.module] if node.module else [])])
             yield module
             yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def _running(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those below `if TYPE_CHECKING:`."""
+    todo = [tree]
+    while todo:
+        node = todo.pop()
+        yield node
+        checking = isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+        todo += node.orelse if isinstance(node, ast.If) and checking else ast.iter_child_nodes(node)

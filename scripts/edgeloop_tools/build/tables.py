@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from edgeloop.config import schema
+from edgeloop.config import reference
 from edgeloop.config.declaration import Declaration
 from edgeloop_tools.build.components import folder
 
@@ -31,14 +31,14 @@ def filled(declaration: Declaration[Any]) -> str | None:
 
 def rows(configuration: type) -> str:
     lines = ["| key | type | default | bounds | what |", "|---|---|---|---|---|"]
-    for field in schema.fields(configuration):
+    for field in reference.fields(configuration):
         default = "required" if field.required else "" if field.type == "settings" else _code(field.default)
         cells = [f"`{field.path}`", field.type, default, _bounds(field), field.description or field.title]
         lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def _bounds(field: schema.Field) -> str:
+def _bounds(field: reference.Field) -> str:
     if field.choices:
         return ", ".join(f"`{choice}`" for choice in field.choices)
     if field.minimum and field.maximum:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.data import read
-from edgeloop.data.layout import RAW, column
+from edgeloop.layout import RAW, column
 from edgeloop.wire.batch import Batch, RecordBatch
 
 EXAMPLES = "hard_examples/"

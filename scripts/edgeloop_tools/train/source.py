@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from edgeloop import data, optional
-from edgeloop.data.layout import RESERVED, Quality
 from edgeloop.errors import EdgeloopError
+from edgeloop.layout import RESERVED, Quality
 from edgeloop.tables import BadRow, Table
 from edgeloop_tools.train.recording import Recording
 

@@ -9,7 +9,8 @@ from msgspec import Meta
 from edgeloop.config.identifiers import Id
 from edgeloop.config.load import convert
 from edgeloop.config.quantities import Budget, Duration, Rate, Size, bounded
-from edgeloop.config.schema import defaults, difference, fields, json_schema, readable
+from edgeloop.config.reference import fields, json_schema
+from edgeloop.config.schema import defaults, difference, readable
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

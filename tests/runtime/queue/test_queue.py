@@ -11,8 +11,9 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from edgeloop.queue import QueueError, QueueReader, Released, UploadQueue, released_file
+from edgeloop.queue import QueueError, QueueReader, Released, UploadQueue
 from edgeloop.queue.reader import components
+from edgeloop.uploader import released_file
 
 NAME = "io.edgeloop.Maker"
 

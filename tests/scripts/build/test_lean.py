@@ -12,12 +12,16 @@ MODULES = sorted(COMPONENTS.rglob("*.py"))
 
 
 def shape(source: bytes) -> str:
-    """The program without its documentation, and with the line of every statement."""
+    """The program without documentation and functions' annotations, and with the line of every statement."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             node.value.value = ""
             node.end_lineno = node.end_col_offset = node.value.end_lineno = node.value.end_col_offset = 0
+        elif isinstance(node, ast.arg):
+            node.annotation = None
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            node.returns = None
     lines = [(type(n).__name__, n.lineno) for n in ast.walk(tree) if isinstance(n, ast.stmt)]
     return ast.dump(tree) + repr(lines)
 
@@ -42,3 +46,47 @@ def test_odd_places(source: bytes) -> None:
 def test_a_module_that_reads_its_documentation_keeps_it() -> None:
     source = b'"""Says."""\nprint(__doc__)\n'
     assert lean(source) == source
+
+
+ANNOTATED = """\
+import msgspec
+
+
+class A(msgspec.Struct):
+    x: int = 1  # one
+
+    def f(self, y: "# no comment", *z: dict[str, int], w: int = 2, **v: int) -> tuple[int, "->"]:  # comment
+        return "# no comment"
+
+
+async def g(x: "ü" = "ü", /) -> "ü": return x
+"""
+FUTURE = "from __future__ import annotations\n"
+
+
+LEFT = """\
+import msgspec
+
+
+class A(msgspec.Struct):
+    x: int = 1
+
+    def f(self, y, *z, w = 2, **v):
+        return "# no comment"
+
+
+async def g(x = "ü", /): return x
+"""
+
+
+def test_annotations_of_functions_go_and_those_of_classes_stay() -> None:
+    assert lean((FUTURE + ANNOTATED).encode()).decode() == FUTURE + LEFT
+
+
+def test_annotations_that_are_evaluated_stay() -> None:
+    source = ANNOTATED.replace("  # one", "").replace("  # comment", "").encode()
+    assert lean(source) == source
+
+
+def test_the_first_line_may_name_an_interpreter() -> None:
+    assert lean(b"#!/usr/bin/env python3\n# gone\nx = 1\n") == b"#!/usr/bin/env python3\n\nx = 1\n"

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeloop.data.layout import raw_key
 from edgeloop.journal import JournalWriter
+from edgeloop.layout import raw_key
 from edgeloop.sim.machine import Machine
 from edgeloop.sim.play import play
 from edgeloop.sim.spec import Spec

@@ -10,9 +10,10 @@ import msgspec
 
 from edgeloop.alarms.alarm import SEVERITIES, Alarm, Cause, Kind, Severity, State, identity
 from edgeloop.alarms.commands import Acknowledge, Command, Shelve
-from edgeloop.alarms.limits import HOUR, Groups, Times, told
+from edgeloop.alarms.limits import Groups, told
 from edgeloop.alarms.settings import AlarmSettings
 from edgeloop.errors import EdgeloopError
+from edgeloop.recent import HOUR, Times
 
 Key = tuple[str, Kind]
 MOST_SHELVED = 30 * 86_400 * 1_000_000_000

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
-HOUR = 3_600_000_000_000
+from edgeloop.recent import HOUR
+
 STEPS = (1, 2, 5)
 """A count is told at these times powers of ten."""
 
@@ -44,24 +44,6 @@ class Groups:
             known.newest = max(known.newest, raised_at)
         elif known is None or raised_at >= known.newest:
             self._of[asset] = Group(group, raised_at, raised_at)
-
-
-class Times:
-    """When something happened, within a period of ns that ends now."""
-
-    __slots__ = ("_times",)
-
-    def __init__(self) -> None:
-        self._times: deque[int] = deque()
-
-    def add(self, time: int) -> None:
-        self._times.append(time)
-
-    def count(self, now: int, period: int) -> int:
-        """What lies ahead of `now`, because the clock was set back, does not count."""
-        while self._times and not 0 <= now - self._times[0] < period:
-            self._times.popleft()
-        return len(self._times)
 
 
 def told(count: int) -> bool:

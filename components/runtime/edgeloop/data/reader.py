@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from edgeloop import optional
 from edgeloop.clock import NS
-from edgeloop.data.layout import GAPS, METADATA, RAW, date
 from edgeloop.errors import EdgeloopError
+from edgeloop.layout import GAPS, METADATA, RAW, date
 
 Time = int | str | datetime | None
 Form = Literal["auto", "pandas", "arrow"]

@@ -7,12 +7,9 @@ reads there. What it has released stands in a file of its own work folder.
     <number>-<kind>/        a file and `entry.json`, complete from the rename of the folder on
 """
 
-from edgeloop.queue.folder import UPLOADER, Entry, QueueError, folder, journal_cursor, released_file
+from edgeloop.queue.folder import Entry, QueueError, folder
 from edgeloop.queue.producer import UploadQueue
 from edgeloop.queue.reader import QueueReader
 from edgeloop.queue.released import Released
 
-__all__ = [
-    "UPLOADER", "Entry", "QueueError", "QueueReader", "Released", "UploadQueue", "folder", "journal_cursor",
-    "released_file",
-]  # fmt: skip
+__all__ = ["Entry", "QueueError", "QueueReader", "Released", "UploadQueue", "folder"]

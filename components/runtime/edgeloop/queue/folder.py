@@ -12,7 +12,6 @@ import msgspec
 
 from edgeloop.errors import EdgeloopError
 
-UPLOADER: Final = "io.edgeloop.StreamUpload"
 DOCUMENT: Final = "entry.json"
 RECORDS: Final = ".jsonl"
 
@@ -79,13 +78,3 @@ def folder(root: Path, component: str) -> Path:
     '/greengrass/v2/work/io.edgeloop.CameraInference/upload'
     """
     return root / "work" / component / "upload"
-
-
-def released_file(root: Path, component: str) -> Path:
-    """Where StreamUpload says what the component may delete."""
-    return root / "work" / UPLOADER / "released" / f"{component}.json"
-
-
-def journal_cursor(root: Path) -> Path:
-    """StreamUpload's cursor as a durable reader of the journal."""
-    return root / "work" / UPLOADER / "journal.cursor"

@@ -22,9 +22,9 @@ from edgeloop.queue.folder import (
     folder,
     is_file_name,
     parse,
-    released_file,
 )
 from edgeloop.queue.released import Released
+from edgeloop.uploader import released_file
 
 MIB: Final = 1 << 20
 _NEW: Final = ".new"

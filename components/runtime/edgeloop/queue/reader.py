@@ -8,8 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from edgeloop.queue.folder import DOCUMENT, Description, Entry, QueueError, entries, folder, is_file_name, released_file
+from edgeloop.queue.folder import DOCUMENT, Description, Entry, QueueError, entries, folder, is_file_name
 from edgeloop.queue.released import Released
+from edgeloop.uploader import released_file
 
 
 def components(root: Path) -> list[str]:

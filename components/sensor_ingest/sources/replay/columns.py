@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from edgeloop import optional
 from edgeloop.component import user
-from edgeloop.data.layout import METADATA, RESERVED
 from edgeloop.errors import EdgeloopError
+from edgeloop.layout import METADATA, RESERVED
 from edgeloop.tables import times
 from edgeloop.tables.table import TIMES
 from edgeloop.wire.batch import Channel
