@@ -38,9 +38,15 @@ def cost(channels: int, block: int, rounds: int) -> dict[str, float]:
 
 def run() -> dict[str, Any]:
     """µs per value in blocks and per row; `times_bare` is the ratio to the z-score of the same run."""
-    blocks, single = cost(20, 256, ROUNDS), cost(8, 1, 20 * ROUNDS)
+    blocks, single, lone = cost(20, 256, ROUNDS), cost(8, 1, 20 * ROUNDS), cost(1, 256, ROUNDS)
     values = 20 * 256
     return {
+        "goals": [
+            {"goal": "conditions, a row of 1 channel", "at_most": 5, "unit": "µs",
+             "figure": round(lone["own"] / 256, 2)},
+            {"goal": "conditions, a value of 20 channels, blocks of 256", "at_most": 0.15, "unit": "µs",
+             "figure": round(blocks["own"] / values, 3)},
+        ],
         "20 channels, blocks of 256": {
             "us_per_value": round(blocks["own"] / values, 4),
             "bare_us_per_value": round(blocks["bare"] / values, 4),
@@ -51,7 +57,7 @@ def run() -> dict[str, Any]:
             "bare_us_per_row": round(single["bare"], 1),
             "times_bare": round(single["own"] / single["bare"], 1),
         },
-    }
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

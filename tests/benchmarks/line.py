@@ -10,6 +10,8 @@ from edgeloop_tools.bench.suite import show
 from edgeloop_tools.demo.run import Options, measure
 
 SECONDS = 45.0
+BUS = 50
+"""Messages a second at the default tick."""
 
 
 def run() -> dict[str, Any]:
@@ -18,7 +20,9 @@ def run() -> dict[str, Any]:
         report, _ = measure(Options(duration=SECONDS, report=Path(folder) / "report.json", quiet=True))
     anomalies = report["anomalies"]
     components = report["components"].items()
+    goal = {"goal": "messages on the bus, a line with everything", "at_most": BUS, "unit": "messages/s"}
     return {
+        "goals": [{**goal, "figure": report["bus_messages_per_s"]}],
         "values_per_s": report["values_per_s"],
         "bus_messages_per_s": report["bus_messages_per_s"],
         "sample_to_alert_ms": anomalies["sample_to_alert_ms"],

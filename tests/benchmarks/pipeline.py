@@ -24,16 +24,27 @@ from edgeloop_tools.bench.suite import show
 from edgeloop_tools.demo import plan
 
 SECONDS = 20
+ROUNDS = 3
+GOAL = 5e6
 MACHINES = 2
 
 
 def run() -> dict[str, Any]:
-    """values/s of the whole path and of its parts; `of_bare…` are shares of the bare limit's speed."""
+    """values/s of the whole path and of its parts; `of_bare…` are shares of the bare limit's speed.
+
+    The fastest of ROUNDS. `on_two_cores`: writing beside scoring, as the two components do; the slower counts.
+    """
+    names = [f"press{n + 1}" for n in range(MACHINES)]
+    ticks = [items for _, items in play([Machine(Spec(n), 7) for n in names], SECONDS * NS)]
+    figures = max((_round(names, ticks) for _ in range(ROUNDS)), key=lambda f: float(f["values_per_s"]))
+    goal = {"goal": "source → journal → score, two cores", "at_least": GOAL, "unit": "values/s"}
+    return {"goals": [{**goal, "figure": round(figures["on_two_cores"])}], **figures}
+
+
+def _round(names: list[str], ticks: list[list[Item]]) -> dict[str, Any]:
     from anomaly_inference.configuration import Configuration
     from anomaly_inference.engine import Engine
 
-    names = [f"press{n + 1}" for n in range(MACHINES)]
-    ticks = [items for _, items in play([Machine(Spec(n), 7) for n in names], SECONDS * NS)]
     values = sum(_values(item) for items in ticks for item in items)
     merge = plan.machines(names, 7).merge()[plan.ANOMALY]
     with tempfile.TemporaryDirectory() as folder:
@@ -61,6 +72,7 @@ def run() -> dict[str, Any]:
         "values": values,
         "results": results,
         "values_per_s": values / whole,
+        "on_two_cores": values / max(written, read + scored),
         "of_bare": (bare + spectra) / whole,
         "bare_bytes_values_per_s": values / bare,
         "bare_spectra_values_per_s": values / spectra,

@@ -18,6 +18,8 @@ from edgeloop.wire.batch import Batch, Channel, Column, Item, RecordBatch
 STREAMS = (1, 8, 64)
 BEGAN = 1_700_000_000 * NS
 TICK = NS // 20
+FLAT = 1.25
+"""Growth of the cost of a value that is measurement, not growth."""
 SHAPES: dict[str, tuple[int, int, int]] = {"vibration": (25_600, 3, 64), "values": (10, 4, 1024)}
 """Rate in Hz, channels, and ticks of 50 ms times streams that are measured."""
 
@@ -58,10 +60,13 @@ def cost(streams: int, rate: int, channels: int, ticks: int) -> float:
 
 def run() -> dict[str, Any]:
     """ns of processor time for each value, by kind of stream and number of streams; `growth` is most over fewest."""
-    result: dict[str, Any] = {}
+    result: dict[str, Any] = {"goals": []}
     for name, (rate, channels, ticks) in SHAPES.items():
         costs = {str(n): round(cost(n, rate, channels, ticks), 1) for n in STREAMS}
-        result[name] = {"ns_per_value": costs, "growth": round(costs[str(STREAMS[-1])] / costs[str(STREAMS[0])], 2)}
+        growth = round(costs[str(STREAMS[-1])] / costs[str(STREAMS[0])], 2)
+        result[name] = {"ns_per_value": costs, "growth": growth}
+        goal = f"cost of a value, {STREAMS[-1]} streams over {STREAMS[0]}, {name}"
+        result["goals"].append({"goal": goal, "at_most": FLAT, "figure": growth})
     return result
 
 

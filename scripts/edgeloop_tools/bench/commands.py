@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgeloop_tools.cli import Subparsers
@@ -24,18 +24,26 @@ def register(subparsers: Subparsers) -> None:
 
 def _bench(arguments: argparse.Namespace) -> int:
     from edgeloop.errors import EdgeloopError
-    from edgeloop_tools.bench.suite import available, show
+    from edgeloop_tools.bench.suite import available, goals, show, table
     from edgeloop_tools.harness.report import ran_on
 
     known = available()
     unknown = [name for name in arguments.names if name not in known]
     if unknown:
         raise EdgeloopError("no such benchmark", where=", ".join(unknown), mend=f"known are {', '.join(known)}")
-    figures = {}
+    figures: dict[str, dict[str, Any]] = {}
+    reached: list[dict[str, Any]] = []
     for name in arguments.names or known:
         print(f"{name}: {known[name].describes}", flush=True)
-        figures[name] = known[name].run()
+        figures[name] = dict(known[name].run())
         print(show(figures[name]), flush=True)
+        if own := goals(figures[name]):
+            print(table(own), flush=True)
+            figures[name]["goals"] = own
+            reached += own
+    if reached:
+        print(f"goals: {sum(g['reached'] for g in reached)} of {len(reached)} reached")
+        print(table(reached))
     if arguments.json is not None:
         text = json.dumps({"ran_on": ran_on(), "figures": figures}, indent=2)
         try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,8 @@ from edgeloop.errors import EdgeloopError
 CHECKOUT = Path(__file__).resolve().parents[3]
 
 Figures = Mapping[str, Any]
+GOALS = "goals"
+"""Key of a benchmark's goals among its figures; each has `goal` in words, `figure`, `at_most` or `at_least` or both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ def show(figures: Figures, indent: int = 1) -> str:
       a  1
       b  c 2.5  d 3
     """
+    figures = {key: value for key, value in figures.items() if key != GOALS}
     width = max((len(str(k)) for k in figures), default=0)
     lines = []
     for key, value in figures.items():
@@ -56,6 +60,37 @@ def show(figures: Figures, indent: int = 1) -> str:
         else:
             lines.append(f"{pad}{key!s:<{width}}  {_number(value)}")
     return "\n".join(lines)
+
+
+def goals(figures: Figures) -> list[dict[str, Any]]:
+    """A benchmark's goals, each with `reached`.
+
+    >>> goals({"goals": [{"goal": "fast", "at_most": 5, "figure": 6.5}]})[0]["reached"]
+    False
+    """
+    return [
+        {**goal, "reached": goal.get("at_least", -math.inf) <= goal["figure"] <= goal.get("at_most", math.inf)}
+        for goal in figures.get(GOALS, ())
+    ]
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Goals beside figures.
+
+    >>> print(table(goals({"goals": [{"goal": "a row", "at_most": 5, "figure": 2.25, "unit": "µs"}]})))
+      a row  2.25 µs  goal at most 5 µs  reached
+    """
+    cells = []
+    for row in rows:
+        unit = f" {row['unit']}" if row.get("unit") else ""
+        bounds = [f"{name.replace('_', ' ')} {_number(row[name])}" for name in ("at_least", "at_most") if name in row]
+        reached = "reached" if row["reached"] else "NOT reached"
+        cells.append((row["goal"], f"{_number(row['figure'])}{unit}", f"goal {', '.join(bounds)}{unit}", reached))
+    widths = [max(len(cell[i]) for cell in cells) for i in range(3)]
+    return "\n".join(
+        "  " + "  ".join([*(text.ljust(width) for text, width in zip(cell, widths, strict=False)), cell[3]])
+        for cell in cells
+    )
 
 
 def _number(value: Any) -> str:
