@@ -49,8 +49,7 @@ class Components:
         """See Core."""
         parts = graph.add("MatMul", z, self.basis)
         rest = graph.add("Sub", z, graph.add("MatMul", parts, np.ascontiguousarray(self.basis.T)))
-        relative = graph.add("Div", parts, self.spread)
-        return rest, graph.add("ReduceMean", graph.add("Mul", relative, relative), axes=[1], keepdims=0)
+        return rest, graph.add("Div", parts, self.spread)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,9 +111,7 @@ class Autoencoder:
                 code = x
             elif number < len(self.layers):
                 x = graph.add("Tanh", x)
-        relative = graph.add("Div", graph.add("Sub", code, self.mean), self.spread)
-        unusual = graph.add("ReduceMean", graph.add("Mul", relative, relative), axes=[1], keepdims=0)
-        return graph.add("Sub", z, x), unusual
+        return graph.add("Sub", z, x), graph.add("Div", graph.add("Sub", code, self.mean), self.spread)
 
 
 def _forward(values: list[Double], x: Double) -> list[Double]:

@@ -27,8 +27,8 @@ FLOOR: Final = 1e-4
 FURTHEST: Final = 1e4
 """Spreads beyond which a value counts as this far."""
 CAP: Final = 400.0
-LARGEST, USUAL = 0.03, 0.2
-"""What the largest residual and the unusual rest weigh beside the mean of the residuals."""
+LARGEST, USUAL = 0.1, 1.0
+"""What the largest square and the mean of the common part's weigh beside the mean of the residuals'."""
 CHUNK: Final = 1 << 20
 """Values in a run."""
 
@@ -115,7 +115,7 @@ class Core(Protocol):
     """What rebuilds features from what healthy windows have in common."""
 
     def add(self, graph: Graph, z: str) -> tuple[str, str]:
-        """Standardised features → what is left of them (n, size), and how unusual the common part is (n,)."""
+        """Standardised features → what is left of them (n, size), and the common part, each of spread 1 (n, components)."""
         ...
 
 
@@ -132,12 +132,15 @@ class Normal:
         """Features → score (n,)."""
         z = graph.add("Div", graph.add("Sub", features, self.mean), self.deviation)
         z = graph.add("Clip", z, -1e6, 1e6)
-        rest, unusual = self.core.add(graph, z)
+        rest, common = self.core.add(graph, z)
         left = graph.add("Min", graph.add("Div", graph.add("Mul", rest, rest), self.residual), CAP)
-        largest = graph.add("Mul", graph.add("ReduceMax", left, axes=[1], keepdims=0), LARGEST)
+        moved = graph.add("Min", graph.add("Mul", common, common), CAP)
+        whole = graph.add("Min", graph.add("Mul", z, z), CAP)
         average = graph.add("ReduceMean", left, axes=[1], keepdims=0)
-        common = graph.add("Mul", graph.add("Min", unusual, CAP), USUAL)
-        total = graph.add("Add", graph.add("Add", average, largest), common)
+        unusual = graph.add("Mul", graph.add("ReduceMean", moved, axes=[1], keepdims=0), USUAL)
+        every = graph.add("Concat", left, moved, whole, axis=1)
+        largest = graph.add("Mul", graph.add("ReduceMax", every, axes=[1], keepdims=0), LARGEST)
+        total = graph.add("Add", graph.add("Add", average, largest), unusual)
         graph.add("Log", graph.add("Add", total, 1.0), output="score")
 
 
