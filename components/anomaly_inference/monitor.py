@@ -287,7 +287,8 @@ class Monitor:
         at = 0
         while at < len(values):
             n = min(features.length - scoring.filled, len(values) - at)
-            scoring.block[scoring.filled : scoring.filled + n] = values[at : at + n]
+            with np.errstate(over="ignore"):
+                scoring.block[scoring.filled : scoring.filled + n] = values[at : at + n]
             scoring.filled += n
             at += n
             whole = scoring.filled == features.length
@@ -307,7 +308,7 @@ class Monitor:
                 continue
             with np.errstate(invalid="ignore", over="ignore"):
                 row, indicators = features(scoring.block)
-            constant = np.ptp(scoring.block, axis=0) == 0
+                constant = np.ptp(scoring.block, axis=0) == 0
             if constant.any():
                 row.reshape(len(constant), -1)[constant] = np.nan
             if self._joined:

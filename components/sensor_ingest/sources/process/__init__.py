@@ -10,6 +10,7 @@ import signal
 import subprocess
 import threading
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import IO, Annotated, Literal
 
@@ -77,7 +78,7 @@ def said(configuration: Configuration, where: str) -> Header | None:
         return Header.parse(configuration.header, where)
     if configuration.rate is None:
         return None
-    return Header.made(configuration.rate, configuration.dtype, configuration.channels, where)
+    return Header.made(Fraction(configuration.rate), configuration.dtype, configuration.channels, where)
 
 
 class Process(Source[Configuration]):
