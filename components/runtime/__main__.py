@@ -45,7 +45,10 @@ def _beside() -> Path | None:
     """The wheelhouse that came as an artifact next to this program."""
     folder = Path(sys.argv[0]).resolve().parent
     names = (f"wheelhouse-{os.uname().machine}.zip", "wheelhouse.zip", "wheelhouse")
-    return next((folder / name for name in names if (folder / name).exists()), None)
+    found = next((folder / name for name in names if (folder / name).exists()), None)
+    if found is None and (others := sorted(path.name for path in folder.glob("wheelhouse-*.zip"))):
+        say(f"{', '.join(others)} is not for {os.uname().machine}: installing from the package index")
+    return found
 
 
 def _configured(environment: Path, wheels: Path | None) -> tuple[list[str], Path | None]:

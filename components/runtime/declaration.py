@@ -10,7 +10,10 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """What the shared environment holds."""
 
     profiles: Annotated[
-        str, Meta(title="Profiles", description="Words among core, protocols, vision, upload and neo; core is always there.")
+        str,
+        Meta(
+            title="Profiles", description="Words among core, protocols, vision, upload and neo; core is always there."
+        ),
     ] = "core"
     wheelhouse: Annotated[
         str,

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 from edgeloop.errors import EdgeloopError
 
@@ -101,10 +102,22 @@ def locked(folder: Path, say: Say) -> Iterator[int]:
 
 
 def usable(folder: Path) -> bool:
-    """Whether the environment is complete and has an interpreter that is still there."""
-    return (
-        (folder / STAMP).is_file() and not (folder / MAKING).exists() and os.access(folder / "bin" / "python", os.X_OK)
-    )
+    """Whether the environment is complete, and its interpreter still there and of the version it was made for."""
+    python = folder / "bin" / "python"
+    if not (folder / STAMP).is_file() or (folder / MAKING).exists() or not os.access(python, os.X_OK):
+        return False
+    version = re.fullmatch(r"python\d+\.\d+", python.resolve().name)
+    return version is None or (folder / "lib" / version[0]).is_dir()
+
+
+class _Builder(venv.EnvBuilder):
+    """Links to the interpreter under its full name: `python3` is another one after an upgrade of the system."""
+
+    def ensure_directories(self, env_dir: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> SimpleNamespace:
+        context = super().ensure_directories(env_dir)
+        context.executable = os.path.realpath(context.executable)
+        context.python_dir = os.path.dirname(context.executable)
+        return context
 
 
 def holds(folder: Path, text: str) -> bool:
@@ -131,7 +144,7 @@ def make(
             folder.mkdir(parents=True)
         (folder / MAKING).touch()
         if fresh:
-            venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
+            _Builder(symlinks=True, with_pip=False).create(folder)
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
             requirements.write(lock.text)
             requirements.flush()

@@ -172,6 +172,69 @@ class TestWhenItFails:
         with pytest.raises(EdgeloopError, match="cannot make the work folder"):
             Environments(tmp_path / "work", print).install(a_lock(make_wheel("alpha")))
 
+    def test_wheels_of_another_architecture(
+        self, environments: Environments, serving: Path, make_wheel: Wheel, wheels: Path
+    ) -> None:
+        lock = a_lock(make_wheel("delta"), "delta")
+        plain = wheels / "delta-1.0-py3-none-any.whl"
+        plain.rename(wheels / "delta-1.0-py3-none-manylinux2014_s390x.whl")
+        self.fails(environments, serving, lock, wheels, rf"no wheel of delta==1\.0 .* on {os.uname().machine}")
+
+    def test_killed(self, environments: Environments, serving: Path, make_wheel: Wheel, wheels: Path) -> None:
+        text = "# imports: slow\n" + make_wheel("slow", "1.0", "import time\nwhile True: time.sleep(0.02)\n")
+        process = started(environments.work, text, wheels)
+        deadline = time.monotonic() + 30
+        while not list((environments.work / "venvs").glob("*/lib/python*/site-packages/slow.py")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert environments.current() == serving
+        assert python_says(environments.link, "import alpha; print('serves')") == "serves"
+        newer = environments.install(a_lock(make_wheel("alpha", "2.0"), "alpha"), wheels)
+        assert set((environments.work / "venvs").iterdir()) == {serving, newer}, "what was left half-way is gone"
+
+
+class TestAfterAnUpgradeOfTheSystem:
+    def test_the_interpreter_is_linked_under_its_full_name(
+        self, environments: Environments, make_wheel: Wheel, wheels: Path
+    ) -> None:
+        folder = environments.install(a_lock(make_wheel("alpha"), "alpha"), wheels)
+        outside = [Path(os.readlink(path)) for path in (folder / "bin").iterdir() if path.is_symlink()]
+        outside = [path for path in outside if path.is_absolute() and not path.is_relative_to(folder)]
+        assert outside == [folder.joinpath("bin", "python").resolve()]
+
+    @pytest.mark.parametrize("now", ["vanished", "another version"])
+    def test_an_environment_without_its_interpreter_is_made_again(
+        self, environments: Environments, make_wheel: Wheel, wheels: Path, tmp_path: Path, now: str
+    ) -> None:
+        lock = a_lock(make_wheel("alpha"), "alpha")
+        folder = environments.install(lock, wheels)
+        another = tmp_path / "python3.99"
+        if now == "another version":
+            another.write_text("#!/bin/sh\nexit 1\n")
+            another.chmod(0o755)
+        for path in (folder / "bin").iterdir():
+            if path.name.startswith("python"):
+                path.unlink()
+                path.symlink_to(another)
+        assert environments.current() is None
+        assert environments.install(lock, wheels) == folder
+        assert python_says(environments.link, "import alpha; print('there')") == "there"
+
+    def test_a_new_version_gets_an_environment_beside_the_old_one(
+        self, environments: Environments, make_wheel: Wheel, wheels: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lock = a_lock(make_wheel("alpha"), "alpha")
+        newer = environments.folder(lock)
+        older = newer.with_name(f"{lock.digest}-3.10")
+        monkeypatch.setattr(Environments, "folder", lambda self, lock: older)
+        assert environments.install(lock, wheels) == older
+        monkeypatch.undo()
+        assert environments.install(lock, wheels) == newer
+        assert environments.link.resolve() == newer
+        assert environments.before.resolve() == older
+
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
 def test_a_full_disk_is_one_line(make_wheel: Wheel, wheels: Path, tmp_path: Path) -> None:
@@ -317,6 +380,16 @@ class TestProgram:
         assert done.returncode == 1
         assert done.stderr.splitlines()[-1].startswith("io.edgeloop.Runtime: cannot install the Python packages")
         assert "Traceback" not in done.stderr
+
+    def test_a_wheelhouse_for_another_architecture_is_said(self, program: Path, tmp_path: Path) -> None:
+        shutil.move(program / "wheelhouse", tmp_path / "wheels")
+        (program / "wheelhouse-s390x.zip").touch()
+        done = self.run(
+            program, "install", "--root", str(tmp_path / "root"), "--profiles", "core",
+            PIP_FIND_LINKS=str(tmp_path / "wheels"), PIP_NO_INDEX="1",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert f"wheelhouse-s390x.zip is not for {os.uname().machine}" in done.stderr.splitlines()[0]
 
     def test_wrong_use(self, program: Path) -> None:
         assert self.run(program, "install").returncode == 2

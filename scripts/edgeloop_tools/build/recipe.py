@@ -23,8 +23,9 @@ WAIT = 900
 RUN = f"""\
 python="{INTERPRETER}"
 n=0
+[ -x "$python" ] || echo "waiting for {RUNTIME}: $python is not there yet, or its Python was removed" >&2
 until [ -x "$python" ] || [ $n -ge {WAIT} ]; do n=$((n+1)); sleep 1; done
-[ -x "$python" ] || echo "{RUNTIME} has made no environment in {WAIT} s: look at its log" >&2
+[ -x "$python" ] || echo "{RUNTIME} has made no environment in {WAIT} s: look at its log, deploy it again" >&2
 exec "$python" -u "{{artifacts:path}}/{{package}}.pyz" --root "{{kernel:rootPath}}"
 """
 INSTALL = """\

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -12,6 +14,7 @@ from edgeloop.config.declaration import Declaration, Dependency
 from edgeloop.config.quantities import Duration
 from edgeloop.errors import EdgeloopError
 from edgeloop_tools.build import build, model, recipe, recipes, tables
+from edgeloop_tools.build.components import RUNTIME
 
 
 class Lamp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,6 +45,30 @@ BLINKER = Declaration(
 def parsed(declaration: Declaration[Any]) -> dict[str, Any]:
     value: dict[str, Any] = yaml.safe_load(recipe.dump(recipe.recipe(declaration)))
     return value
+
+
+def test_a_component_waits_for_its_environment_and_says_so(tmp_path: Path) -> None:
+    script = parsed(BLINKER)["Manifests"][0]["Lifecycle"]["run"]["Script"]
+    script = script.replace("{kernel:rootPath}", str(tmp_path)).replace("{artifacts:path}", str(tmp_path))
+    python = tmp_path / "work" / RUNTIME / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to("/nowhere/python3.11")
+    short = script.replace(str(recipe.WAIT), "1")
+    done = subprocess.run(["sh", "-c", short], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode != 0
+    first, second, *_ = done.stderr.splitlines()
+    assert first == f"waiting for {RUNTIME}: {python} is not there yet, or its Python was removed"
+    assert second == f"{RUNTIME} has made no environment in 1 s: look at its log, deploy it again"
+
+    with subprocess.Popen(["sh", "-c", script], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as waiting:
+        assert waiting.stderr is not None
+        assert waiting.stderr.readline().startswith(f"waiting for {RUNTIME}")
+        python.unlink()
+        fresh = python.with_name("fresh")
+        fresh.write_text('#!/bin/sh\necho "started $2"\n')
+        fresh.chmod(0o755)
+        fresh.rename(python)
+        assert waiting.communicate(timeout=60)[0] == f"started {tmp_path}/blinker.pyz\n"
 
 
 def test_a_recipe_says_what_the_declaration_says() -> None:
