@@ -115,7 +115,7 @@ class Core(Protocol):
     """What rebuilds features from what healthy windows have in common."""
 
     def add(self, graph: Graph, z: str) -> tuple[str, str]:
-        """Standardised features → what is left of them (n, size), and the common part, each of spread 1 (n, components)."""
+        """Standardised features → what is left of them (n, size), and the common part (n, components), of spread 1."""
         ...
 
 

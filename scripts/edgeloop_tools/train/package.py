@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from edgeloop.clock import rfc3339
 from edgeloop.errors import EdgeloopError
 from edgeloop.models import golden
 from edgeloop.models.calibration import level
+from edgeloop.models.drift import usual
 from edgeloop.models.graph import run, versions
 from edgeloop.models.manifest import (
     Calibration,
@@ -32,7 +34,7 @@ from edgeloop.models.trial import Outcome
 from edgeloop_tools.train.network import Floats
 from edgeloop_tools.train.options import Options
 from edgeloop_tools.train.recording import Recording, digest
-from edgeloop_tools.train.windows import Parts, Windows
+from edgeloop_tools.train.windows import Parts
 
 CASES: Final = 4
 """Healthy windows of the golden set; as many changed ones, and the faulty ones there are."""
@@ -72,7 +74,7 @@ def write(
         preprocessing=(
             Window(
                 input="window", samples=form.rows, channels=channels, rate=form.rate, hop=form.hop,
-                units=units if known else (), statistics=statistics(parts.train),
+                units=units if known else (), statistics=statistics(parts),
             ),
         ),
         labels=("healthy", "anomaly"),
@@ -103,17 +105,22 @@ def prove(path: Path) -> Outcome:
     return outcome
 
 
-def statistics(windows: Windows) -> tuple[Statistics, ...]:
-    """Of the values that the model learned from, by channel."""
-    values = np.concatenate([chunk.reshape(-1, chunk.shape[2]) for chunk in windows.chunks(1024)]).astype(np.float64)
+def statistics(parts: Parts) -> tuple[Statistics, ...]:
+    """Of the values that the model learned from, by channel, and how far later healthy ones stray from them."""
+    values = np.concatenate([chunk.reshape(-1, chunk.shape[2]) for chunk in parts.train.chunks(1024)]).astype(
+        np.float64
+    )
     quantiles = np.quantile(values, np.linspace(0, 1, STEPS + 1), axis=0)
-    return tuple(
-        Statistics(
+    new = min(parts.train.shape.hop, parts.train.shape.rows)
+    result = []
+    for i, name in enumerate(parts.train.recordings[0].channels):
+        known = Statistics(
             mean=_short(values[:, i].mean()), deviation=_short(values[:, i].std()),
             quantiles=tuple(_short(q) for q in quantiles[:, i]),
-        )
-        for i in range(values.shape[1])
-    )  # fmt: skip
+        )  # fmt: skip
+        later = [c[:, :new, i].ravel() for part in (parts.calibrate, parts.healthy) for c in part.chunks(1024)]
+        result.append(msgspec.structs.replace(known, usual=_short(usual(name, known, np.concatenate(later)))))
+    return tuple(result)
 
 
 def _short(value: float) -> float:

@@ -13,6 +13,8 @@ from anomaly_inference.engine import Engine
 from anomaly_inference.models import Serving
 from edgeloop.clock import NS
 from edgeloop.config.load import convert
+from edgeloop.models.drift import Drift
+from edgeloop.models.manifest import Window
 from edgeloop.models.package import Package, unpack
 from edgeloop.models.proof import Prover
 from edgeloop.models.runners import Options, Runner, open_runner
@@ -79,7 +81,6 @@ def test_a_device_would_take_it(package: Package) -> None:
 
 
 def test_statistics_and_units_are_those_of_the_channels(package: Package, healthy: Rows) -> None:
-    from edgeloop.models.manifest import Window
 
     window = package.manifest.preprocessing[0]
     assert isinstance(window, Window)
@@ -158,3 +159,18 @@ def test_an_autoencoder_is_a_model_too(short: Rows, train: Train, tmp_path: Path
     strange[:, 0] += 3
     usual, unusual = (float(runner.run(w[None])[0][0]) for w in (short[:64], strange))
     assert unusual > package.manifest.thresholds["alarm"] > usual
+
+
+def test_what_wanders_has_not_drifted_and_what_moved_has(package: Package) -> None:
+    window = package.manifest.preprocessing[0]
+    assert isinstance(window, Window)
+    known = dict(zip(window.channels, window.statistics, strict=True))
+    wandering, moved = Drift(known, NAMES), Drift(known, NAMES)
+    values = played(None)
+    other = values + np.array([3, 0, 0, 0], np.float32)
+    seen = [
+        (wandering.update(values[a : a + 100]), moved.update(other[a : a + 100])) for a in range(0, len(values), 100)
+    ]
+    assert not any(here for here, _ in seen)
+    assert seen[-1][1]
+    assert moved.worst[0] == "temperature"

@@ -18,6 +18,9 @@ MOST = 256
 """Rows of one call that are looked at."""
 FEWEST = 1000.0
 """Rows before there is a word, and after which older ones count a third."""
+SPARE = 2.0
+"""What wanders slowly is never for long as it was over all of the training: so many times what healthy values were
+seen to reach is no change."""
 LEAST = 1e-3
 """Share that a bin is never believed to be below."""
 
@@ -37,6 +40,7 @@ class Drift:
 
     def __init__(self, known: Mapping[str, Statistics], channels: Sequence[str]) -> None:
         self._known = [(name, channels.index(name), *_bins(s)) for name, s in known.items() if name in channels]
+        self._limits = {name: max(1.0, SPARE * s.usual / CHANGED) for name, s in known.items()}
         self._counts = [np.zeros(len(shares)) for *_, shares in self._known]
         self.active = False
         self.worst: tuple[str, float] = "", 0.0
@@ -55,7 +59,7 @@ class Drift:
                 continue
             here = np.maximum(counts / total, LEAST)
             there = np.maximum(shares, LEAST)
-            index = float(((here - there) * np.log(here / there)).sum())
+            index = float(((here - there) * np.log(here / there)).sum()) / self._limits[name]
             if index > worst[1]:
                 worst = name, index
         self.worst = worst
@@ -73,6 +77,15 @@ class Drift:
             return
         self._counts = [np.array(f, dtype=np.float64) for f in found]
         self.active = bool(state["active"][0]) if "active" in state else False
+
+
+def usual(name: str, known: Statistics, values: NDArray[np.floating]) -> float:
+    """The largest index that a channel's healthy values (n,) reach, for its statistics."""
+    drift, largest = Drift({name: known}, [name]), 0.0
+    for at in range(0, len(values), MOST):
+        drift.update(values[at : at + MOST, None])
+        largest = max(largest, drift.worst[1])
+    return largest
 
 
 def _bins(known: Statistics) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -78,11 +78,13 @@ class Variant(_Part, frozen=True, kw_only=True):
 
 class Statistics(_Part, frozen=True, kw_only=True):
     """A channel's healthy values in training, physical units. quantiles: at equal steps of probability from 0 (the
-    least) to 1 (the largest), for example deciles: drift is how unevenly today's values fall between them."""
+    least) to 1 (the largest), for example deciles: drift is how unevenly today's values fall between them. usual: the
+    largest such unevenness that healthy values after the training reached, as population stability index."""
 
     mean: float
     deviation: Annotated[float, Meta(ge=0)]
     quantiles: Annotated[tuple[float, ...], Meta(min_length=3, max_length=101)]
+    usual: Annotated[float, Meta(ge=0)] = 0.0
 
 
 class Window(_Part, frozen=True, kw_only=True, tag_field="kind", tag="window"):
