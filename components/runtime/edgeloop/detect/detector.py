@@ -213,11 +213,10 @@ class Detector:
         self._at = (self._at + 1) % w
         self._filled = min(self._filled + 1, w)
         end = self._at + w
-        average = np.median if self.settings.median else np.mean
         z = np.empty_like(self._spread)
         for k, scale in enumerate(self.settings.scales):
             n = min(scale, self._filled)
-            recent = average(self._history[end - n : end], axis=0) if n > 1 else residual
+            recent = self._average(self._history[end - n : end]) if n > 1 else residual
             z[k] = recent * ((n / scale) ** 0.5)
         spread = self._spread
         if foreign:
@@ -226,8 +225,14 @@ class Detector:
             )
             spread = np.hypot(spread, allowed)
         z /= spread
-        np.clip(z, -FARTHEST, FARTHEST, out=z)
+        np.minimum(np.maximum(z, -FARTHEST, out=z), FARTHEST, out=z)
         return np.where(z < 0, z * self._downward, z)
+
+    def _average(self, rows: Float) -> Float:
+        if not self.settings.median:
+            return np.asarray(np.add.reduce(rows, axis=0) / len(rows))
+        ordered, middle = np.sort(rows, axis=0), len(rows) // 2
+        return np.asarray(ordered[middle] if len(rows) % 2 else (ordered[middle - 1] + ordered[middle]) / 2)
 
     def _fit(self) -> None:
         rows, settings = self._learned, self.settings
@@ -295,24 +300,26 @@ class Detector:
         """Moves the centres towards a row. Returns how far from its anchor a centre may be."""
         settings = self.settings
         limit = 4 * self._spread[0]
-        step = np.clip(row - baseline.centre, -limit, limit) * trust / min(baseline.rows, settings.memory)
+        step = _limited(row - baseline.centre, -limit, limit) * trust / min(baseline.rows, settings.memory)
         reach = np.asarray(settings.leash * np.maximum(self._single, self._floor), dtype=np.float64)
         for each in self._baselines.values():
-            each.centre = np.clip(each.centre + step, each.anchor - reach, each.anchor + reach)
+            each.centre = _limited(each.centre + step, each.anchor - reach, each.anchor + reach)
             each.anchor = each.anchor + (each.centre - each.anchor) / (ANCHORED * settings.memory)
         return reach
 
     def _causes(self, z: Float, most: int = 6) -> tuple[Cause, ...]:
-        strongest = np.abs(z).argmax(axis=0)
-        best = z[strongest, np.arange(z.shape[1])]
-        order = np.argsort(-np.abs(best), kind="stable")[:most]
-        delta = best * self._spread[strongest, np.arange(z.shape[1])]
+        sizes = np.abs(z)
+        strongest = sizes.argmax(axis=0)
+        order = np.argsort(-sizes.max(axis=0), kind="stable")[:most]
         out = []
-        for i in order:
-            f = self.features[i]
-            change = delta[i] / self._downward[i] if delta[i] < 0 else delta[i]
-            ratio = float(np.exp(np.clip(change, -20, 20))) if f.logarithmic else 1.0
-            out.append(Cause(f, ratio, float(best[i]), float(change)))
+        for i in order.tolist():
+            f, scale = self.features[i], int(strongest[i])
+            best = float(z[scale, i])
+            change = best * float(self._spread[scale, i])
+            if change < 0:
+                change /= float(self._downward[i])
+            ratio = float(np.exp(min(max(change, -20.0), 20.0))) if f.logarithmic else 1.0
+            out.append(Cause(f, ratio, best, change))
         return tuple(out)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
@@ -361,3 +368,7 @@ class Detector:
         self._quarantined.extend(float(v) for v in state["quarantined"])
         self.tail.restore({k.removeprefix("tail."): v for k, v in state.items() if k.startswith("tail.")})
         return True
+
+
+def _limited(values: Float, low: Float, high: Float) -> Float:
+    return np.asarray(np.minimum(np.maximum(values, low), high))

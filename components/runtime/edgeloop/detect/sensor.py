@@ -84,6 +84,8 @@ class FlatLine:
 
     def _runs(self, rows: NDArray[np.generic]) -> NDArray[np.int64]:
         """(n, channels) for how many rows each value has been there."""
+        if len(rows) == 1:
+            return np.asarray(np.where(rows == self._last, self._run + 1, 0), dtype=np.int64)
         same = np.vstack([rows[:1] == self._last, rows[1:] == rows[:-1]])
         at = np.arange(len(rows))[:, None]
         last = np.maximum.accumulate(np.where(same, -1, at), axis=0)

@@ -58,9 +58,9 @@ class Liveliness:
     def _bins(self, activity: Float) -> Int:
         """Flat indices: 1 for a flat line, then half octaves."""
         halves = (activity * self._scale).view(np.int64) >> HALVES
-        bins = np.maximum(halves + (BINS // 2 + 1 - ONE), 2)
+        bins = halves + (BINS // 2 + 1 - ONE)
+        np.maximum(bins, 1 + (halves != 0), out=bins)
         np.minimum(bins, BINS, out=bins)
-        bins[halves == 0] = 1
         bins += self._row
         return np.asarray(bins, dtype=np.intp)
 

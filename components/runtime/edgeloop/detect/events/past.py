@@ -53,7 +53,7 @@ class Past:
         whole = bool(there.all())
         if not whole:
             both = _fill(both)
-        np.clip(both, -LARGEST, LARGEST, out=both)
+        np.minimum(np.maximum(both, -LARGEST, out=both), LARGEST, out=both)
         self._kept, self._valid = both[n:].copy(), there[n:].copy()
         if not whole:
             both = np.nan_to_num(both)
