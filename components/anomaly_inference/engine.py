@@ -109,7 +109,7 @@ class Engine:
         return outcome
 
     def tick(self, now: int) -> Outcome:
-        """Time passes: silence becomes a gap, shelves expire."""
+        """Time passes: silence becomes a gap, shelves expire, actions are renewed."""
         outcome = Outcome()
         newest = now if now - self._newest > self.configuration.silence and self._newest else self._newest
         for monitor in self._monitors.values():
@@ -121,8 +121,8 @@ class Engine:
                     self._act(monitor, [monitor.signal(kind, active)], outcome, now)
                 if kind == "clock" and not active:
                     self._sharing.over(monitor.name)
-        expired = self.book.tick(now)
-        outcome.alarms += expired
+        outcome.alarms += self.book.tick(now)
+        outcome.actions += self.rules.renew(self.book.open, now)
         return outcome
 
     def command(self, command: Command, now: int) -> Outcome:

@@ -86,6 +86,8 @@ class Service:
     def publish(self, outcome: Outcome) -> None:
         """Alarms and actions at once, results as one message of a tick."""
         self._announce(outcome.alarms)
+        if any(not action.cause.renewal for action in outcome.actions):
+            self._save_rules()
         for action in outcome.actions:
             self._app.bus.publish(topics.action(action.source), action.document())
             self._app.log.info("action", id=action.id, source=action.source, target=action.target, armed=action.armed)
@@ -118,16 +120,25 @@ class Service:
             position = self._samples.position
             place = {"segment": np.array([position.segment]), "offset": np.array([position.offset])}
             state.save(self._learned, self.engine.state() | {PLACE: place})
-            replace(self._rules, msgspec.json.encode(self.engine.rules.state()))
         except (OSError, EdgeloopError) as e:
             self._app.health.problem("save", f"cannot save what was learned: {e}; free space on the disk")
         else:
             self._app.health.clear("save")
+        self._save_rules()
         self._app.health.gauge("open_alarms", len(self.engine.book.open))
         self._app.health.gauge("unseen_alarms", len(self.engine.book.unseen))
         self._app.health.gauge("forgotten_alarms", self._alarms.forgotten)
         self._app.health.gauge("gaps", self._samples.gaps)
         self._app.health.gauge("actions_limited", self.engine.rules.limited)
+
+    def _save_rules(self) -> None:
+        """What has fired: it is neither repeated nor, where it has to be renewed, forgotten."""
+        try:
+            replace(self._rules, msgspec.json.encode(self.engine.rules.state()))
+        except OSError as e:
+            self._app.health.problem("rules file", f"cannot save what rules did: {e}; free space on the disk")
+        else:
+            self._app.health.clear("rules file")
 
     def close(self) -> None:
         self.save()

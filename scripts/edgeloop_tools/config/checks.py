@@ -119,7 +119,9 @@ def _renewal(line: Line, where: str, rule: Any, target: Any) -> None:
         least = "between renewals" if safe.after <= rule.renew else "when one is late"
         line.add(where, f"the machine is let go {least}", why, "renew at least twice as often", note=True)
     elif safe is None:
-        line.add(where, "renewals change nothing", f"{name} has no fail_safe", "give it one, or leave renew out", note=True)
+        line.add(
+            where, "renewals change nothing", f"{name} has no fail_safe", "give it one, or do not renew", note=True
+        )
     if target.most * rule.renew < HOUR:
         why = f"{name} takes {target.most} actions an hour"
         line.add(where, "renewals are refused", why, "renew less often, or raise its `most`", note=True)

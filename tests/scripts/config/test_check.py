@@ -205,3 +205,30 @@ def test_a_deep_overlay_has_the_last_word(made: Callable[..., object]) -> None:
     line = made(GOOD, "site: south\nsources: {any: null}\n", "site: west\n")
     assert line.components()["io.edgeloop.SensorIngest"]["site"] == "west"  # type: ignore[attr-defined]
     assert list(line.components()["io.edgeloop.SensorIngest"]["sources"]) == ["a", "plc"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("target", "renew", "notes"),
+    [
+        ("", "5 s",
+         ["renewals change nothing (rules.r.renew): a's stop has no fail_safe; give it one, or do not renew"]),
+        ("fail_safe: {after: 12 s, value: 0}", "5 s", []),
+        ("fail_safe: {after: 12 s, value: 0}", "0 s", []),
+        ("fail_safe: {after: 4 s, value: 0}", "5 s",
+         ["the machine is let go between renewals (rules.r.renew): a's stop returns to its safe value after 4 s; "
+          "renew at least twice as often"]),
+        ("fail_safe: {after: 6 s, value: 0}", "5 s",
+         ["the machine is let go when one is late (rules.r.renew): a's stop returns to its safe value after 6 s; "
+          "renew at least twice as often"]),
+        ("fail_safe: {after: 9 s, value: 0}, every: 2 s", "2 s",
+         ["renewals are refused (rules.r.renew): a's stop takes one action in 2 s; renew less often, or shorten its "
+          "`every`"]),
+        ("fail_safe: {after: 12 s, value: 0}, most: 100", "5 s",
+         ["renewals are refused (rules.r.renew): a's stop takes 100 actions an hour; renew less often, or raise its "
+          "`most`"]),
+    ],
+)  # fmt: skip
+def test_renewals_fit_their_target(target: str, renew: str, notes: list[str], told: Told) -> None:
+    text = GOOD.replace("stop: {range: 0..1}", f"stop: {{range: 0..1, {target}}}")
+    text = text.replace("a, target: stop}\ncam", f"a, target: stop, renew: {renew}}}\ncam")
+    assert told(text) == [f"line.yaml:11:51: note: {note}" for note in notes]

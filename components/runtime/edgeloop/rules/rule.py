@@ -1,4 +1,4 @@
-"""Alarm → action document. Dry-run unless armed, expiring, at most once per alarm, rate-limited."""
+"""Alarm → action document. Dry-run unless armed, expiring, once per alarm or renewed while it lasts, rate-limited."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from edgeloop.config.quantities import Duration
 
 ORDER: dict[str, int] = {"low": 0, "medium": 1, "high": 2, "critical": 3}
 HOUR = 3_600_000_000_000
+OFTEN = 1_000_000_000
+"""ns: the shortest time between renewals."""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,17 +38,44 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         "2 s"
     )
     most: Annotated[
-        int, Meta(title="Most per hour", description="actions of this rule within an hour", ge=1, le=3600)
+        int,
+        Meta(
+            title="Most per hour",
+            description="actions of this rule within an hour, not counting renewals",
+            ge=1,
+            le=3600,
+        ),
     ] = 6
+    renew: Annotated[
+        Duration,
+        Meta(
+            title="Renew",
+            description="the action is issued again this often, 1 s or more, while the alarm's condition holds, for a "
+            "target with a fail-safe value; 0: never",
+            extra={"le": "1 h"},
+        ),
+    ] = Duration("0 s")
     armed: Annotated[bool, Meta(title="Armed", description="false: the source only reports what it would do")] = False
+
+    def __post_init__(self) -> None:
+        if 0 < self.renew < OFTEN:
+            raise ValueError(f"renew: {self.renew} is too often; 1 s or more, or 0 for never")
+
+    @property
+    def act(self) -> str:
+        """What it does to which machine."""
+        return f"{self.source}/{self.target}={self.value!r}/{self.armed}"
 
 
 class ActionCause(msgspec.Struct, frozen=True, kw_only=True):
+    """renewal: 0 for the action itself."""
+
     rule: str
     alarm: str
     monitor: str
     kind: Kind
     text: str
+    renewal: int = 0
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,15 +95,26 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(self)
 
 
+class Held(msgspec.Struct):
+    """An action that was made and whose alarm is open. time: ns UTC of the last renewal; act: what the rule did."""
+
+    time: int
+    act: str
+    renewal: int = 0
+
+
 class Rules:
     """The rules by id, and what they have done lately.
 
-    The id of an action is a function of rule and alarm: a repeated alarm cannot act twice, here or at the source.
+    The id of an action is a function of rule, alarm and renewal: a repeated alarm cannot act twice, here or at the
+    source. Renewals are one decision that is upheld: `most` counts it once, and what was over that limit is not
+    renewed.
     """
 
     def __init__(self, rules: Mapping[str, Rule]) -> None:
         self._rules = dict(rules)
         self._fired: deque[str] = deque(maxlen=1024)
+        self._held: dict[str, Held] = {}
         self._times: dict[str, deque[int]] = {name: deque(maxlen=rule.most) for name, rule in rules.items()}
         self.limited = 0
 
@@ -87,28 +127,42 @@ class Rules:
             for name, rule in self._rules.items():
                 if not self._matches(rule, alarm):
                     continue
-                identity = hashlib.blake2b(f"{name}/{alarm.id}".encode(), digest_size=8).hexdigest()
-                if identity in self._fired:
+                id = identity(name, alarm.id)
+                if id in self._fired:
                     continue
                 times = self._times[name]
                 if len(times) == rule.most and now - times[0] < HOUR:
                     self.limited += 1
                     continue
                 times.append(now)
-                self._fired.append(identity)
-                cause = ActionCause(rule=name, alarm=alarm.id, monitor=alarm.monitor, kind=alarm.kind, text=alarm.text)
-                actions.append(
-                    Action(
-                        id=identity,
-                        source=rule.source,
-                        target=rule.target,
-                        value=rule.value,
-                        issued=now,
-                        expires=now + rule.expires,
-                        armed=rule.armed,
-                        cause=cause,
-                    )
-                )
+                self._fired.append(id)
+                self._held[id] = Held(now, rule.act)
+                actions.append(_action(name, rule, alarm, now, 0))
+        return actions
+
+    def renew(self, alarms: Iterable[Alarm], now: int) -> list[Action]:
+        """The actions that are due again. alarms: all that are open.
+
+        An alarm upholds its actions while its condition holds, acknowledged or not; not while it is shelved, nor when
+        it only is latched. A rule that has come to do something else has to fire anew.
+        """
+        if not self._held:
+            return []
+        actions = []
+        held: dict[str, Held] = {}
+        for alarm in alarms:
+            for name, rule in self._rules.items():
+                id = identity(name, alarm.id)
+                known = self._held.get(id)
+                if known is None or known.act != rule.act or not self._matches(rule, alarm):
+                    continue
+                held[id] = known
+                due = rule.renew and not 0 <= now - known.time < rule.renew
+                if due and alarm.active and alarm.state != "shelved":
+                    number = max(known.renewal + 1, (now - alarm.raised_at) // rule.renew)
+                    held[id] = Held(now, rule.act, number)
+                    actions.append(_action(name, rule, alarm, now, number))
+        self._held = held
         return actions
 
     def wait_for(self, monitor: str, kind: Kind) -> bool:
@@ -129,11 +183,41 @@ class Rules:
         )
 
     def state(self) -> dict[str, Any]:
-        """Plain data for the disk: limits and duplicates hold across a restart."""
-        return {"fired": list(self._fired), "times": {name: list(times) for name, times in self._times.items()}}
+        """Plain data for the disk: limits, duplicates and renewals hold across a restart."""
+        return {
+            "fired": list(self._fired),
+            "times": {name: list(times) for name, times in self._times.items()},
+            "held": msgspec.to_builtins(self._held),
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._fired.extend(str(i) for i in state.get("fired", ()))
+        self._held = msgspec.convert(state.get("held", {}), dict[str, Held])
         for name, times in state.get("times", {}).items():
             if name in self._times:
                 self._times[name].extend(int(t) for t in times)
+
+
+def identity(rule: str, alarm: str, renewal: int = 0) -> str:
+    """The id of an action.
+
+    >>> identity("stop", "a018bcfe5687b-e3f8"), identity("stop", "a018bcfe5687b-e3f8", 1)
+    ('717725a30992144e', '5eebe7fb32befe96')
+    """
+    number = f"/{renewal}" if renewal else ""
+    return hashlib.blake2b(f"{rule}/{alarm}{number}".encode(), digest_size=8).hexdigest()
+
+
+def _action(name: str, rule: Rule, alarm: Alarm, now: int, renewal: int) -> Action:
+    return Action(
+        id=identity(name, alarm.id, renewal),
+        source=rule.source,
+        target=rule.target,
+        value=rule.value,
+        issued=now,
+        expires=now + rule.expires,
+        armed=rule.armed,
+        cause=ActionCause(
+            rule=name, alarm=alarm.id, monitor=alarm.monitor, kind=alarm.kind, text=alarm.text, renewal=renewal
+        ),
+    )
