@@ -24,7 +24,7 @@ SHAFT = 29.95
 BEARING = {"outer_race": 3.585, "inner_race": 5.415, "rolling_element": 4.714}
 """6205-2RS, times the shaft's frequency; the recordings of Case Western Reserve University are of this bearing."""
 
-SETTLE, LEARN, FIRST, EVERY, HOLD = 2, 10, 20, 9, 5
+SETTLE, LEARN, FIRST, EVERY, HOLD = 2, 8, 20, 9, 5
 """Seconds: after a start, to learn what is normal, to the first fault, between faults, of a fault."""
 
 PROFILES = ("core", "vision", "upload")

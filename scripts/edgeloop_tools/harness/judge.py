@@ -14,17 +14,21 @@ GRACE = 2 * NS
 """An alarm may come this long after the end of its fault."""
 
 FITTING: dict[str, frozenset[str]] = {
-    "outer_race": frozenset({"process"}),
-    "imbalance": frozenset({"process"}),
-    "drift": frozenset({"process", "range"}),
+    "outer_race": frozenset({"process", "event"}),
+    "imbalance": frozenset({"process", "event"}),
+    "drift": frozenset({"process", "event", "drift", "range"}),
     "dropout": frozenset({"gap", "flat_line"}),
     "clock_jump": frozenset({"clock"}),
-    "recorded": frozenset({"process", "range"}),
+    "recorded": frozenset({"process", "event", "drift", "range"}),
 }
 """Kinds of alarm that name a kind of fault."""
 
-OWN_CLOCK = frozenset({"process", "range", "flat_line"})
+OWN_CLOCK = frozenset({"process", "event", "range", "flat_line"})
 """Kinds of alarm whose deciding sample carries a time stamp that can be held against the wall clock."""
+
+
+OF_A_KILL = frozenset({"gap", "flat_line", "clock"})
+"""Kinds of alarm that a kill or a restart explains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +110,11 @@ def judge(
 
     A fault is found by the first fitting alarm on its machine from its start to GRACE after its end. A further
     alarm in that time is a repeat; one that a kill explains (a gap, a clock) is explained; the rest are false.
-    A fault that is still going on at `until` (ns UTC) counts only if it was found.
+    A flood only counts others, and is none of these.
+    A fault that is still going on at `until` (ns UTC) counts only if it was found; what comes later does not count.
     """
     verdict = Verdict()
-    raised = [a for a in alarms if a.event.state == "raised"]
+    raised = [a for a in alarms if a.event.state == "raised" and a.event.kind != "flood" and a.at <= until]
     known: list[Fault] = list(faults)
     taken: set[int] = set()
     for fault in known:
@@ -127,7 +132,7 @@ def judge(
             verdict.unjudged.append(alarm)
         elif any(_during(fault, alarm) for fault in known):
             verdict.repeats.append(alarm)
-        elif alarm.event.kind not in ("process", "range") and any(
+        elif alarm.event.kind in OF_A_KILL and any(
             i.at <= alarm.at <= (i.recovered or until) + GRACE for i in interventions
         ):
             verdict.explained.append(alarm)

@@ -61,3 +61,34 @@ def test_a_recording_is_judged_by_its_rows() -> None:
     early = judge([change], [alarm(1, asset="spindle", stream="spindle", index=999)], until=END)
     assert (len(found.found), len(found.false_alarms)) == (1, 0)
     assert (len(early.missed), len(early.false_alarms)) == (1, 1)
+
+
+def test_an_event_finds_a_fault_and_is_false_elsewhere() -> None:
+    verdict = judge([fault("imbalance", 10, 15)], [alarm(12, "event"), alarm(30, "event")], until=END)
+    assert [f.alarm.at for f in verdict.found] == [12 * NS]
+    assert [a.at for a in verdict.false_alarms] == [30 * NS]
+
+
+def test_input_that_drifts_names_a_drift_only() -> None:
+    found = judge([fault("drift", 10, 15)], [alarm(12, "drift")], until=END)
+    other = judge([fault("outer_race", 10, 15)], [alarm(12, "drift"), alarm(30, "drift")], until=END)
+    assert len(found.found) == 1
+    assert (len(other.missed), len(other.repeats), len(other.false_alarms)) == (1, 1, 1)
+
+
+def test_a_flood_is_neither_found_nor_false() -> None:
+    verdict = judge([fault("outer_race", 10, 15)], [alarm(12, "flood"), alarm(30, "flood")], until=END)
+    assert len(verdict.missed) == 1
+    assert not verdict.false_alarms
+    assert not verdict.repeats
+
+
+def test_no_kill_explains_an_event() -> None:
+    kill = [Intervention("kill", "c", 10 * NS, 12 * NS)]
+    assert len(judge([], [alarm(13, "event"), alarm(13, "drift")], kill, until=END).false_alarms) == 2
+
+
+def test_what_comes_after_the_end_does_not_count() -> None:
+    verdict = judge([fault("clock_jump", 21, 25)], [alarm(21.1, "clock"), alarm(22)], until=20 * NS)
+    assert not verdict.false_alarms
+    assert not verdict.missed
