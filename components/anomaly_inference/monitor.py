@@ -32,6 +32,11 @@ Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
 
+ANEW = "what was learned is of another form: learning again"
+FORM = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What comes of a state that another version wrote."""
+
+
 @dataclass(frozen=True, slots=True)
 class Signal:
     """A condition of a monitor has begun, or ended. sample: ns UTC of the newest sample that decided."""
@@ -219,10 +224,14 @@ class Monitor:
 
     def _make(self, channels: list[str], step: float) -> Scoring:
         joined = [j.channels for j in self._joined.values()]
-        self._scoring = scoring = Scoring(self.name, self.config, channels, step, joined, self._provider)
-        if self._known and not scoring.restore(self._known):
-            self.notes.set("learned", "what was learned is of another form: learning again")
-        self._known = {}
+        scoring = Scoring(self.name, self.config, channels, step, joined, self._provider)
+        try:
+            if self._known and not scoring.restore(self._known):
+                self.notes.set("learned", ANEW)
+        except FORM:
+            self.notes.set("learned", ANEW)
+            scoring = Scoring(self.name, self.config, channels, step, joined, self._provider)
+        self._known, self._scoring = {}, scoring
         return scoring
 
     def _columns(self, scoring: Scoring, batch: Batch, now: int) -> tuple[NDArray[np.generic], NDArray[np.floating]]:
@@ -501,7 +510,17 @@ class Monitor:
         return own | {f"scoring.{k}": v for k, v in scoring.state().items()}
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        """Goes on where the state was taken. EdgeloopError where the configuration does not fit its channels."""
+        """Goes on where the state was taken, or learns again where another version took it.
+
+        EdgeloopError where the configuration does not fit its channels.
+        """
+        try:
+            self._resume(state)
+        except FORM:
+            self.notes.set("learned", ANEW)
+            self._known, self._scoring = {}, None
+
+    def _resume(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         for stream, joined in self._joined.items():
             begin = f"joined.{stream}."
             joined.restore({k.removeprefix(begin): v for k, v in state.items() if k.startswith(begin)})

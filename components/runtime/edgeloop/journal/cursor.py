@@ -13,7 +13,7 @@ from edgeloop.journal.segment import START, JournalError, Position, is_segment
 MAX_LEASE = 3600 * NS
 
 
-class Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Cursor(msgspec.Struct, frozen=True):
     """Everything before (segment, offset) is done with. Until `lease` (ns UTC) the reader is at work on the segment."""
 
     segment: str

@@ -21,7 +21,7 @@ POINTER: Final = "pointer.json"
 State = Literal["probation", "committed", "rolled_back"]
 
 
-class Ref(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Ref(msgspec.Struct, frozen=True, kw_only=True):
     """A package in the store and the variant of it to use (its place in the manifest)."""
 
     digest: Digest
@@ -29,7 +29,7 @@ class Ref(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     variant: int = 0
 
 
-class Pointer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Pointer(msgspec.Struct, frozen=True, kw_only=True):
     """generation: counts activations, also those back. active: None where the default model is to serve. previous:
     what served before, as long as a way back is needed. since: ns UTC of the last change."""
 

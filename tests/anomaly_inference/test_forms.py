@@ -1,0 +1,71 @@
+"""What another version saved: what cannot be used is learned again, with one line; nothing crashes."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from anomaly_inference.configuration import Configuration
+from anomaly_inference.engine import OWN, Engine
+from anomaly_inference.monitor import ANEW
+from edgeloop.clock import NS
+from edgeloop.config.load import convert
+from edgeloop.wire.batch import Batch, Channel
+
+BEGAN = 1_700_000_000 * NS
+CONFIG = convert({"monitors": {"m": {"asset": "a", "input": "s", "settle": "0 s", "learn": "20 s"}}}, Configuration)
+CHANNELS = (Channel("x", "1"), Channel("y", "1"))
+
+
+def batches(first: int, count: int) -> list[Batch]:
+    dice = np.random.default_rng(first)
+    rows = [(first + n, BEGAN + (first + n) * NS // 10) for n in range(0, count, 10)]
+    return [
+        Batch(
+            stream="s",
+            epoch=1,
+            index=i,
+            time=t,
+            channels=CHANNELS,
+            samples=dice.normal(size=(10, 2)),
+            rate=Fraction(10),
+        )
+        for i, t in rows
+    ]
+
+
+def learned() -> dict[str, dict[str, Any]]:
+    engine = Engine(CONFIG)
+    for batch in batches(0, 400):
+        engine.process(batch)
+    return {name: dict(state) for name, state in engine.state().items()}
+
+
+KEYS = sorted(learned()["m"])
+
+
+@pytest.mark.parametrize("change", ["gone", "added"])
+def test_any_part_of_another_form(change: str) -> None:
+    state = learned()
+    for key in KEYS:
+        other = dict(state["m"])
+        if change == "gone":
+            del other[key]
+        else:
+            other[f"{key}.new"] = np.zeros(3)
+        lines: dict[str, str] = {}
+        engine = Engine(CONFIG, problem=lines.__setitem__)
+        engine.restore({"m": other, OWN: state[OWN]})
+        results = [engine.process(batch).results for batch in batches(400, 30)]
+        assert all(r for r in results), key
+        said = lines.get("m", "")
+        assert said in ("", ANEW), (key, said)
+
+
+def test_what_is_known_goes_on_live() -> None:
+    engine = Engine(CONFIG)
+    engine.restore(learned())
+    assert [engine.process(batch).results[0].state for batch in batches(400, 30)] == ["live"] * 3
