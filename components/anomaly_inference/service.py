@@ -164,7 +164,7 @@ class Service:
             place = states.pop(PLACE, None)
             self.engine.restore(states)
             age = clock.now() - self._learned.stat().st_mtime_ns if states or place else 0
-        except (ValueError, OSError, KeyError, TypeError) as e:
+        except (AttributeError, KeyError, OSError, TypeError, ValueError) as e:
             self._app.health.problem("learned", f"learning again: {e}")
             return None
         if place is None or not 0 <= age <= OLDEST:
