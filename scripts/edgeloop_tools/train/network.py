@@ -2,7 +2,7 @@
 
     each channel: less its median, divided by its spread
     → the first terms of its cosine series: level, trend and two more
-    → what is left, as a spectrum: energies of bands, as logarithms; the largest step between two samples
+    → what is left, as a spectrum: energies of bands, as cube roots (near to normal); the largest step between two samples
     → standardised → rebuilt from what healthy windows have in common → what that cannot explain, and how unusual it is
 
 Source: Jackson and Mudholkar, Technometrics 21, 1979 (residuals of principal components, T² and Q).
@@ -90,7 +90,7 @@ class Front:
         weights = np.zeros((self._padded // 2 + 1, len(self.edges) - 1), np.float32)
         for band, (low, high) in enumerate(pairwise(self.edges)):
             weights[low:high, band] = 1 / (high - low)
-        energies = graph.add("Log", graph.add("Add", graph.add("MatMul", power, weights), FLOOR))
+        energies = graph.add("Pow", graph.add("Add", graph.add("MatMul", power, weights), FLOOR), 1 / 3)
         later = graph.add("Slice", x, *(_shape(v) for v in (1, self.rows, 1)))
         earlier = graph.add("Slice", x, *(_shape(v) for v in (0, self.rows - 1, 1)))
         steps = graph.add("Abs", graph.add("Sub", later, earlier))
@@ -141,7 +141,7 @@ class Normal:
         every = graph.add("Concat", left, moved, whole, axis=1)
         largest = graph.add("Mul", graph.add("ReduceMax", every, axes=[1], keepdims=0), LARGEST)
         total = graph.add("Add", graph.add("Add", average, largest), unusual)
-        graph.add("Log", graph.add("Add", total, 1.0), output="score")
+        graph.add("Sqrt", total, output="score")
 
 
 def network(front: Front, normal: Normal, name: str, count: int | str = 1) -> bytes:
