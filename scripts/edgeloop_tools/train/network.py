@@ -2,7 +2,7 @@
 
     each channel: less its median, divided by its spread
     → the first terms of its cosine series: level, trend and two more
-    → what is left, as a spectrum: energies of bands, as cube roots (near to normal); the largest step between two samples
+    → what is left, as a spectrum: energies of bands, as cube roots; the largest step between two samples
     → standardised → rebuilt from what healthy windows have in common → what that cannot explain, and how unusual it is
 
 Source: Jackson and Mudholkar, Technometrics 21, 1979 (residuals of principal components, T² and Q).
