@@ -53,6 +53,14 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             max_length=512,
         ),
     ]
+    credentials_file: Annotated[
+        str,
+        Meta(
+            title="Credentials file",
+            description="file of the device with `user:password` of a camera of the network, not readable by all",
+            max_length=512,
+        ),
+    ] = ""
     asset: Annotated[str, Meta(title="Asset", description="the machine it looks at", max_length=64)] = ""
     policy: Annotated[
         Policy, Meta(title="Policy", description="latest: the newest frame; every: exactly one verdict for each part")

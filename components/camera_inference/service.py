@@ -104,7 +104,8 @@ class Service:
         for id, camera in configuration.cameras.items():
             key = f"camera.{id}.uri"
             try:
-                wanted[id] = Wanted(camera, self._registry.find(camera.uri, f"cameras.{id}.uri"), options)
+                place = self._registry.find(camera.uri, f"cameras.{id}.uri", camera.credentials_file)
+                wanted[id] = Wanted(camera, place, options)
                 self._app.health.clear(key)
             except ConfigurationError as error:
                 self._app.health.problem(key, str(error))

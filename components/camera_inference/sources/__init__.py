@@ -20,11 +20,12 @@ STILLS = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".p
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a URI says: the type of the source, where, and its options."""
+    """What a URI says: the type of the source, where, and its options. credentials: path of a file, or empty."""
 
     kind: type[Source[Any]]
     place: str
     options: Options
+    credentials: str = ""
 
 
 def scheme(uri: str) -> tuple[str, str]:
@@ -64,17 +65,32 @@ class Registry:
     def schemes(self) -> tuple[str, ...]:
         return tuple(sorted(self._schemes))
 
-    def find(self, uri: str, where: str) -> Place:
+    def find(self, uri: str, where: str, credentials: str = "") -> Place:
         """Raises ConfigurationError."""
         name, rest = scheme(uri)
         kind = self._schemes.get(name)
         if kind is None:
             mend = f"one of: {', '.join(self.schemes)}, or a path"
             raise ConfigurationError("no source takes this URI", where=where, why=f"{name}:", mend=mend)
+        if credentials:
+            _check_credentials(name, rest, kind, where)
         if kind.whole:
-            return Place(kind, f"{name}:{rest}" if name != "v4l2" else rest, convert({}, kind.options, where))
+            whole = f"{name}:{rest}" if name != "v4l2" else rest
+            return Place(kind, whole, convert({}, kind.options, where), credentials)
         place, _, query = rest.partition("?")
         given = dict(parse_qsl(query, keep_blank_values=True))
         if place.startswith("//"):
             place = place[2:] if place.startswith("///") else place
         return Place(kind, place, convert(given, kind.options, where))
+
+
+def _check_credentials(name: str, rest: str, kind: type[Source[Any]], where: str) -> None:
+    """Raises ConfigurationError."""
+    if name not in kind.authenticated:
+        raise ConfigurationError("nobody asks for credentials", where=where, why=f"{name}: takes no credentials_file",
+                                 mend="leave it out; it is for rtsp, rtsps, http and https")  # fmt: skip
+    if not rest.startswith("//"):
+        raise ConfigurationError("no host to sign in to", where=where, mend=f"write {name}://host/path")
+    if "@" in rest[2:].partition("/")[0]:
+        raise ConfigurationError("user and password are given twice", where=where,
+                                 mend="leave them out of the URI, credentials_file has them")  # fmt: skip

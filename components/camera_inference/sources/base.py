@@ -32,6 +32,8 @@ class Outlet(Protocol):
     state: Path
     """A file of its own, for what has to survive a restart."""
     stop: threading.Event
+    credentials_file: str
+    """Empty where there is none."""
 
     @property
     def last_part(self) -> str:
@@ -81,6 +83,8 @@ class Source(Generic[C]):
     options: ClassVar[type[Options]] = Nothing
     whole: ClassVar[bool] = False
     """Whether the source takes the URI as it stands, question mark and all."""
+    authenticated: ClassVar[tuple[str, ...]] = ()
+    """Those of the schemes that take credentials."""
 
     def __init__(self, place: str, options: C, outlet: Outlet) -> None:
         self.place, self.configuration, self.outlet = place, options, outlet

@@ -18,6 +18,7 @@ from edgeloop_tools.config.tree import near
 Nucleus = Literal["lite", "classic"]
 _SECRET = re.compile(r"(?i)password|passwd|passphrase|secret|api_?key|credential|(?:access|auth)_token")
 HOUR = Duration("1 h")
+_FILES = {"sources": "password_file", "cameras": "credentials_file"}
 _IN_URL = re.compile(r"\w+://[^\s/:@]*:[^\s/@]+@")
 
 
@@ -58,7 +59,8 @@ def _secrets(line: Line) -> None:
             line.add(path, "a secret in the configuration", mend=f"write {name}_file, the path of a file on the device")
             hidden.add(node.key)
         elif isinstance(node.value, str) and _IN_URL.search(node.value):
-            other = " and write password_file, the path of a file on the device" if path.startswith("sources.") else ""
+            file = _FILES.get(path.partition(".")[0])
+            other = f" and write {file}, the path of a file on the device" if file else ""
             line.add(path, "a password in a URL", mend=f"leave user and password out of it{other}")
             hidden.add(node.place)
     line.forget(lambda p: p.place in hidden and "password" not in p.what and "secret" not in p.what)
@@ -167,7 +169,7 @@ def _cameras(line: Line) -> None:
             line.add(f"{where}.model", "unknown model", repr(camera.model), near(camera.model, models))
         if not _IN_URL.search(camera.uri):
             try:
-                registry.find(camera.uri, f"{where}.uri")
+                registry.find(camera.uri, f"{where}.uri", camera.credentials_file)
             except ConfigurationError as error:
                 line.add(f"{where}.uri", error.what, error.why, error.mend)
         for name in ("reject", "safe"):

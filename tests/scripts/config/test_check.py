@@ -65,6 +65,10 @@ ACROSS = [
     ("policy: every", "policy: every, model: my_model",
      "13:67: unknown model (cameras.c.model): 'my_model'; known: visual_inspection"),
     ("?seed=7", "?sed=7", "13:12: unknown key (cameras.c.uri); did you mean 'seed'?"),
+    ("asset: saw, policy", "asset: saw, credentials_file: /etc/gate, policy",
+     "13:12: nobody asks for credentials (cameras.c.uri): simulator: takes no credentials_file; "
+     "leave it out; it is for rtsp, rtsps, http and https"),
+    ('"simulator:?seed=7", asset: saw', '"rtsp://10.0.0.7/live", credentials_file: /etc/gate, asset: saw', None),
     ("asset: saw, input", "asset: sew, input", "9:14: unknown asset (monitors.m.asset): 'sew'; did you mean 'saw'?"),
     ("asset: saw, policy", "asset: x, policy", "13:40: unknown asset (cameras.c.asset): 'x'; known: saw"),
     ("{a_vib: {policy: windows}}", "{a_bib: {policy: windows}}",
@@ -147,6 +151,7 @@ def test_secrets_are_references(told: Told) -> None:
         "write api_key_file, the path of a file on the device",
     ]
     assert lines[1].startswith("line.yaml:13:12: a password in a URL (cameras.c.uri); leave user and password out")
+    assert lines[1].endswith("and write credentials_file, the path of a file on the device")
     assert "hunter2" not in "".join(lines)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from camera_inference.pictures import cv2
 from camera_inference.sources.base import Nothing, Outlet, Source
+from camera_inference.sources.stream.credentials import signed_in
 from edgeloop.errors import EdgeloopError
 
 PATIENCE = 5000
@@ -17,6 +18,7 @@ class Stream(Source[Nothing]):
     schemes = ("rtsp", "rtsps", "http", "https", "v4l2")
     options = Nothing
     whole = True
+    authenticated = ("rtsp", "rtsps", "http", "https")
 
     def __init__(self, place: str, options: Nothing, outlet: Outlet) -> None:
         super().__init__(place, options, outlet)
@@ -28,9 +30,13 @@ class Stream(Source[Nothing]):
             self._capture = cv.VideoCapture(self.place, cv.CAP_V4L2)
         else:
             limits = [cv.CAP_PROP_OPEN_TIMEOUT_MSEC, PATIENCE, cv.CAP_PROP_READ_TIMEOUT_MSEC, PATIENCE]
-            self._capture = cv.VideoCapture(self.place, cv.CAP_FFMPEG, limits)
+            file = self.outlet.credentials_file
+            uri = signed_in(self.place, file) if file else self.place
+            self._capture = cv.VideoCapture(uri, cv.CAP_FFMPEG, limits)
         if not self._capture.isOpened():
-            mend = "is it there, and is this user in group video?" if self.place.startswith("/dev/") else ""
+            mend = "is it there, does it take the credentials?" if self.outlet.credentials_file else ""
+            if self.place.startswith("/dev/"):
+                mend = "is it there, and is this user in group video?"
             raise EdgeloopError("the camera does not answer", where=redacted(self.place), mend=mend)
 
     def run(self) -> None:

@@ -1,0 +1,175 @@
+"""A camera of the network that wants a user and a password."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from camera_inference.capture import Capture, Sink
+from camera_inference.frame import Frame
+from camera_inference.sources import Place, Registry
+from camera_inference.sources.stream import redacted
+from camera_inference.sources.stream.credentials import read, signed_in
+from edgeloop.errors import ConfigurationError, EdgeloopError
+
+USER, PASSWORD = "line 3", "p:ä@ss/w#rd?"
+GIVEN = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Motion JPEG to those who sign in."""
+
+    def do_GET(self) -> None:
+        if self.headers.get("Authorization") != GIVEN:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        image = cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))[1].tobytes()
+        part = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n" % (len(image), image)
+        try:
+            while True:
+                self.wfile.write(part)
+        except OSError:
+            self.close_connection = True
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
+
+
+@contextmanager
+def camera() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/live.mjpg"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class Around:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.told = threading.Event()
+
+    def problem(self, key: str, line: str) -> None:
+        self.lines.append(line)
+        self.told.set()
+
+    def clear(self, key: str) -> None:
+        pass
+
+    def count(self, name: str, n: int = 1) -> None:
+        pass
+
+    def log(self, line: str, **fields: Any) -> None:
+        self.lines.append(f"{line} {fields}")
+
+    def unexpected(self, error: Exception) -> None:
+        self.lines.append(repr(error))
+
+    def publish(self, topic: str, document: Any) -> bool:
+        return True
+
+
+def found(uri: str, credentials: str = "") -> Place:
+    return Registry(lambda line: None).find(uri, "cameras.gate.uri", credentials)
+
+
+def secret(path: Path, text: str = f"{USER}:{PASSWORD}\n", mode: int = 0o640) -> str:
+    path.write_text(text)
+    path.chmod(mode)
+    return str(path)
+
+
+def test_frames_come_from_a_camera_that_is_signed_in_to(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    frames: list[Frame] = []
+    come = threading.Event()
+
+    def put(frame: Frame) -> None:
+        frames.append(frame)
+        come.set()
+
+    around = Around()
+    file = secret(tmp_path / "gate.credentials", "line 3:wrong\n")
+    with camera() as uri:
+        place = found(uri, file)
+        capture = Capture("gate", place, "latest", tmp_path / "state", Sink(put, lambda: True, str), around)
+        capture.start()
+        try:
+            assert around.told.wait(60)
+            assert not frames
+            secret(tmp_path / "gate.credentials")
+            assert come.wait(60), around.lines
+        finally:
+            capture.end()
+            capture.join(30)
+    assert frames[0].image is not None
+    assert frames[0].image.shape == (48, 64, 3)
+    said = "".join(around.lines) + "".join(capfd.readouterr()) + repr(place)
+    assert "does it take the credentials" in said
+    for word in (PASSWORD, signed_in("http://x/", file)[7:-3], "wrong"):
+        assert word not in said
+
+
+def test_whatever_is_in_the_password_reaches_the_camera(tmp_path: Path) -> None:
+    uri = signed_in("rtsp://10.0.0.7:554/live?a=1", secret(tmp_path / "c"))
+    assert uri == "rtsp://line%203:p%3A%C3%A4%40ss%2Fw%23rd%3F@10.0.0.7:554/live?a=1"
+    assert redacted(uri) == "rtsp://10.0.0.7:554/live?a=1"
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "words"),
+    [
+        ("u:hunter2", 0o644, "no secret"),
+        ("hunter2", 0o600, "user:password"),
+        (":hunter2", 0o600, "user:password"),
+        ("", 0o600, "user:password"),
+    ],
+)
+def test_files_that_are_refused(text: str, mode: int, words: str, tmp_path: Path) -> None:
+    with pytest.raises(EdgeloopError, match=words) as error:
+        read(secret(tmp_path / "c", text, mode))
+    assert "hunter2" not in str(error.value)
+    assert str(tmp_path / "c") in str(error.value)
+
+
+def test_an_absent_and_a_binary_file(tmp_path: Path) -> None:
+    with pytest.raises(EdgeloopError, match="correct its path"):
+        read(str(tmp_path / "none"))
+    (tmp_path / "b").write_bytes(b"\xff\xfe:hunter2")
+    (tmp_path / "b").chmod(0o600)
+    with pytest.raises(EdgeloopError, match="UTF-8"):
+        read(str(tmp_path / "b"))
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("simulator:?seed=7", "takes no credentials_file"),
+        ("/dev/video0", "takes no credentials_file"),
+        ("rtsp:camera", "no host"),
+        ("rtsp://me:hunter2@10.0.0.7/live", "given twice"),
+    ],
+)
+def test_uris_that_take_none(uri: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words) as error:
+        found(uri, "/etc/gate")
+    assert "hunter2" not in str(error.value)
