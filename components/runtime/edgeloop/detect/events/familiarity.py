@@ -84,11 +84,10 @@ class Familiarity:
         self.seen += counts * learning
         self._derive()
         row, cell = self._cells(rows, self._first[1], self._last[1])
-        row, cell = row[known], cell[known]
+        row, cell = (row.ravel(), cell.ravel()) if known.all() else (row[known], cell[known])
         np.add.at(self._counts.reshape(-1), cell, 1.0)
         np.add.at(self._near.reshape(-1), (cell + self._neighbours).ravel(), AROUND.repeat(len(cell)))
-        for offset, weight in enumerate(NEAR.tolist(), -1):
-            np.add.at(self._marginal.reshape(-1), row + offset, weight)
+        add_near(self._marginal.reshape(-1), row)
         self._near[:, :: self._bins + 1] = 0.0
         self._marginal[:, :: self._bins + 1] = 0.0
 
@@ -142,6 +141,14 @@ class Familiarity:
 
 
 _KEPT = ("low", "width", "counts", "near", "marginal")
+
+
+def add_near(histogram: Float, bins: Int) -> None:
+    """One for each bin and NEAR around it; bins are neither the first nor the last."""
+    counts = np.bincount(bins, minlength=len(histogram))
+    histogram += NEAR[1] * counts
+    histogram[:-1] += NEAR[0] * counts[1:]
+    histogram[1:] += NEAR[2] * counts[:-1]
 
 
 def _smooth(counts: Float) -> Float:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.detect.events.familiarity import NEAR, UNSEEN
+from edgeloop.detect.events.familiarity import UNSEEN, add_near
 
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -51,9 +51,7 @@ class Liveliness:
                     self._unit[channel] = max(float(np.median(moving)), SMALLEST)
         self._seen += np.count_nonzero(known, axis=0)
         self._derive()
-        bins = self._bins(activity)[known]
-        for offset, weight in enumerate(NEAR.tolist(), -1):
-            np.add.at(self._near.reshape(-1), bins + offset, weight)
+        add_near(self._near.reshape(-1), self._bins(activity)[known])
 
     def _bins(self, activity: Float) -> Int:
         """Flat indices: 1 for a flat line, then half octaves."""
