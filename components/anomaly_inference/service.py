@@ -84,13 +84,13 @@ class Service:
         return outcome
 
     def publish(self, outcome: Outcome) -> None:
-        """Alarms and actions at once, results as one message of a tick."""
-        self._announce(outcome.alarms)
-        if any(not action.cause.renewal for action in outcome.actions):
-            self._save_rules()
+        """Actions at once, before anything waits for the disk; then alarms; results as one message of a tick."""
         for action in outcome.actions:
             self._app.bus.publish(topics.action(action.source), action.document())
             self._app.log.info("action", id=action.id, source=action.source, target=action.target, armed=action.armed)
+        if any(not action.cause.renewal for action in outcome.actions):
+            self._save_rules()
+        self._announce(outcome.alarms)
         for result in outcome.results:
             known = self._results.get(result.monitor)
             if known is not None and known.state == result.state and known.score > result.score:
@@ -186,13 +186,19 @@ class Service:
 
     def _record(self, alarm: Alarm) -> None:
         try:
-            self._alarms.record(alarm)
+            self._alarms.record(alarm, sync=False)
         except OSError as e:
             self._app.health.problem("alarms", f"cannot write alarms.jsonl: {e.strerror}; free space on the disk")
         else:
             self._app.health.clear("alarms")
 
     def _announce(self, alarms: list[Alarm]) -> None:
+        """Once they are on disk."""
+        try:
+            if alarms:
+                self._alarms.sync()
+        except OSError as e:
+            self._app.health.problem("alarms", f"cannot write alarms.jsonl: {e.strerror}; free space on the disk")
         for alarm in alarms:
             self._app.log.info(
                 "alarm", id=alarm.id, monitor=alarm.monitor, kind=alarm.kind, state=alarm.state, text=alarm.text

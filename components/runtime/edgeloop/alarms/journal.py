@@ -40,13 +40,21 @@ class AlarmJournal:
     def unannounced(self) -> tuple[Alarm, ...]:
         return tuple(self._pending.values())
 
-    def record(self, alarm: Alarm) -> None:
-        """On disk when this returns. OSError when it cannot be."""
+    def record(self, alarm: Alarm, *, sync: bool = True) -> None:
+        """On disk when this returns, or, where `sync` is left to the caller, safe from the death of the process.
+
+        OSError when it cannot be.
+        """
         self._remember(alarm)
         self._append(msgspec.json.encode(alarm))
-        os.fdatasync(self._file)
+        if sync:
+            self.sync()
         if self._size > max(self._largest, 2 * self._least):
             self._rewrite()
+
+    def sync(self) -> None:
+        """What was recorded is on disk. OSError when it cannot be."""
+        os.fdatasync(self._file)
 
     def announced(self, alarm: Alarm) -> None:
         self._mark(alarm.id, alarm.time)

@@ -157,7 +157,7 @@ class Simulator(Source[Configuration]):
         return kept if same and kept.began <= fresh.began else fresh
 
     def _save(self) -> None:
-        files.replace(self.outlet.state, msgspec.json.encode(self._state))
+        files.replace(self.outlet.state, msgspec.json.encode(self._state), sync=False)
 
 
 SOURCE = Simulator
