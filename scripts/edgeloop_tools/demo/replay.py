@@ -145,7 +145,9 @@ def _csv(plan: Plan, table: Table, copy: Path, duration: float) -> None:
         "flat_line": "0 s",
         "clock": "0 s",
     }
-    if not table.labelled:
+    if table.labelled:
+        plan.monitors[name]["detect"] = "conditions"  # what labels mark are spans of time, no single points
+    else:
         plan.unlabelled.append(name)
     for number, (first, end) in enumerate(table.labelled):
         late = max(10, (end - first) // 10)

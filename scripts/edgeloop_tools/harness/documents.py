@@ -120,6 +120,17 @@ class AlarmEvent(msgspec.Struct, frozen=True):
     time: int = 0
     cause: Cause | None = None
     sample_time: int | None = None
+    group: str = ""
+    first_out: bool = False
+
+    @property
+    def called(self) -> str:
+        """The kind in an operator's word.
+
+        >>> AlarmEvent("a1", "raised", kind="process").called, AlarmEvent("a1", "raised", kind="flat_line").called
+        ('condition', 'flat line')
+        """
+        return "condition" if self.kind == "process" else self.kind.replace("_", " ")
 
 
 class ActionResult(msgspec.Struct, frozen=True):

@@ -154,7 +154,9 @@ class Observer:
         if event is None:
             return False
         self.recording.alarms.append(Received(at, event))
-        self.recording.say("alarm", f"{event.state}: {event.asset} {event.text or event.kind}")
+        words = f"{event.state}: {event.asset} {event.called}: {event.text}"
+        first = self.recording.after(event) if event.state == "raised" else ""
+        self.recording.say("alarm", f"{words}; {first}" if first else words)
         return True
 
     def _results(self, at: int, payload: bytes) -> bool:

@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 from edgeloop.clock import NS
+from edgeloop_tools.harness.recording import Received
 from edgeloop_tools.harness.report import Run
 
 CSS = """
@@ -138,33 +139,39 @@ def _findings(run: Run) -> str:
     zero = run.installed
     rows: list[tuple[float, list[str]]] = []
     for found in run.verdict.found:
-        fault, event = found.fault, found.alarm.event
+        fault = found.fault
         start = (fault.start - zero) / NS if fault.by == "time" else (found.alarm.at - zero) / NS
         onset = found.onset_to_alert
         after = f"{onset / NS:.1f} s after its start" if onset is not None else "yes"
         rows.append((start, [_at(start), escape(fault.machine), _words(fault.kind),
-                             f'<span class="good">{after}</span>', escape(event.text or event.kind)]))  # fmt: skip
+                             f'<span class="good">{after}</span>', *_said(run, found.alarm)]))  # fmt: skip
     for fault in run.verdict.missed:
         start = (fault.start - zero) / NS if fault.by == "time" else run.seconds
         where = _at(start) if fault.by == "time" else f"row {fault.start}"
-        missed = [where, escape(fault.machine), _words(fault.kind), '<span class="bad">missed</span>', ""]
+        missed = [where, escape(fault.machine), _words(fault.kind), '<span class="bad">missed</span>', "", ""]
         rows.append((start, missed))
     for alarm in run.verdict.false_alarms:
         start = (alarm.at - zero) / NS
-        words = escape(alarm.event.text or alarm.event.kind)
-        rows.append(
-            (start, [_at(start), escape(alarm.event.asset), "–", '<span class="bad">false alarm</span>', words])
-        )
+        false = [_at(start), escape(alarm.event.asset), "–", '<span class="bad">false alarm</span>', *_said(run, alarm)]
+        rows.append((start, false))
     for alarm in run.verdict.unjudged:
         start = (alarm.at - zero) / NS
-        rows.append((start, [_at(start), escape(alarm.event.asset), "unknown", "", escape(alarm.event.text)]))
+        rows.append((start, [_at(start), escape(alarm.event.asset), "unknown", "", *_said(run, alarm)]))
     for kill in run.recording.kills:
         start = (kill.at - zero) / NS
         back = f"back after {(kill.recovered - kill.at) / NS:.1f} s" if kill.recovered else "not back"
-        rows.append((start, [_at(start), "–", "kill −9 by the harness", back, escape(kill.component)]))
+        rows.append((start, [_at(start), "–", "kill −9 by the harness", back, "", escape(kill.component)]))
     if not rows:
         return '<p class="quiet">Nothing happened.</p>'
-    return _table(("#at", "machine", "truth", "found", "alarm"), [row for _, row in sorted(rows, key=lambda r: r[0])])
+    head = ("#at", "machine", "truth", "found", "kind", "alarm")
+    return _table(head, [row for _, row in sorted(rows, key=lambda r: r[0])])
+
+
+def _said(run: Run, alarm: Received) -> tuple[str, str]:
+    """Kind and words of an alarm, and what its group began with."""
+    first = run.recording.after(alarm.event)
+    after = f'<br><span class="quiet">{escape(first)}</span>' if first else ""
+    return escape(alarm.event.called), escape(alarm.event.text) + after
 
 
 def _kinds(anomalies: Mapping[str, Any]) -> str:

@@ -87,6 +87,13 @@ class Recording:
         for listener in self.listeners:
             listener(kind, line)
 
+    def after(self, event: AlarmEvent) -> str:
+        """What was first out in an alarm's group, in words; empty where it was this one."""
+        if not event.group or event.group == event.id:
+            return ""
+        first = next((r.event for r in self.alarms if r.event.id == event.group), None)
+        return f"first out: {first.text or first.called}" if first is not None else ""
+
     def announce(self, stream: str, epoch: int, index: int, count: int) -> None:
         """Samples [index, index + count) of (stream, epoch) were on the bus."""
         seen = self.announced.get((stream, epoch))
