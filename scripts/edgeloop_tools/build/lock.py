@@ -32,7 +32,7 @@ class Profile:
 
 
 CORE = ("numpy", "msgspec", "cbor2", "awscrt", "awsiot.greengrasscoreipc")
-TOOLS = (*CORE, "yaml", "rich", "matplotlib", "boto3", "moto", "pyarrow")
+TOOLS = (*CORE, "yaml", "rich", "matplotlib", "boto3", "moto", "pyarrow", "onnx", "onnxruntime")
 PROFILES = {
     "core": Profile(DEVICE, (), CORE),
     "vision": Profile(DEVICE, ("vision",), (*CORE, "onnxruntime", "cv2")),
@@ -40,7 +40,7 @@ PROFILES = {
     "protocols": Profile(DEVICE, ("protocols",), (*CORE, "paho.mqtt.client", "pymodbus.client", "serial", "asyncua")),
     "neo": Profile(DEVICE, (), CORE, lone=("dlr==1.6.0 ; platform_machine == 'x86_64'",)),
     "tools": Profile(LAPTOP, ("tools",), TOOLS),
-    "dev": Profile(LAPTOP, ("tools", "dev"), (*TOOLS, "pytest", "hypothesis", "onnxruntime", "cv2", "stream_manager")),
+    "dev": Profile(LAPTOP, ("tools", "dev"), (*TOOLS, "pytest", "hypothesis", "cv2", "stream_manager")),
 }
 """dlr 1.6.0 is taken alone: it needs numpy only, and what it names besides serves its call home."""
 
