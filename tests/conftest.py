@@ -5,6 +5,7 @@ import hashlib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -39,3 +40,19 @@ def make_wheel(tmp_path: Path) -> Wheel:
         return f"{name}=={version} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
 
     return make
+
+
+CORES = {"test_bad_days": "one", "test_demo": "one", "test_operators": "one"}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Two workers have a core each for the end-to-end tests, so that the Runtime is installed twice, not per worker."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = Path(nodeid.partition("::")[0])
+            return CORES.get(path.stem, "other") if path.parent.name == "end_to_end" else nodeid
+
+    return Scheduling(config, log) if config.getoption("dist") == "loadgroup" else None

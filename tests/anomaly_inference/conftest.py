@@ -37,7 +37,7 @@ class Site:
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
-        asyncio.run_coroutine_threadsafe(self._serve(), self.loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._serve(), self.loop).result(60)
         self.bus = Bus(str(self.socket), self._token("a.tool", unrestricted=True), name="a.tool")
         self.bus.__enter__()
         assert self.bus.wait_connected(10)
@@ -59,7 +59,7 @@ class Site:
         async def add() -> str:
             return self.backend.add(component, **options)
 
-        return asyncio.run_coroutine_threadsafe(add(), self.loop).result(10)
+        return asyncio.run_coroutine_threadsafe(add(), self.loop).result(60)
 
     def start(self, configuration: dict[str, Any]) -> None:
         from anomaly_inference.declaration import DECLARATION as declared
@@ -89,7 +89,7 @@ class Site:
         self.log.close()
         return code
 
-    def wait(self, what: Callable[[str, dict[str, Any]], bool], seconds: float = 15) -> dict[str, Any]:
+    def wait(self, what: Callable[[str, dict[str, Any]], bool], seconds: float = 60) -> dict[str, Any]:
         """The next message that satisfies; all of them are kept in `seen`."""
         while True:
             try:
@@ -120,9 +120,9 @@ class Site:
             await asyncio.wait((self.serving,))
             await self.server.close()
 
-        asyncio.run_coroutine_threadsafe(end(), self.loop).result(10)
+        asyncio.run_coroutine_threadsafe(end(), self.loop).result(60)
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
+        self.thread.join(60)
         self.loop.close()
 
 

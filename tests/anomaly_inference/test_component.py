@@ -57,7 +57,7 @@ class Feed:
     def stop(self) -> None:
         """To be called before the site closes its journal."""
         self.done.set()
-        self.thread.join(10)
+        self.thread.join(60)
 
 
 @pytest.mark.long

@@ -60,7 +60,7 @@ class Plant:
         started = threading.Event()
         self._loop.call_soon(lambda: self._loop.create_task(self._start(started)))
         self._thread.start()
-        assert started.wait(5)
+        assert started.wait(60)
         self.bus = Bus(self.socket, self.backend.add("tests", unrestricted=True))
         self.bus.__enter__()
         self.bus.subscribe("edgeloop/#", self._heard, depth=100_000)
@@ -88,7 +88,7 @@ class Plant:
         done = asyncio.run_coroutine_threadsafe(
             self.backend.update_configuration(NAME, (), configuration, time.time_ns() // 10**6), self._loop
         )
-        done.result(5)
+        done.result(60)
 
     def start(self, archive: Path | None = None) -> subprocess.Popen[bytes]:
         environment = {
@@ -116,7 +116,7 @@ class Plant:
     def results(self) -> list[Any]:
         return [result for d in self.documents(topics.results(NAME)) for result in d["results"]]
 
-    def wait(self, true: Callable[[], object], seconds: float = 20.0) -> None:
+    def wait(self, true: Callable[[], object], seconds: float = 60) -> None:
         """Until a condition holds, looked at after every message."""
         end = time.monotonic() + seconds
         with self._changed:
@@ -140,11 +140,11 @@ class Plant:
         for process in self._processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
-            process.wait(5)
+            process.wait(60)
         self.bus.close()
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(60)
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ class Line:
         self.station.start()
         return self
 
-    def until(self, true: Callable[[], object], seconds: float = 15.0) -> None:
+    def until(self, true: Callable[[], object], seconds: float = 60) -> None:
         end = time.monotonic() + seconds
         while not true():
             assert time.monotonic() < end, (self.around.counts, self.around.problems, self.around.errors)

@@ -18,8 +18,6 @@ from edgeloop_tools.harness.line import Line
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 INSTALL_SECONDS = 400
-ONE = ("test_bad_days", "test_demo", "test_operators")
-"""About half of the time."""
 
 Nucleus = Literal["classic", "lite"]
 Running = Callable[[Nucleus, Plan], AbstractContextManager[Line]]
@@ -62,11 +60,3 @@ def running(root: Path, until: Until) -> Running:
             yield line
 
     return start
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two workers have a core each, on which the Runtime is installed once."""
-    for item in items:
-        if item.path.parent == CHECKOUT / "tests" / "end_to_end":
-            group = "one" if item.path.stem in ONE else "other"
-            item.add_marker(pytest.mark.xdist_group(f"end_to_end_{group}"))

@@ -86,7 +86,7 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path / "root")
 
 
-def until(condition: Callable[[], object], timeout: float = 15.0) -> None:
+def until(condition: Callable[[], object], timeout: float = 60) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, "nothing happened in time"

@@ -30,7 +30,7 @@ from model_update.declaration import DECLARATION, NAME
 USER = "io.edgeloop.CameraInference"
 
 
-def until(condition: Callable[[], object], what: Callable[[], str] = str, timeout: float = 20.0) -> None:
+def until(condition: Callable[[], object], what: Callable[[], str] = str, timeout: float = 60) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, f"nothing happened in time; {what()}"
@@ -57,7 +57,7 @@ class Device:
         self.process: subprocess.Popen[bytes] | None = None
 
     def do(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
 
     async def _serve(self) -> None:
         self.server = Server(self.root / "ipc.socket", self.backend, "classic")
@@ -93,7 +93,7 @@ class Device:
     def end(self, number: signal.Signals) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(10)
+        return self.process.wait(60)
 
     def log(self) -> str:
         return (self.root / "component.log").read_text()[-3000:]
@@ -117,7 +117,7 @@ class Device:
 
         self.do(stop())
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
+        self.thread.join(60)
         self.loop.close()
 
 

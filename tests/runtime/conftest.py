@@ -19,7 +19,7 @@ COMPONENT = "io.edgeloop.Tested"
 PUBSUB = "aws.greengrass.ipc.pubsub"
 
 
-def until(condition: Callable[[], object], timeout: float = 10.0) -> None:
+def until(condition: Callable[[], object], timeout: float = 60) -> None:
     """Waits for a condition of another thread or process."""
     deadline = time.monotonic() + timeout
     while not condition():

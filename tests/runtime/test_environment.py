@@ -307,15 +307,15 @@ def served(socket: Path, backend: MemoryBackend) -> Iterator[None]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     server = Server(socket, backend, "classic")
-    asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(server.start(), loop).result(60)
     serving = asyncio.run_coroutine_threadsafe(server.serve(), loop)
     try:
         yield
     finally:
         serving.cancel()
-        asyncio.run_coroutine_threadsafe(server.close(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(server.close(), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(60)
 
 
 class TestProgram:

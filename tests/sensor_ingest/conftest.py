@@ -62,7 +62,7 @@ class Plant:
         started = threading.Event()
         self._loop.call_soon(lambda: self._loop.create_task(self._start(started)))
         self._thread.start()
-        assert started.wait(5)
+        assert started.wait(60)
         watcher = self.backend.add("tests", unrestricted=True)
         self.bus = Bus(self.socket, watcher)
         self.bus.__enter__()
@@ -91,7 +91,7 @@ class Plant:
         done = asyncio.run_coroutine_threadsafe(
             self.backend.update_configuration(NAME, (), configuration, time.time_ns() // 10**6), self._loop
         )
-        done.result(5)
+        done.result(60)
 
     def start(self, archive: Path | None = None) -> subprocess.Popen[bytes]:
         environment = {
@@ -143,11 +143,11 @@ class Plant:
         for process in self._processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
-            process.wait(5)
+            process.wait(60)
         self.bus.close()
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(60)
 
 
 class Peer:

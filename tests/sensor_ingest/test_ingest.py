@@ -76,7 +76,7 @@ def test_all_that_comes_is_journalled_and_announced_and_it_ends_in_order(plant: 
     process = plant.start()
     plant.wait(lambda: len(announced(plant)) > 60)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(3) == 0
+    assert process.wait(60) == 0
     items = plant.journal()
     epochs = contiguous(items)
     assert set(epochs) == {"press1_vib", "press1_slow", "press1_plc", "valve"}

@@ -41,7 +41,7 @@ def test_another_source_waits_for_room_and_for_no_longer_than_it_lives() -> None
         taken += sum(len(c.samples) for c in intake.take()[0] if isinstance(c, Samples))
     intake.put(chunk(100)) if taken == 280 else None
     intake.close()
-    waiting.join(5)
+    waiting.join(60)
     assert not waiting.is_alive()
     assert results[0] is True
     assert intake.put(chunk(1)) is False

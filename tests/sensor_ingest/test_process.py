@@ -163,7 +163,7 @@ def test_the_whole_group_ends_with_the_source_even_where_it_does_not_want_to(tmp
     with Running(SOURCE, outlet, type="process", command=program(tmp_path, body)) as running:
         running.until(lambda: len(outlet.chunks) > 3 and len((tmp_path / "pids").read_text().split()) == 2)
         pids = [int(p) for p in (tmp_path / "pids").read_text().split()]
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while any(_alive(p) for p in pids) and time.monotonic() < end:
         time.sleep(0.02)
     assert not any(_alive(p) for p in pids)
@@ -217,10 +217,10 @@ def test_interrupting_ends_a_silent_program(tmp_path: Path) -> None:
     with Running(
         SOURCE, outlet, type="process", command=program(tmp_path, "print('up', file=sys.stderr); time.sleep(60)")
     ) as r:
-        while "up" not in outlet.lines and time.monotonic() - began < 10:
+        while "up" not in outlet.lines and time.monotonic() - began < 30:
             time.sleep(0.01)
     assert r.error is None
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 45
 
 
 def test_a_program_that_outlived_its_starter_is_ended_before_the_next(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_a_program_that_outlived_its_starter_is_ended_before_the_next(tmp_path: 
         outlet = Rehearsal("s", tmp_path)
         orphan.remember(outlet.state, leftover.pid)
         play(SOURCE, outlet, type="process", command=program(tmp_path, "out.write(bytes(4))"), restart="on_failure")
-        assert leftover.wait(5) == -9
+        assert leftover.wait(60) == -9
         assert len(outlet.samples()) == 1
         assert "left over" in outlet.lines[0]
         assert not outlet.state.exists()

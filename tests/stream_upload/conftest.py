@@ -38,7 +38,7 @@ SCRIPTS = COMPONENTS.parent / "scripts"
 PATH = os.pathsep.join(map(str, (COMPONENTS, COMPONENTS / "runtime", SCRIPTS)))
 
 
-def until(condition: Callable[[], Any], what: str, timeout: float = 20.0) -> Any:
+def until(condition: Callable[[], Any], what: str, timeout: float = 60) -> Any:
     end = time.monotonic() + timeout
     while not (value := condition()):
         assert time.monotonic() < end, f"not within {timeout} s: {what}"
@@ -189,7 +189,7 @@ class Core:
         self.journal = self.open_journal()
 
     def _run(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
 
     async def _serve(self) -> None:
         self._server = Server(self.socket, self.backend, "classic")
@@ -246,7 +246,7 @@ class Core:
     def kill(self, number: signal.Signals = signal.SIGKILL) -> int:
         assert self.component is not None
         self.component.send_signal(number)
-        return self.component.wait(15)
+        return self.component.wait(60)
 
     @property
     def health(self) -> dict[str, Any]:
@@ -292,7 +292,7 @@ class Core:
 
         self._run(stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()
 
 

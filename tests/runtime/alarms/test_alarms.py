@@ -178,7 +178,7 @@ def test_what_was_announced_survives_kill_9(tmp_path: Path) -> None:
         told = [process.stdout.readline().decode().split() for _ in range(25)]
         process.send_signal(signal.SIGKILL)
         told += [line.decode().split() for line in process.stdout.readlines() if line.endswith(b"\n")]
-        process.wait(10)
+        process.wait(60)
         process.stdout.close()
         known: dict[str, Any] = {a.id: a for a in AlarmJournal(path, unseen=1_000_000).alarms}
         for identity, state in told:

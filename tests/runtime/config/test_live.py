@@ -86,7 +86,7 @@ def case(tmp_path: Path) -> Iterator[Case]:
 
 
 def wait(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -246,5 +246,5 @@ def test_closing_is_quick(case: Case) -> None:
     live = case.start()
     began = time.monotonic()
     live.close()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
     assert not [thread for thread in threading.enumerate() if thread.name == "configuration"]

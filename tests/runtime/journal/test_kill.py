@@ -51,7 +51,7 @@ def test_sixty_kills_lose_nothing(tmp_path: Path) -> None:
                 promises.append(line[1:])
             killer.join()
         factory.stdin.close()
-        factory.wait(10)
+        factory.wait(60)
 
     JournalWriter(directory).close()
 

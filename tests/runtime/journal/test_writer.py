@@ -179,7 +179,7 @@ def test_the_disk_is_told(tmp_path: Path, make: Make, monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, "fdatasync", fdatasync)
     with JournalWriter(tmp_path, sync_interval=interval) as writer:
         end = writer.append([make(1, 0)]).end
-        assert enough.wait(10)
+        assert enough.wait(60)
         assert end in synced
     assert synced[-1] > end, "sealing syncs too"
 
@@ -197,7 +197,7 @@ def test_every_segment_reaches_the_disk_soon(tmp_path: Path, make: Make, monkeyp
         for i in range(0, 24, 2):
             writer.append([make(1, i * 100, 100)])
             end = writer.append([make(1, i * 100 + 100, 100)]).end
-            while synced.get(timeout=10) < end:
+            while synced.get(timeout=60) < end:
                 continue
             writer.flush()
             while not synced.empty():
@@ -219,10 +219,10 @@ def test_a_disk_that_fails_to_sync_is_a_problem_until_it_is_mended(
         tmp_path, sync_interval=0.01, on_problem=lambda *what: told.put(what), on_clear=mended.put
     ) as writer:
         writer.append([make(1, 0)])
-        assert told.get(timeout=10) == ("journal.sync", "cannot bring the journal to the disk: Input/output error")
+        assert told.get(timeout=60) == ("journal.sync", "cannot bring the journal to the disk: Input/output error")
         monkeypatch.setattr(os, "fdatasync", real)
         writer.append([make(1, 10)])
-        assert mended.get(timeout=10) == "journal.sync"
+        assert mended.get(timeout=60) == "journal.sync"
     assert indexes(tmp_path) == [*range(20)]
 
 

@@ -72,7 +72,7 @@ def bias(active: ActiveModel) -> float | None:
 
 
 def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, "nothing happened in time"
         time.sleep(0.01)

@@ -23,7 +23,7 @@ from edgeloop.models.golden import Case
 from edgeloop.models.manifest import Golden, Manifest, Tensor, Variant
 from edgeloop.models.package import Package, listed, pack, unpack
 from edgeloop.models.proof import Prover
-from edgeloop.models.runners import Options, open_runner
+from edgeloop.models.runners import Options, neo, open_runner
 from edgeloop.models.runners.neo import NeoRunner
 from edgeloop.models.store import Ref, Shelf
 
@@ -130,23 +130,26 @@ def test_nothing_phones_home(installed: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_crash_is_one_line_and_the_worker_comes_back(dlr: None, tmp_path: Path) -> None:
+def test_a_crash_is_one_line_and_the_worker_comes_back(
+    dlr: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neo, "FIRST_PAUSE", 25)
     package = build(tmp_path)
     runner = start(package)
     case = package.cases()[0]
     with pytest.raises(ModelError, match="the model's process has crashed: killed by SIGSEGV") as caught:
         runner.run(np.full((1, 4), 2e30, np.float32))
     assert "\n" not in str(caught.value)
-    with pytest.raises(ModelError, match="it starts again in 0"):
+    with pytest.raises(ModelError, match=r"it starts again in (2\d|1\d|\d)\."):
         runner.run(case.inputs)
-    time.sleep(0.55)
+    runner._due = 0.0
     np.testing.assert_allclose(runner.run(case.inputs)[0], case.outputs[0], rtol=1e-5, atol=1e-5)
     assert runner.restarts == 1
     assert runner.pid is not None
     os.kill(runner.pid, signal.SIGKILL)
     with pytest.raises(ModelError, match="SIGKILL"):
         runner.run(case.inputs)
-    with pytest.raises(ModelError, match=r"it starts again in (0\.9|1\.0)"):
+    with pytest.raises(ModelError, match=r"it starts again in (50|[34]\d)\."):
         runner.run(case.inputs)
     runner.close()
 
@@ -166,7 +169,7 @@ def test_a_worker_ends_with_its_component(dlr: None, tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(package.folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while running(int(done.stdout)):
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -181,7 +184,7 @@ def running(pid: int) -> bool:
 
 
 def test_a_worker_that_hangs_is_ended(dlr: None, tmp_path: Path) -> None:
-    runner = start(build(tmp_path), timeout=3.0)
+    runner = start(build(tmp_path), timeout=60.0)
     pid = runner.pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
@@ -261,7 +264,7 @@ def test_a_swap_runs_the_new_code_while_the_old_lives(dlr: None, tmp_path: Path)
         assert old is not None
         activate(2)
         active.notice()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while active.current is old:
             assert time.monotonic() < deadline
             time.sleep(0.01)

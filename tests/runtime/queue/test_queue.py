@@ -166,7 +166,7 @@ def test_what_was_appended_survives_a_kill(tmp_path: Path) -> None:
             break
     process.send_signal(signal.SIGKILL)
     told = max([told, *(int(line) for line in process.stdout if line.endswith("\n"))])
-    process.wait(5)
+    process.wait(60)
     process.stdout.close()
     queue = UploadQueue(tmp_path, NAME)
     reader = QueueReader(tmp_path, NAME)

@@ -99,7 +99,7 @@ class Folder:
         path = self.root / "logs" / f"{name}.log"
         return path.read_text() if path.exists() else ""
 
-    def said(self, name: str, text: str, timeout: float = 10, times: int = 1) -> str:
+    def said(self, name: str, text: str, timeout: float = 60, times: int = 1) -> str:
         """The log of a component once it has said `text`."""
         end = time.monotonic() + timeout
         while self.log(name).count(text) < times:
@@ -107,7 +107,7 @@ class Folder:
             time.sleep(0.02)
         return self.log(name)
 
-    def gone(self, *pids: int | None, timeout: float = 5) -> bool:
+    def gone(self, *pids: int | None, timeout: float = 60) -> bool:
         """Whether the processes end within a time."""
         end = time.monotonic() + timeout
         while any(map(alive, pids)) and time.monotonic() < end:

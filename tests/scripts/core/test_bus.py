@@ -28,12 +28,12 @@ from awsiot.greengrasscoreipc.model import (
 
 @contextmanager
 def client(socket: Path, token: str) -> Iterator[GreengrassCoreIPCClientV2]:
-    bare = connect(ipc_socket=str(socket), authtoken=token, timeout=5)
+    bare = connect(ipc_socket=str(socket), authtoken=token, timeout=60)
     found = GreengrassCoreIPCClientV2(client=bare, executor=ThreadPoolExecutor(max_workers=1))
     try:
         yield found
     finally:
-        found.close().result(10)
+        found.close().result(60)
 
 
 def policy(topic: str) -> dict[str, Any]:
@@ -77,12 +77,12 @@ def test_configuration(one: Any) -> None:
             ipc.get_configuration(key_path=["nothing"])
         ipc.subscribe_to_configuration_update(component_name=name, on_stream_event=changed)
         ipc.update_configuration(key_path=["deep"], value_to_merge={"x": "z"}, timestamp=datetime.now(UTC))
-        assert changes.get(timeout=5)[0] == name
+        assert changes.get(timeout=60)[0] == name
         assert core.component(name).configuration["deep"] == {"x": "z"}
         assert folder.saved("configuration.json")[name]["deep"]["x"][1] == "z"
         if nucleus == "classic":
             core.wait(core.deploy(merge={name: {"rate": 9}}))
-            assert changes.get(timeout=5)[:2] == [name, "rate"]
+            assert changes.get(timeout=60)[:2] == [name, "rate"]
             assert ipc.get_configuration(key_path=["rate"]).value in ({"rate": 9}, 9)
 
 
@@ -98,17 +98,17 @@ def test_policies_hold_and_change_with_a_deployment(one: Any) -> None:
         watching.subscribe_to_topic(topic="edgeloop/#", on_stream_event=take)
         with client(socket, token_of(folder, name)) as ipc:
             ipc.publish_to_topic(topic="edgeloop/samples", publish_message=message("one"))
-            assert arrived.get(timeout=5) == b"one"
+            assert arrived.get(timeout=60) == b"one"
             with pytest.raises(UnauthorizedError):
                 ipc.publish_to_topic(topic="edgeloop/sim/truth", publish_message=message("no"))
             with pytest.raises(UnauthorizedError):
                 ipc.subscribe_to_topic(topic="edgeloop/sim/truth", on_stream_event=take)
             ipc.publish_to_topic(topic="edgeloop/samples", publish_message=message("two"))
-            assert arrived.get(timeout=5) == b"two"
+            assert arrived.get(timeout=60) == b"two"
         core.wait(core.deploy(merge={name: policy("edgeloop/other")}))
         with client(socket, token_of(folder, name, 2 if nucleus == "lite" else 1)) as ipc:
             ipc.publish_to_topic(topic="edgeloop/other", publish_message=message("three"))
-            assert arrived.get(timeout=5) == b"three"
+            assert arrived.get(timeout=60) == b"three"
             with pytest.raises(UnauthorizedError):
                 ipc.publish_to_topic(topic="edgeloop/samples", publish_message=message("no"))
 
@@ -134,7 +134,7 @@ def test_deployments_and_restarts_over_the_bus(one: Any) -> None:
         assert name not in [entry.name for entry in core.components()]
         pid = core.component("t.C").pid
         assert ipc.restart_component(component_name="t.C").restart_status == "SUCCEEDED"
-        end = time.monotonic() + 5
+        end = time.monotonic() + 60
         while core.component("t.C").pid in (None, pid):
             assert time.monotonic() < end
         with pytest.raises(InvalidArgumentsError) as refused:
@@ -160,7 +160,7 @@ def test_tokens_after_the_bus_was_killed(one: Any) -> None:
     token, bus = token_of(folder, name), core.status()["bus_pid"]
     socket, observer = core.observer()
     core.fault("kill_bus")
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while True:
         try:
             with client(socket, observer) as ipc:

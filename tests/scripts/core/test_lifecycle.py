@@ -83,7 +83,7 @@ def test_sigterm_is_a_failure_to_classic_and_an_end_to_lite(folder: Any, nucleus
     if nucleus == "lite":
         assert core.wait_state("t.A", ["FINISHED"]).restarts == 0
     else:
-        end = time.monotonic() + 5
+        end = time.monotonic() + 60
         while core.component("t.A").restarts == 0:
             assert time.monotonic() < end
         core.wait_state("t.A")

@@ -30,7 +30,7 @@ def rows(files: list[Path], count: int, *options: str) -> tuple[dict[str, object
         header = json.loads(child.stdout.readline())
         data = child.stdout.read(count * 8)
         child.stdout.close()
-        assert child.wait(timeout=5) == 0
+        assert child.wait(60) == 0
     return header, np.frombuffer(data, dtype="<f4").reshape(-1, 2)
 
 

@@ -155,7 +155,7 @@ def test_the_blocking_client(tmp_path: Path) -> None:
     thread.start()
 
     def run(work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, loop).result(5)
+        return asyncio.run_coroutine_threadsafe(work, loop).result(60)
 
     async def slow(peer: Peer, params: dict[str, Any]) -> Any:
         await asyncio.Event().wait()

@@ -40,7 +40,7 @@ class Inbox:
         message = event.binary_message or event.json_message
         self._queue.put((message.context.topic, message.message))
 
-    def get(self, timeout: float = 5) -> tuple[str, Any]:
+    def get(self, timeout: float = 60) -> tuple[str, Any]:
         return self._queue.get(timeout=timeout)
 
     def take(self, count: int) -> list[Any]:
@@ -56,7 +56,7 @@ class Raw:
 
     def __init__(self, path: Path) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(5)
+        self.socket.settimeout(60)
         self.socket.connect(str(path))
         self._decoder = Decoder()
 
@@ -112,7 +112,7 @@ class Bus:
         return server
 
     def run(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
 
     def do(self, call: Callable[[], T]) -> T:
         """Call something on the server's loop."""
@@ -145,7 +145,7 @@ class Bus:
         return client
 
     def client_of(self, token: str) -> GreengrassCoreIPCClientV2:
-        client = GreengrassCoreIPCClientV2(client=connect(ipc_socket=str(self.path), authtoken=token, timeout=5),
+        client = GreengrassCoreIPCClientV2(client=connect(ipc_socket=str(self.path), authtoken=token, timeout=60),
                                            executor=ThreadPoolExecutor(max_workers=1))
         self.clients.append(client)
         return client
@@ -175,7 +175,7 @@ class Bus:
 
         self.run(end())
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
+        self.thread.join(60)
         self.loop.close()
 
 

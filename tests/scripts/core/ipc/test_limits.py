@@ -78,7 +78,7 @@ def test_large_integers_end_the_stream(lite: Any) -> None:
     lite.publish_json(client, "t", {"n": 10**18 - 1})
     assert inbox.get() == ("t", {"n": 10**18 - 1})
     lite.publish_json(client, "t", {"n": [10**18]})
-    assert inbox.closed.wait(5)
+    assert inbox.closed.wait(60)
 
 
 def test_classic_has_no_such_limits(start: Any) -> None:
@@ -112,7 +112,7 @@ def test_subscriptions(lite: Any) -> None:
                   for n in range(limits.SUBSCRIPTIONS)]
     with pytest.raises(ServiceError):
         lite.subscribe(client, "one/more")
-    operations[0].close().result(5)
+    operations[0].close().result(60)
     lite.publish(client, "after/the/close", b"")
     lite.subscribe(client, "one/more")
 

@@ -67,7 +67,7 @@ def test_one_event_per_changed_leaf(bus: Any) -> None:
     update(client, [], {"a": {"b": 5, "c": 2, "d": {"e": 1}}, "z": 1})
 
     def paths(source: queue.Queue[Any], count: int) -> list[Any]:
-        events = [source.get(timeout=5).configuration_update_event for _ in range(count)]
+        events = [source.get(timeout=60).configuration_update_event for _ in range(count)]
         assert {event.component_name for event in events} == {"a.B"}
         return sorted(event.key_path for event in events)
 

@@ -33,7 +33,7 @@ def test_classic_drops_who_does_not_read_and_nobody_else_waits(start: Any) -> No
 
 
 def test_on_lite_everybody_waits(start: Any) -> None:
-    bus = start("lite", send_seconds=0.3)
+    bus = start("lite", send_seconds=1)
     publisher, slow, good = bus.client("a.P"), bus.raw("a.Slow"), bus.client("a.Good")
     slow.subscribe(1, "t")
     inbox = bus.subscribe(good, "t")
@@ -45,16 +45,16 @@ def test_on_lite_everybody_waits(start: Any) -> None:
         longest = max(longest, time.monotonic() - began)
         sent += 1
         assert sent < 1000
-    assert longest >= 0.3
+    assert longest >= 1
     assert inbox.take(sent) == [payload] * sent
     began = time.monotonic()
     waiting = threading.Thread(target=lambda: bus.publish(publisher, "t", payload))
     waiting.start()
     while not bus.do(lambda: bus.server.stalled):
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 60
     good.get_configuration()
-    assert time.monotonic() - began >= 0.3
-    waiting.join(5)
+    assert time.monotonic() - began >= 1
+    waiting.join(60)
     slow.close()
     assert inbox.take(1) == [payload]
     bus.publish(publisher, "t", b"nobody is slow now")
@@ -94,7 +94,7 @@ def test_hang_overflows_on_classic(start: Any) -> None:
     fault(bus, "hang_subscriber", component="a.Hung")
     for _ in range(connection.BACKLOG // 1_000_000 + 1):
         bus.publish(publisher, "t", bytes(1_000_000))
-    assert inbox.closed.wait(5)
+    assert inbox.closed.wait(60)
 
 
 def test_an_observer_is_spared(start: Any) -> None:
@@ -116,7 +116,7 @@ def test_drop_stream(bus: Any) -> None:
     told, other, silent = (bus.subscribe(client, topic) for topic in ("t", "u", "v"))
     assert fault(bus, "drop_stream", component="a.B", topic="t") == {"streams": 1}
     assert fault(bus, "drop_stream", component="a.B", topic="v", silent=True) == {"streams": 1}
-    assert told.closed.wait(5)
+    assert told.closed.wait(60)
     for topic in ("t", "v", "u"):
         bus.publish(client, topic, topic.encode())
     assert other.take(1) == [b"u"]
@@ -124,14 +124,14 @@ def test_drop_stream(bus: Any) -> None:
     assert silent.empty
     assert not silent.closed.is_set()
     assert fault(bus, "drop_stream", component="a.B") == {"streams": 1}
-    assert other.closed.wait(5)
+    assert other.closed.wait(60)
 
 
 def test_drop_connections(bus: Any) -> None:
     client, another = bus.client("a.B"), bus.client("a.C")
     inbox, other = bus.subscribe(client, "t"), bus.subscribe(another, "t")
     assert fault(bus, "drop_connections", component="a.B") == {"connections": 1}
-    assert inbox.closed.wait(5)
+    assert inbox.closed.wait(60)
     with pytest.raises((StreamClosedError, RuntimeError)):
         bus.publish(client, "t", b"")
     bus.publish(another, "t", b"1")
@@ -142,15 +142,15 @@ def test_delay_keeps_order(start: Any) -> None:
     bus = start("classic")
     publisher, delayed = bus.client("a.P"), bus.client("a.Delayed")
     inbox = bus.subscribe(delayed, "t")
-    fault(bus, "delay", seconds=0.2, component="a.Delayed")
+    fault(bus, "delay", seconds=2, component="a.Delayed")
     began = time.monotonic()
     bus.publish(publisher, "t", b"0")
-    assert time.monotonic() - began < 0.2
+    assert time.monotonic() - began < 2
     bus.publish(publisher, "t", b"1")
     fault(bus, "delay", seconds=0, component="a.Delayed")
     bus.publish(publisher, "t", b"2")
     assert inbox.take(3) == [b"0", b"1", b"2"]
-    assert time.monotonic() - began >= 0.2
+    assert time.monotonic() - began >= 2
 
 
 @pytest.mark.parametrize(("kind", "arguments"), [

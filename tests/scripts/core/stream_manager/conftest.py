@@ -21,7 +21,7 @@ from stream_manager.data import Message, MessageStreamInfo, ReadMessagesOptions
 from edgeloop_tools.core.ports import free_port
 
 
-def until(condition: Callable[[], Any], timeout: float = 20) -> Any:
+def until(condition: Callable[[], Any], timeout: float = 60) -> Any:
     """The first true value."""
     end = time.monotonic() + timeout
     while not (value := condition()):

@@ -42,7 +42,7 @@ def test_kills_in_the_middle_of_appends(stream_manager: StreamManager, flush: bo
         appending.start()
         time.sleep(chance.uniform(0.1, 0.4))
         stream_manager.kill()
-        appending.join(20)
+        appending.join(60)
         client = stream_manager.start()
         found = {message.sequence_number: message.payload for message in messages(client, "s")}
         assert {number: found.get(number) for number in acknowledged} == acknowledged

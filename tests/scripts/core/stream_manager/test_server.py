@@ -102,7 +102,7 @@ def test_a_read_waits_and_holds_nothing_up(client: StreamManagerClient, stream_m
     for number in range(3):
         assert not found
         client.append_message("s", b"%d" % number)
-    waiting.join(10)
+    waiting.join(60)
     assert [message.sequence_number for message in found] == [0, 1, 2]
     began = time.monotonic()
     with pytest.raises(NotEnoughMessagesException):
@@ -120,7 +120,7 @@ def test_a_read_waits_and_holds_nothing_up(client: StreamManagerClient, stream_m
     waiting.start()
     client.list_streams()
     client.delete_message_stream("s")
-    waiting.join(10)
+    waiting.join(60)
     assert isinstance(gone[0], (ResourceNotFoundException, NotEnoughMessagesException))
 
 
