@@ -73,7 +73,12 @@ class Plan:
         return {
             RUNTIME: {"profiles": " ".join(PROFILES)},
             INGEST: {"site": SITE, "sources": self.sources},
-            ANOMALY: {"site": SITE, "monitors": self.monitors, **({"rules": self.rules} if self.rules else {})},
+            ANOMALY: {
+                "site": SITE,
+                "alarms": {"group": f"{HOLD // 2} s"},
+                "monitors": self.monitors,
+                **({"rules": self.rules} if self.rules else {}),
+            },
             CAMERA: {"site": SITE, "cameras": self.cameras},
             MODELS: {"probation": {"inferences": 3 * PARTS, "time": "3 s"}},
             UPLOAD: {"site": SITE, "bucket": BUCKET, "every": "10 s", "fast": dict(CAPTURE)},
