@@ -107,6 +107,7 @@ def test_an_environment_whose_python_went_away(tree: Path) -> None:
     write(folder, "edgeloop.lock")
     (folder / "bin").mkdir()
     (folder / "bin/python").symlink_to(sys.executable)
+    (folder / "lib" / Path(sys.executable).resolve().name).mkdir(parents=True)
     (work / "venv").symlink_to("venvs/0123-3.11")
     assert [f.level for f in nucleus.runtime(Device(top=tree))] == ["ok"]
     (folder / "bin/python").unlink()
