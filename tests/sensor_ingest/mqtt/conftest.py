@@ -24,6 +24,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from paho.mqtt.enums import CallbackAPIVersion
 
+from edgeloop_tools.core.ports import free_port
+
 Key = ec.EllipticCurvePrivateKey
 BINARY = shutil.which("mosquitto", path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
 
@@ -34,9 +36,7 @@ class Broker:
     def __init__(self, folder: Path, lines: str = "allow_anonymous true", listener: str = "") -> None:
         assert BINARY is not None
         self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         folder.mkdir(exist_ok=True)
         user = "user root\n" if os.geteuid() == 0 else ""
         (folder / "mosquitto.conf").write_text(
