@@ -25,6 +25,7 @@ def register(subparsers: Subparsers) -> None:
     add("--output", type=Path, metavar="DIR", help="where the scores go")
     add("--learn-rows", type=_rows, metavar="N", help="rows that are learned first; otherwise the monitor's default")
     add("--ignore", default="", metavar="COLUMNS", help="columns left out, separated by commas, such as labels")
+    add("--label", default="", metavar="COLUMN", help="says which rows are not normal: what was found and what was not")
     add("--budget", metavar="BUDGET", help='false alarms that are acceptable, such as "1 alarm/day"')
     add("--inject", metavar="FAULT", choices=(*FAULTS, "all"), help=f"put faults into them: {', '.join(FAULTS)} or all")
     add("--severity", type=_positive, default=4.0, metavar="X", help="of these faults, in the channel's spreads (4)")
@@ -39,8 +40,8 @@ def _backtest(arguments: argparse.Namespace) -> int:
     from edgeloop.errors import EdgeloopError
     from edgeloop_tools.backtest.run import Options, run
 
-    if arguments.output is None and arguments.inject is None:
-        raise EdgeloopError("nowhere to write the scores", where="backtest", mend="give --output, or --inject")
+    if arguments.output is None and arguments.inject is None and not arguments.label:
+        raise EdgeloopError("nowhere to write the scores", where="backtest", mend="give --output, --label or --inject")
     try:
         budget = Budget(arguments.budget) if arguments.budget else None
     except ValueError as error:
@@ -51,6 +52,7 @@ def _backtest(arguments: argparse.Namespace) -> int:
             output=arguments.output,
             learn=arguments.learn_rows,
             ignore=tuple(name.strip() for name in arguments.ignore.split(",") if name.strip()),
+            label=arguments.label,
             budget=budget,
             faults=() if arguments.inject is None else FAULTS if arguments.inject == "all" else (arguments.inject,),
             severity=arguments.severity,

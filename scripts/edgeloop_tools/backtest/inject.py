@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,7 +116,7 @@ def inject(options: Options, found: Sequence[Path]) -> int:
     recordings: list[tuple[Path, Recording, int]] = []
     for path in found:
         try:
-            recording = read(path, options.ignore)
+            recording = read(path, options.ignore, options.label)
         except EdgeloopError as error:
             print(f"edgeloop: {error}", file=sys.stderr)
             failed.append(str(path))
@@ -165,7 +165,7 @@ def _one(
     values = recording.values.copy()
     end = first + faulty(values, kind, spread, first, int(rng.choice(moving)), options.severity, rng)
     last = end + GRACE
-    broken = Recording(recording.channels, recording.times[:last], values[:last], recording.bad)
+    broken = replace(recording, times=recording.times[:last], values=values[:last], labels=recording.labels[:last])
     columns = replay(broken, learn=learn, budget=options.budget, fine=first)
     judge(engine, sorted(a.cause.index for a in columns.alarms), first, end, recording.times)
     rows = control(recording, values[:last], learn, confirm=1 if kind == "spike" else CONFIRM)

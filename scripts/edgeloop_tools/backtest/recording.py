@@ -22,11 +22,15 @@ ROWS, FEW = 256, 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
-    """times (n,): ns UTC; values (n, channels): NaN where missing. bad: rows that were no numbers, kept as missing."""
+    """times (n,): ns UTC; values (n, channels): NaN where missing. bad: rows that were no numbers, kept as missing.
+
+    labels (n,): where a column of labels is not 0; all False where there is none.
+    """
 
     channels: tuple[str, ...]
     times: NDArray[np.int64]
     values: NDArray[np.float64]
+    labels: NDArray[np.bool_]
     bad: int = 0
 
     def __len__(self) -> int:
@@ -50,9 +54,12 @@ class Recording:
             at = end
 
 
-def read(path: Path, ignore: Collection[str] = ()) -> Recording:
-    """A file with a header, its first column the time. Raises EdgeloopError where it has nothing to score."""
-    table = Table(path, ignore=ignore, first=True)
+def read(path: Path, ignore: Collection[str] = (), label: str = "") -> Recording:
+    """A file with a header, its first column the time. Raises EdgeloopError where it has nothing to score.
+
+    label: a column that is no channel, but says which rows are not normal.
+    """
+    table = Table(path, ignore=set(ignore) - {label}, first=True)
     times: list[int] = []
     values: list[list[float]] = []
     missing = [float("nan")] * len(table.channels)
@@ -73,4 +80,15 @@ def read(path: Path, ignore: Collection[str] = ()) -> Recording:
         table.close()
     if bad == len(times):
         raise EdgeloopError("cannot use the file", where=str(path), why="no row is good", mend="repair the file")
-    return Recording(table.channels, np.array(times, dtype=np.int64), np.array(values), bad)
+    channels, rows = table.channels, np.array(values)
+    labels = np.zeros(len(rows), dtype=bool)
+    if label:
+        if label not in channels:
+            mend = f"it has {', '.join(channels)}"
+            raise EdgeloopError("no column of labels", where=str(path), why=repr(label), mend=mend)
+        at = channels.index(label)
+        labels = np.nan_to_num(rows[:, at]) != 0
+        channels, rows = channels[:at] + channels[at + 1 :], np.delete(rows, at, axis=1)
+        if not channels:
+            raise EdgeloopError("cannot use the file", where=str(path), why="labels are its only column")
+    return Recording(channels, np.array(times, dtype=np.int64), rows, labels, bad)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgeloop.config.quantities import Budget
 from edgeloop.errors import EdgeloopError
+from edgeloop_tools.backtest.judge import Judge
 from edgeloop_tools.backtest.progress import Progress
 from edgeloop_tools.backtest.recording import read
 from edgeloop_tools.backtest.replay import replay
@@ -22,6 +23,7 @@ class Options:
     output: Path | None = None
     learn: int | None = None
     ignore: tuple[str, ...] = ()
+    label: str = ""
     budget: Budget | None = None
     faults: tuple[str, ...] = ()
     severity: float = 4.0
@@ -60,18 +62,21 @@ def run(options: Options) -> int:
         return inject(options, found)
     begin = time.monotonic()
     summary, progress = Summary(), Progress(len(found), quiet=options.json)
+    judge = Judge(options.learn or 0) if options.label else None
     base = options.input if options.input.is_dir() else options.input.parent
     for done, path in enumerate(found):
         name = str(path.relative_to(base))
         progress.show(done, name)
         try:
-            recording = read(path, options.ignore)
+            recording = read(path, options.ignore, options.label)
             columns = replay(
                 recording, learn=options.learn, budget=options.budget,
                 advanced=lambda rows, done=done, name=name: progress.show(done, name),  # type: ignore[misc]
             )  # fmt: skip
-            assert options.output is not None
-            _write(options.output / name, columns.text())
+            if options.output is not None:
+                _write(options.output / name, columns.text())
+            if judge is not None:
+                judge.add(recording, columns)
         except EdgeloopError as error:
             progress.line(f"edgeloop: {error}")
             summary.failed.append(name)
@@ -84,18 +89,22 @@ def run(options: Options) -> int:
         summary.conditions += sum(a.kind == "process" for a in columns.alarms)
     progress.close()
     summary.seconds = round(time.monotonic() - begin, 2)
-    _report(summary, options)
+    _report(summary, options, judge)
     return 1 if summary.failed else 0
 
 
-def _report(summary: Summary, options: Options) -> None:
+def _report(summary: Summary, options: Options, judge: Judge | None) -> None:
     if options.json:
-        print(json.dumps({name: getattr(summary, name) for name in Summary.__slots__}))
+        said = {name: getattr(summary, name) for name in Summary.__slots__}
+        print(json.dumps(said | ({"labels": judge.document()} if judge else {})))
         return
     print(
         f"{summary.files} files, {summary.rows:,} rows in {summary.seconds:.1f} s: "
-        f"{summary.events} events, {summary.conditions} conditions; scores are below {options.output}"
+        f"{summary.events} events, {summary.conditions} conditions"
+        + (f"; scores are below {options.output}" if options.output else "")
     )
+    if judge:
+        print("\n".join(judge.lines()))
     if summary.failed:
         print(f"{len(summary.failed)} could not be used: {', '.join(summary.failed)}")
 

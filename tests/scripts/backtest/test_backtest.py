@@ -154,3 +154,22 @@ def test_a_recording_too_short_for_a_fault_is_told(tmp_path: Path, capsys: pytes
     write(tmp_path / "a.csv", healthy(80))
     assert main(["backtest", "--input", str(tmp_path), "--inject", "level", "--learn-rows", "60"]) == 1
     assert "no recording is long enough" in capsys.readouterr().err
+
+
+def test_conditions_are_judged_by_a_column_of_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = healthy(1500)
+    values[900:1000, 0] += 8
+    truth = np.zeros((1500, 1))
+    truth[900:1000] = 1
+    write(tmp_path / "in" / "one.csv", np.hstack([values, truth]))
+    words = ["backtest", "--input", str(tmp_path / "in"), "--learn-rows", "300", "--label"]
+    assert main([*words, "c2", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)["labels"]
+    assert said["always"] == {"f1": 0.1538, "far_percent": 100.0, "mar_percent": 0.0, "spans": 1, "found": 1,
+                              "delay_rows": 0.0}  # fmt: skip
+    assert said["engine"]["found"] == 1
+    assert said["engine"]["f1"] > 0.8
+    assert main([*words, "c2"]) == 0
+    assert "four sigma" in capsys.readouterr().out
+    assert main([*words, "nothing"]) == 1
+    assert "no column of labels" in capsys.readouterr().err
