@@ -17,6 +17,6 @@ DECLARATION = Declaration(
     subscribes=(topics.ping(NAME),),
     dependencies={
         "io.edgeloop.Runtime": Dependency(">=0.1.0 <0.2.0"),
-        "aws.greengrass.TokenExchangeService": Dependency(">=2.0.0 <3.0.0", "HARD"),
+        "aws.greengrass.TokenExchangeService": Dependency(">=2.0.0 <3.0.0"),
     },
 )

@@ -16,7 +16,7 @@ DECLARATION = Declaration(
     publishes=(topics.health(NAME), topics.ping(NAME)),
     subscribes=(topics.ping(NAME),),
     dependencies={
-        "aws.greengrass.TokenExchangeService": Dependency(">=2.0.0 <3.0.0", "HARD"),
+        "aws.greengrass.TokenExchangeService": Dependency(">=2.0.0 <3.0.0"),
         "io.edgeloop.Runtime": Dependency(">=0.1.0 <0.2.0"),
     },
 )

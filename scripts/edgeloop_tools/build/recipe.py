@@ -39,15 +39,15 @@ exit 1
 """
 
 
-def requirement() -> str:
-    """Compatible versions, in the operators that both nuclei know.
+STAYS = "exec sleep infinity\n"
+"""Runtime's `run`: to nucleus lite a step that has ended is a dead unit, which the umbrella's HARD dependency never
+starts on and which each start of a component starts again, until the limit of three an hour."""
 
-    >>> requirement().startswith(">=")
-    True
-    """
-    major, minor, _ = __version__.split(".")
-    upper = f"{major}.{int(minor) + 1}.0" if major == "0" else f"{int(major) + 1}.0.0"
-    return f">={__version__} <{upper}"
+
+def requirement(version: str = __version__) -> str:
+    """The umbrella's of each component: exactly this version. A nucleus keeps what satisfies a requirement, so a looser
+    one upgrades nothing."""
+    return f"={version}"
 
 
 def recipe(declaration: Declaration[Any]) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def recipe(declaration: Declaration[Any]) -> dict[str, Any]:
     script = (INSTALL if declaration.name == RUNTIME else RUN).replace("{package}", declaration.package)
     lifecycle: dict[str, Any] = {"run": {"Script": script}}
     if declaration.name == RUNTIME:
-        lifecycle = {"install": {"Script": script, "Timeout": INSTALL_TIMEOUT}, "run": {"Script": "true"}}
+        lifecycle = {"install": {"Script": script, "Timeout": INSTALL_TIMEOUT}, "run": {"Script": STAYS}}
     defaults = dict(schema.defaults(declaration.configuration))
     if policies := access_control(declaration):
         defaults["accessControl"] = policies

@@ -65,7 +65,7 @@ class Environment:
         for name, value in os.environ.items():
             if name in _PASSED or name.startswith(_PASSED_PREFIXES) or name.lower() in _PROXIES:
                 found.setdefault(name, value)
-        if self.credentials_uri and (self.nucleus == "classic" or builtin.TOKEN_EXCHANGE in plan.hard):
+        if self.credentials_uri and (self.nucleus == "classic" or builtin.TOKEN_EXCHANGE in plan.hard | plan.soft):
             found["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = self.credentials_uri
             found["AWS_CONTAINER_AUTHORIZATION_TOKEN"] = token
         found[builtin.PORT_KEY] = str(self.stream_manager_port())

@@ -87,12 +87,16 @@ def requirement_of(version: Version) -> str:
 
 def at(unit: Unit, version: Version, published: Mapping[str, Version], *, pinned: bool) -> dict[str, Any]:
     """The recipe at this version. A requirement that the published versions do not meet is renewed; `pinned`: every
-    one names the published version at least, as the umbrella's do."""
+    one names exactly the published version, as the umbrella's do."""
+    from edgeloop_tools.build.recipe import requirement
+
     recipe = deepcopy(unit.recipe)
     recipe["ComponentVersion"] = str(version)
     for name, line in recipe.get("ComponentDependencies", {}).items():
         there = published.get(name)
-        if there and (pinned or not Requirement.parse(line["VersionRequirement"]).holds(there)):
+        if there and pinned:
+            line["VersionRequirement"] = requirement(str(there))
+        elif there and not Requirement.parse(line["VersionRequirement"]).holds(there):
             line["VersionRequirement"] = requirement_of(there)
     return recipe
 

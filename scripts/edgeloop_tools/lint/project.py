@@ -16,8 +16,6 @@ from edgeloop_tools.lint import Finding
 from edgeloop_tools.lint.document import Document, Where
 
 OURS = "io.edgeloop."
-BOUND = {"aws.greengrass.TokenExchangeService"}
-"""HARD is right here alone, beside the umbrella: lite sets the credentials URL only then."""
 OPTIONAL = {"aws.greengrass.StreamManager"}
 """A line of the fleet's deployment, never in a recipe."""
 SERVICES = {
@@ -27,7 +25,7 @@ SERVICES = {
 
 
 def dependencies(documents: Sequence[Document]) -> Iterator[Finding]:
-    """`dependency`: SOFT but for what needs HARD, with requirements that the recipes at hand fulfil."""
+    """`dependency`: SOFT but for the umbrella's, with requirements that the recipes at hand fulfil."""
     known = {document.name: document for document in documents}
     for document in documents:
         for name, dependency in document.dependencies.items():
@@ -37,13 +35,11 @@ def dependencies(documents: Sequence[Document]) -> Iterator[Finding]:
                 yield document.finding(where, "dependency", f"lite does not read {text!r}", "use >= > < <= =")
             if name in OPTIONAL:
                 yield document.finding(where, "dependency", f"{name} does not belong here", "deploy it beside")
-            if document.name != UMBRELLA and kind == "HARD" and name not in BOUND:
+            if kind == "HARD" and document.name != UMBRELLA:
                 why = "lite binds HARD: one kill of it stops this component for good"
                 yield document.finding(where, "dependency", f"HARD on {name}: {why}", "write SOFT")
             if document.name == UMBRELLA and kind != "HARD":
                 yield document.finding(where, "dependency", f"the umbrella needs {name} HARD")
-            if name in BOUND and kind != "HARD":
-                yield document.finding(where, "dependency", f"{name} must be HARD: lite sets the credentials only then")
             if name.startswith(OURS) and name not in known:
                 yield document.finding(where, "dependency", f"there is no recipe of {name}")
             elif name in known and not _fulfilled(text, known[name].version):

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from msgspec import Meta
 
+from edgeloop import __version__
 from edgeloop.config.declaration import Declaration, Dependency
 from edgeloop.config.quantities import Duration
 from edgeloop.errors import EdgeloopError
@@ -107,7 +108,7 @@ def test_who_uses_no_bus_gets_no_policy() -> None:
 def test_the_umbrella_needs_every_component() -> None:
     document = recipe.umbrella([BLINKER])
     assert document["ComponentDependencies"] == {
-        "io.edgeloop.Blinker": {"VersionRequirement": recipe.requirement(), "DependencyType": "HARD"}
+        "io.edgeloop.Blinker": {"VersionRequirement": f"={__version__}", "DependencyType": "HARD"}
     }
     assert document["Manifests"][0]["Lifecycle"] == {"run": {"Script": "true"}}
 

@@ -90,7 +90,6 @@ BROKEN = [
     ("dependency", "'>=0.1.0 <0.2.0'", "'>=0.3.0 <0.4.0'", 25),
     ("dependency", "DependencyType: SOFT", "DependencyType: HARD", 25),
     ("dependency", "  io.edgeloop.Runtime:", "  io.edgeloop.Nobody:", 25),
-    ("dependency", "  io.edgeloop.Runtime:", "  aws.greengrass.TokenExchangeService:", 25),
     ("dependency", "  io.edgeloop.Runtime:", "  aws.greengrass.StreamManager:", 25),
     ("cycle", "  io.edgeloop.Runtime:", "  io.edgeloop.Blinker:", 25),
     ("braces", "n=0", "n=${HOME}", 40),
