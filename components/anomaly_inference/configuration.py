@@ -10,6 +10,7 @@ from msgspec import Meta
 from edgeloop.alarms import AlarmSettings, Severity
 from edgeloop.config.identifiers import Id, is_id
 from edgeloop.config.quantities import Budget, Duration, Rate, Size
+from edgeloop.detect.registry import DETECTORS
 from edgeloop.detect.sensor import Range
 from edgeloop.errors import ConfigurationError
 from edgeloop.join import Condition
@@ -104,8 +105,9 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 Range.parse(text)
             except ValueError as e:
                 raise ValueError(f"range of {channel}: {e}") from None
-        if unknown := set(self.detect.split()) - {"events", "conditions", "levels", "states"}:
-            raise ValueError(f"detect: {sorted(unknown)[0]!r} is not among events, conditions, levels, states")
+        known = {"conditions", *DETECTORS.names} - {"models"}
+        if unknown := set(self.detect.split()) - known:
+            raise ValueError(f"detect: {sorted(unknown)[0]!r} is not among {', '.join(sorted(known))}")
         if not self.detect.split() and not self.models.split():
             raise ValueError("detect and models: nothing looks at it")
         for name in self.models.split():

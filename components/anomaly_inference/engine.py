@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly_inference.configuration import Configuration
-from anomaly_inference.documents import Result
-from anomaly_inference.models import Provider, Serving
-from anomaly_inference.monitor import Monitor, Signal, Tap
-from anomaly_inference.sharing import Sharing
+from anomaly_inference.deduplication import AlarmDeduplication
+from anomaly_inference.monitor import Monitor
+from anomaly_inference.reporter import Signal, Tap
+from anomaly_inference.results import Result
 from edgeloop.alarms import Acknowledge, Alarm, AlarmBook, Command, Kind, Severity
+from edgeloop.detect.models import Provider, Serving
 from edgeloop.errors import EdgeloopError
 from edgeloop.join import Latest
 from edgeloop.join.asof import column
@@ -65,7 +66,7 @@ class Engine:
         self._lines: dict[str, str] = {}
         self.book = book or AlarmBook()
         self.rules = Rules(configuration.rules)
-        self._sharing = Sharing(self.book, self.rules.wait_for)
+        self._deduplication = AlarmDeduplication(self.book, self.rules.wait_for)
         self._problem = problem
         self._columns: dict[tuple[str, str], Latest] = {}
         self._columns_of: dict[str, list[tuple[str, Latest]]] = {}
@@ -120,7 +121,7 @@ class Engine:
                 if active != known and not (active and self._told(monitor, kind, now)):
                     self._act(monitor, [monitor.signal(kind, active)], outcome, now)
                 if kind == "clock" and not active:
-                    self._sharing.over(monitor.name)
+                    self._deduplication.over(monitor.name)
         outcome.alarms += self.book.tick(now)
         outcome.actions += self.rules.renew(self.book.open, now)
         return outcome
@@ -187,7 +188,7 @@ class Engine:
             if known is not None and monitors[name] is not known:
                 monitors[name].restore(known.state())
         self._monitors = monitors
-        wanted = {key for m in monitors.values() for key in m.gate.columns}
+        wanted = {key for m in monitors.values() for key in m.input.operating.columns}
         self._columns = {key: self._columns.get(key) or Latest() for key in wanted}
         self._columns_of = {}
         for (stream, name), latest in self._columns.items():
@@ -213,12 +214,12 @@ class Engine:
         return self._columns[stream, name], ahead if abs(ahead) > CLOCKS else 0
 
     def _told(self, monitor: Monitor, kind: Kind, now: int) -> bool:
-        return self._sharing.told(
+        return self._deduplication.told(
             monitor.name, kind, asset=monitor.config.asset, stream=monitor.streams[0], step=monitor.step, now=now
         )
 
     def _tell(self, monitor: Monitor) -> None:
-        line = monitor.notes.line
+        line = monitor.input.diagnostics.line
         if line != self._lines.get(monitor.name, ""):
             self._lines[monitor.name] = line
             self._problem(monitor.name, line)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly_inference.configuration import Monitor
-from anomaly_inference.gate import Passage
+from anomaly_inference.operating_state import OperatingState
 from edgeloop.alarms import Kind
 from edgeloop.clock import NS
 from edgeloop.detect.sensor import Continuity, Event, FlatLine, Range, names, outside, seconds, unfit
@@ -69,14 +69,14 @@ class Sensors:
             gap.until = now + HOLD // 4
         return event
 
-    def examine(self, raw: NDArray[np.generic], values: NDArray[np.floating], passage: Passage) -> None:
+    def examine(self, raw: NDArray[np.generic], values: NDArray[np.floating], operating: OperatingState) -> None:
         """Flat line, over (n, channels) whether the machine runs or stands; range, where they are scored."""
-        if passage.motion == "unknown":
+        if operating.motion == "unknown":
             self.flat.forget()
             return
-        live = passage.state == "live"
+        live = operating.state == "live"
         self._examined += len(raw)
-        self.flat.update(raw, standing=passage.motion == "stands", settled=live)
+        self.flat.update(raw, standing=operating.motion == "stands", settled=live)
         self._flat()
         if not live:
             return
@@ -85,14 +85,14 @@ class Sensors:
         self._range(bad, bool(bad) and bool(np.isfinite(values[:, bad]).any()))
 
     def examine_rows(
-        self, raw: NDArray[np.generic], values: NDArray[np.floating], passage: Passage
+        self, raw: NDArray[np.generic], values: NDArray[np.floating], operating: OperatingState
     ) -> NDArray[np.bool_]:
         """`examine`, row by row: (n, channels) values that are not worth a score."""
-        if passage.motion == "unknown":
+        if operating.motion == "unknown":
             self.flat.forget()
             return np.zeros(raw.shape, dtype=bool)
-        live = passage.state == "live"
-        suspect = self.flat.rows(raw, standing=passage.motion == "stands", settled=live)
+        live = operating.state == "live"
+        suspect = self.flat.rows(raw, standing=operating.motion == "stands", settled=live)
         self._flat()
         self._examined += len(raw)
         if live:

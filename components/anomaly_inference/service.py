@@ -10,8 +10,8 @@ import numpy as np
 
 from anomaly_inference.configuration import Configuration, orphans
 from anomaly_inference.declaration import NAME
-from anomaly_inference.documents import Result, pack
 from anomaly_inference.engine import Engine, Outcome
+from anomaly_inference.results import Result, pack
 from anomaly_inference.serving import ModelStore
 from edgeloop import clock, topics
 from edgeloop.alarms import Alarm, AlarmBook, AlarmJournal, label, parse

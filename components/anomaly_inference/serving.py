@@ -7,9 +7,9 @@ from typing import Any
 
 from anomaly_inference.configuration import Configuration
 from anomaly_inference.declaration import NAME
-from anomaly_inference.models import Serving
 from edgeloop import topics
 from edgeloop.component import App
+from edgeloop.detect.models import Serving
 from edgeloop.models.active import ActiveModel, Loaded
 from edgeloop.models.default import default_model
 from edgeloop.models.scoring import WindowScorer

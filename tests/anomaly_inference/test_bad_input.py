@@ -12,7 +12,7 @@ import pytest
 
 from anomaly_inference.configuration import Configuration
 from anomaly_inference.engine import Engine
-from anomaly_inference.monitor import Scores
+from anomaly_inference.reporter import RowScores
 from edgeloop.alarms import Alarm
 from edgeloop.clock import NS
 from edgeloop.config.load import convert
@@ -35,7 +35,7 @@ class Line:
         config = convert({"monitors": {"m": monitor}}, Configuration)
         self.engine = Engine(config, problem=lambda monitor, line: self.lines.append(line), tap=self._scored)
 
-    def _scored(self, monitor: str, batch: Batch, scores: Scores) -> None:
+    def _scored(self, monitor: str, batch: Batch, scores: RowScores) -> None:
         assert np.isfinite(scores.condition).all()
         assert np.isfinite(scores.event).all()
         self.rows += len(scores.event)

@@ -13,12 +13,14 @@ import yaml
 
 import anomaly_inference
 from anomaly_inference.configuration import Configuration, orphans
-from anomaly_inference.documents import LARGEST, Result, pack
 from anomaly_inference.engine import Engine, Outcome
+from anomaly_inference.results import LARGEST, Result, pack
 from edgeloop.alarms import Acknowledge, Alarm, Contribution
 from edgeloop.clock import NS
 from edgeloop.config import schema
 from edgeloop.config.load import convert, tolerant
+from edgeloop.detect.protocol import Context, DetectorType, Rows, Scores, Setup
+from edgeloop.detect.registry import DETECTORS
 from edgeloop.detect.sensor import seconds
 from edgeloop.errors import EdgeloopError
 from edgeloop.sim.faults import Fault
@@ -350,3 +352,54 @@ def test_the_sample_is_a_configuration() -> None:
     config = convert(yaml.safe_load(sample.read_text()), Configuration)
     assert set(config.monitors) == {"press1_bearing", "press1_process"}
     assert orphans(config) == []
+
+
+def test_a_registered_detector_is_named_like_the_others() -> None:
+    class Ceiling:
+        """Abnormal above 10."""
+
+        learned = 1.0
+
+        def __init__(self, setup: Setup) -> None:
+            self.columns = setup.columns
+
+        def update(self, rows: Rows, context: Context) -> Scores:
+            found = Scores.none(len(rows))
+            found.alert[:] = rows.values[:, 0] > 10
+            found.return_time[:] = np.where(found.alert, 12.0, 0.0)
+            return found
+
+        def words(self, at: int) -> tuple[str, tuple[Contribution, ...]]:
+            return f"{self.columns[0]} above its ceiling", ()
+
+        def interrupt(self) -> None: ...
+
+        def calm(self) -> None: ...
+
+        def relearn(self) -> None: ...
+
+        def state(self) -> dict[str, Any]:
+            return {}
+
+        def restore(self, state: Any) -> bool:
+            return True
+
+    if "ceiling" not in DETECTORS.names:
+        DETECTORS.add(DetectorType("ceiling", "condition", Ceiling, 1, cost="nothing", source="this test"))
+    config = convert({"monitors": {"m": {"asset": "a", "input": "s", "detect": "ceiling"}}}, Configuration)
+    engine = Engine(config)
+    values = np.full((300, 1), 5.0)
+    values[200:220] = 11
+    told = [
+        a
+        for i in range(0, 300, 10)
+        for a in engine.process(
+            Batch("s", 1, i, BEGAN + i * NS, (Channel("x"),), values[i : i + 10], rate=Fraction(1))
+        ).alarms
+    ]
+    assert [(a.kind, a.state, a.text) for a in told if a.kind == "process"] == [
+        ("process", "raised", "x above its ceiling"),
+        ("process", "cleared", "x above its ceiling"),
+    ]
+    with pytest.raises(EdgeloopError, match="no such detector"):
+        DETECTORS["ceilings"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ from anomaly_inference.engine import OWN, Engine
 from anomaly_inference.monitor import ANEW
 from edgeloop.clock import NS
 from edgeloop.config.load import convert
+from edgeloop.detect import state as files
 from edgeloop.wire.batch import Batch, Channel
 
 BEGAN = 1_700_000_000 * NS
+FOLDER = Path(__file__).parent / "from_0_1_0"
 CONFIG = convert({"monitors": {"m": {"asset": "a", "input": "s", "settle": "0 s", "learn": "20 s"}}}, Configuration)
 CHANNELS = (Channel("x", "1"), Channel("y", "1"))
 
@@ -69,3 +72,16 @@ def test_what_is_known_goes_on_live() -> None:
     engine = Engine(CONFIG)
     engine.restore(learned())
     assert [engine.process(batch).results[0].state for batch in batches(400, 30)] == ["live"] * 3
+
+
+@pytest.mark.parametrize(("name", "rate"), [("states", 1), ("levels", 10)])
+def test_what_0_1_0_learned_is_not_learned_anew(name: str, rate: int) -> None:
+    config = convert({"monitors": {"m": {"asset": "a", "input": "s", "learn": "60 s"}}}, Configuration)
+    lines: dict[str, str] = {}
+    engine = Engine(config, problem=lines.__setitem__)
+    engine.restore(files.load(FOLDER / f"{name}.npz"))
+    rows = np.random.default_rng(6).normal(5, 1, (10, 1))
+    batch = Batch("s", 1, 400, BEGAN + 400 * NS // rate, (Channel("x"),), rows, rate=Fraction(rate))
+    (result,) = engine.process(batch).results
+    assert (result.learned, lines) == (1.0, {}) or rate == 10
+    assert result.state == ("live" if rate == 1 else "learning")

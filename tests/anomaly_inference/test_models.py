@@ -14,12 +14,12 @@ import pytest
 from numpy.typing import NDArray
 
 from anomaly_inference.configuration import Configuration
-from anomaly_inference.documents import Result
 from anomaly_inference.engine import Engine
-from anomaly_inference.models import Serving
+from anomaly_inference.results import Result
 from edgeloop.alarms import Alarm
 from edgeloop.clock import NS
 from edgeloop.config.load import convert
+from edgeloop.detect.models import Serving
 from edgeloop.models.default import default_model
 from edgeloop.models.errors import ModelError
 from edgeloop.models.manifest import Calibration, File, Golden, Manifest, Statistics, Tensor, Variant, Window

@@ -13,7 +13,7 @@ import pytest
 
 from anomaly_inference.configuration import Configuration
 from anomaly_inference.engine import Engine
-from anomaly_inference.monitor import Scores
+from anomaly_inference.reporter import RowScores
 from anomaly_inference.service import PLACE
 from edgeloop import clock
 from edgeloop.clock import NS
@@ -45,7 +45,7 @@ class Told:
     def __init__(self) -> None:
         self.scores: list[tuple[Any, ...]] = []
 
-    def __call__(self, monitor: str, batch: Batch, scores: Scores) -> None:
+    def __call__(self, monitor: str, batch: Batch, scores: RowScores) -> None:
         arrays = (scores.condition, scores.abnormal, scores.changepoint, scores.event, scores.alert)
         assert np.isfinite(scores.condition).all()
         assert np.isfinite(scores.event).all()
@@ -54,7 +54,7 @@ class Told:
 
 
 def compare(monitors: dict[str, Any], items: Sequence[Sequence[Item]], cuts: Sequence[int], folder: Path) -> Told:
-    """Scores of an engine that goes on, and of one that is made anew at each cut; the former."""
+    """RowScores of an engine that goes on, and of one that is made anew at each cut; the former."""
     config = convert({"monitors": monitors}, Configuration)
     whole, parts = Told(), Told()
     on, off = Engine(config, tap=whole), Engine(config, tap=parts)
@@ -104,7 +104,7 @@ def test_how_rows_are_cut_into_batches_is_nothing_to_a_score() -> None:
 
     def scored(length: int) -> tuple[bytes, bytes, bytes]:
         config = convert({"monitors": {"m": {"asset": "a", "input": "s", "learn": "100 s"}}}, Configuration)
-        found: list[Scores] = []
+        found: list[RowScores] = []
         engine = Engine(config, tap=lambda monitor, batch, scores: found.append(scores))
         for at in range(0, len(values), length):
             part = values[at : at + length]

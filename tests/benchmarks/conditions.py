@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeloop.detect.conditions import ConditionDetector, ConditionSettings
+from edgeloop.detect.states import ConditionDetector, ConditionSettings
 
 LEARN = 400
 ROUNDS = 120

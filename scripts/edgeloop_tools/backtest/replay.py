@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from anomaly_inference.configuration import Configuration, Monitor
 from anomaly_inference.engine import Engine
-from anomaly_inference.monitor import Scores
+from anomaly_inference.reporter import RowScores
 from edgeloop.alarms import Alarm
 from edgeloop.clock import NS
 from edgeloop.config.quantities import Budget, Duration
@@ -67,7 +67,7 @@ def replay(
     found = Columns(np.zeros(n), flag, np.zeros(n), flag.copy(), flag.copy())
     problems: dict[str, str] = {}
 
-    def tap(monitor: str, batch: Batch, scores: Scores) -> None:
+    def tap(monitor: str, batch: Batch, scores: RowScores) -> None:
         rows = slice(batch.index + scores.first, batch.index + scores.first + len(scores.event))
         found.event_score[rows], found.event_alert[rows] = scores.event, scores.alert
         found.condition_score[rows], found.condition_alert[rows] = scores.condition, scores.abnormal

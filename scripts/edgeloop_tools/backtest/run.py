@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgeloop.config.quantities import Budget
 from edgeloop.errors import EdgeloopError
-from edgeloop_tools.backtest.judge import Judge
+from edgeloop_tools.backtest.labels import Judge
 from edgeloop_tools.backtest.progress import Progress
 from edgeloop_tools.backtest.recording import read
 from edgeloop_tools.backtest.replay import replay

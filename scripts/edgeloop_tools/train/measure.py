@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly_inference.trigger import Trigger
 from edgeloop.alarms.labels import Label
+from edgeloop.detect.trigger import Trigger
 from edgeloop.models.calibration import return_times
 from edgeloop.models.graph import area
 from edgeloop.models.manifest import Calibration

@@ -10,9 +10,9 @@ import pytest
 
 from anomaly_inference.configuration import Configuration
 from anomaly_inference.engine import Engine
-from anomaly_inference.models import Serving
 from edgeloop.clock import NS
 from edgeloop.config.load import convert
+from edgeloop.detect.models import Serving
 from edgeloop.models.drift import Drift
 from edgeloop.models.manifest import Window
 from edgeloop.models.package import Package, unpack

@@ -1,6 +1,9 @@
-"""Train-free streaming detectors: features → adaptive robust z → return time → words."""
+"""Train-free streaming detectors: features → adaptive robust z → return time → words.
 
-from edgeloop.detect.detector import Detector, Score, Settings
+`protocol` says what a detector is, `registry` which there are; each has a folder of its own.
+"""
+
 from edgeloop.detect.features import BlockFeatures, Feature
+from edgeloop.detect.levels.detector import Detector, Score, Settings
 
 __all__ = ["BlockFeatures", "Detector", "Feature", "Score", "Settings"]

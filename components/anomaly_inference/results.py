@@ -9,7 +9,6 @@ import msgspec
 
 from edgeloop.alarms import Contribution
 from edgeloop.clock import rfc3339
-from edgeloop.detect.detector import Cause
 
 LARGEST = 6_500
 MODEL = {"name": "streaming", "version": "1"}
@@ -44,13 +43,6 @@ class Result(msgspec.Struct, kw_only=True):
     attribution: Sequence[Contribution] = ()
     indicators: dict[str, float] = msgspec.field(default_factory=dict)
     learned: float = 1.0
-
-
-def contributions(causes: Sequence[Cause], most: int = 3) -> list[Contribution]:
-    return [
-        Contribution(channel=c.feature.channel, band=c.feature.name, ratio=round(c.ratio, 2), z=round(c.z, 1))
-        for c in causes[:most]
-    ]
 
 
 def pack(results: Sequence[Result], *, site: str, device: str, component: str, time: int) -> list[bytes]:

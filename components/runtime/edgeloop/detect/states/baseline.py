@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.detect.conditions.learning import Learned
-from edgeloop.detect.conditions.settings import Bool, ConditionSettings, Float
+from edgeloop.detect.states.learning import Learned
+from edgeloop.detect.states.settings import Bool, ConditionSettings, Float
 
 FARTHEST = 60.0
 """Spreads beyond which a single row counts no more."""

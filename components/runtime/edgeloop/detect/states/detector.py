@@ -15,12 +15,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edgeloop.detect.conditions.averages import CHUNK, Averages
-from edgeloop.detect.conditions.baseline import Baseline
-from edgeloop.detect.conditions.excursions import Excursions
-from edgeloop.detect.conditions.hysteresis import Condition, Movement
-from edgeloop.detect.conditions.learning import learn
-from edgeloop.detect.conditions.settings import Bool, ConditionScores, ConditionSettings, Float
+from edgeloop.detect.states.averages import CHUNK, Averages
+from edgeloop.detect.states.baseline import Baseline
+from edgeloop.detect.states.excursions import Excursions
+from edgeloop.detect.states.hysteresis import Condition, Movement
+from edgeloop.detect.states.learning import learn
+from edgeloop.detect.states.settings import Bool, ConditionScores, ConditionSettings, Float
 from edgeloop.detect.tail import LONGEST
 
 LARGEST = 1e100

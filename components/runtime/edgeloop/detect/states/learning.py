@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeloop.detect.conditions.averages import CHUNK, Averages
-from edgeloop.detect.conditions.excursions import BLOCK
-from edgeloop.detect.conditions.settings import Bool, ConditionSettings, Float
+from edgeloop.detect.states.averages import CHUNK, Averages
+from edgeloop.detect.states.excursions import BLOCK
+from edgeloop.detect.states.settings import Bool, ConditionSettings, Float
 
 MAD = 1.4826
 QUANTUM = 0.3

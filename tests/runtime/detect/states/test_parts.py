@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeloop.detect.conditions import ConditionSettings
-from edgeloop.detect.conditions.excursions import BLOCK, Excursions
-from edgeloop.detect.conditions.hysteresis import Condition, Movement
+from edgeloop.detect.states import ConditionSettings
+from edgeloop.detect.states.excursions import BLOCK, Excursions
+from edgeloop.detect.states.hysteresis import Condition, Movement
 
 SETTINGS = ConditionSettings(step=1.0, learn=400, off=0.4, hold=3, back=0.4, settle=5)
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.detect.events import EventDetector, EventScores, EventSettings
+from edgeloop.detect.events.detector import EventDetector, EventScores
+from edgeloop.detect.events.settings import EventSettings
 
 MOST = 16
 """Contexts; the one that was not seen for the longest time goes first."""
@@ -15,7 +16,7 @@ MOST = 16
 State = dict[str, NDArray[np.generic]]
 
 
-class Events:
+class EventContexts:
     """The detectors of a monitor's events, by context."""
 
     def __init__(self, channels: int, settings: EventSettings) -> None:

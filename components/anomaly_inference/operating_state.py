@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomaly_inference import configuration
-from anomaly_inference.documents import State
+from anomaly_inference.results import State
 from edgeloop.join import Condition, Latest
 
 Lookup = Callable[[str, str, str], tuple[Latest, int]]
@@ -18,7 +18,7 @@ Lookup = Callable[[str, str, str], tuple[Latest, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class OperatingState:
     """What may be done with a span of samples: scored where live, in a context such as the product."""
 
     state: State
@@ -26,12 +26,12 @@ class Passage:
     context: str = ""
 
 
-UNKNOWN, STANDS, STARTS = Passage("settling", "unknown"), Passage("idle", "stands"), Passage("settling", "runs")
-RUNS = Passage("live", "runs")
+UNKNOWN, STANDS = OperatingState("settling", "unknown"), OperatingState("idle", "stands")
+STARTS, RUNS = OperatingState("settling", "runs"), OperatingState("live", "runs")
 
 
-class Gate:
-    """`when`, `per` and `settle` of a monitor, as of the times of its stream."""
+class OperatingStates:
+    """By `when`, `per` and `settle` of a monitor, as of the times of its stream."""
 
     def __init__(self, config: configuration.Monitor, lookup: Lookup) -> None:
         self._when = Condition.parse(config.when) if config.when else None
@@ -45,22 +45,22 @@ class Gate:
         """(stream, column) that must be looked up."""
         return tuple((c.stream, c.column) for c in (self._when, self._per) if c)
 
-    def spans(self, times: NDArray[np.int64]) -> Iterator[tuple[int, int, Passage]]:
-        """(first, end, passage) of rows (ns UTC each) that belong together."""
+    def spans(self, times: NDArray[np.int64]) -> Iterator[tuple[int, int, OperatingState]]:
+        """(first, end, state) of rows (ns UTC each) that belong together."""
         if self._when is None and self._per is None:
             yield 0, len(times), RUNS
             return
         a, before = 0, None
         for i, time in enumerate(times.tolist()):
-            passage = self.passage(time, time)
-            if before is not None and passage != before:
+            now = self.of(time, time)
+            if before is not None and now != before:
                 yield a, i, before
                 a = i
-            before = passage
+            before = now
         if before is not None:
             yield a, len(times), before
 
-    def passage(self, start: int, end: int) -> Passage:
+    def of(self, start: int, end: int) -> OperatingState:
         """Of the samples in [start, end], ns UTC."""
         if self._when is not None:
             latest, ahead = self._lookup(self._when.stream, self._when.column, self._stream)
@@ -81,4 +81,4 @@ class Gate:
         value, since = latest.at(end + ahead), latest.since(end + ahead)
         if value is None or since is None or since + self._settle > start + ahead:
             return STARTS
-        return Passage("live", "runs", str(value)[:64])
+        return OperatingState("live", "runs", str(value)[:64])

@@ -11,7 +11,7 @@ from edgeloop.join import AsOf
 from edgeloop.wire.batch import Batch
 
 
-class Joined:
+class JoinedInput:
     """One further input."""
 
     def __init__(self) -> None:

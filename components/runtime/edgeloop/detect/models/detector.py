@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from anomaly_inference.trigger import Trigger
+from edgeloop.detect.protocol import Context, Rows, Scores, Words
+from edgeloop.detect.trigger import Trigger
 from edgeloop.errors import EdgeloopError
 from edgeloop.models.drift import Drift
 from edgeloop.models.manifest import Manifest, Statistics, Window
@@ -90,39 +91,56 @@ class Models:
     def problem(self) -> str:
         return "; ".join(f"{m.title}: {m.problem}" for m in self.all if m.problem)
 
-    def update(self, rows: NDArray[np.floating], *, each: bool) -> NDArray[np.bool_]:
-        """(n, channels) → (n,) whether any model finds it abnormal; each: every row counts, or the block as one."""
-        abnormal = np.zeros(len(rows), dtype=bool)
+    @property
+    def learned(self) -> float:
+        """They learn nothing here."""
+        return 1.0
+
+    def update(self, rows: Rows, context: Context) -> Scores:
+        """Each row counts, or the block that it is made from as one."""
+        samples, n = rows.samples, len(rows)
+        each = len(samples) == n
+        found = Scores.none(n)
         for model in self.all:
             self._refresh(model)
             if model.scorer is None or model.serving is None:
                 continue
             try:
-                times = model.scorer.update(rows[:, model.columns])
+                times = model.scorer.update(samples[:, model.columns])
             except EdgeloopError as error:
                 model.problem = str(error)
                 model.serving.failed()
                 continue
             model.problem = ""
             if model.drift is not None:
-                model.drift.update(rows)
+                model.drift.update(samples)
             model.serving.used()
             model.return_time = float(times.max(initial=0.0))
-            if each:
-                for i, time in enumerate(times):
-                    model.abnormal = model.trigger.update(float(time))
-                    abnormal[i] |= model.abnormal
-            else:
-                model.abnormal = model.trigger.update(model.return_time)
-                abnormal |= model.abnormal
-        return abnormal
+            for i, time in enumerate(times.tolist() if each else [model.return_time]):
+                model.abnormal = model.trigger.update(time)
+                found.alert[i] |= model.abnormal
+                found.return_time[i] = max(found.return_time[i], time)
+        return found
+
+    def words(self, at: int) -> Words:
+        """Of the one that says so the loudest now."""
+        model = self.abnormal
+        return (f"{model.title}: unlike what it has learned", ()) if model is not None else ("unusual", ())
+
+    def scored(self) -> dict[str, float]:
+        """The last return times (log10 s), by name."""
+        return {m.name: m.return_time for m in self.all if m.scorer}
 
     def interrupt(self) -> None:
         for model in self.all:
             if model.scorer is not None:
                 model.scorer.interrupt()
 
-    def reset(self) -> None:
+    def relearn(self) -> None:
+        """There is nothing to forget."""
+        self.calm()
+
+    def calm(self) -> None:
         """Nothing is abnormal any more."""
         for model in self.all:
             model.trigger.reset()

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edgeloop.detect.conditions import ConditionDetector, ConditionScores, ConditionSettings
-from edgeloop.detect.conditions.averages import CHUNK, Averages
+from edgeloop.detect.states import ConditionDetector, ConditionScores, ConditionSettings
+from edgeloop.detect.states.averages import CHUNK, Averages
 
 SETTINGS = ConditionSettings(step=1.0, learn=120, budget=4.0)
 FIELDS = ConditionScores.__slots__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgeloop.detect.detector import Cause
+from edgeloop.detect.levels.detector import Cause
 
 
 def leading(causes: Sequence[Cause], share: float = 0.5) -> Cause:

@@ -8,10 +8,10 @@ STANDS = 60 * NS
 """How long a note about something momentary is shown, ns."""
 
 
-class Notes:
+class InputDiagnostics:
     """Lines by key; some hold until they are taken back, some for a while.
 
-    >>> notes = Notes()
+    >>> notes = InputDiagnostics()
     >>> notes.set("channels", "s has no channel a any more"); notes.show("late", "5 samples came late", now=0)
     >>> notes.line
     's has no channel a any more; 5 samples came late'

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.detect.conditions.settings import Bool, ConditionSettings, Float
+from edgeloop.detect.states.settings import Bool, ConditionSettings, Float
 
 
 class Condition:

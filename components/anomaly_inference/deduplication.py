@@ -12,7 +12,7 @@ TOGETHER = 1 * NS
 ALIKE = 200_000_000
 
 
-class Sharing:
+class AlarmDeduplication:
     """Which conditions of sensors another monitor's alarm already tells: of its stream and asset.
 
     Args:

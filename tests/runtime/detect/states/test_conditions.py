@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from edgeloop.detect import state as files
-from edgeloop.detect.conditions import ConditionDetector, ConditionScores, ConditionSettings
-from edgeloop.detect.conditions.baseline import MOST_CONTEXTS
+from edgeloop.detect.states import ConditionDetector, ConditionScores, ConditionSettings
+from edgeloop.detect.states.baseline import MOST_CONTEXTS
 
 SETTINGS = ConditionSettings(step=1.0, learn=400)
 CHANNELS = 5

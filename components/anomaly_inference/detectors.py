@@ -1,0 +1,178 @@
+"""The detectors of one monitor, by name, and what they say together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomaly_inference import configuration
+from anomaly_inference.stream_input import BLOCKS_FROM, Layout
+from edgeloop.clock import NS
+from edgeloop.detect.display import display
+from edgeloop.detect.learning import learning_rows
+from edgeloop.detect.models import Models, Provider
+from edgeloop.detect.protocol import Bool, Context, Detector, Float, Rows, Scores, Setup, State, Words
+from edgeloop.detect.registry import DETECTORS
+
+LEVELS_FROM = 2.0
+"""Hz: from here on a condition is a level, of the last row or over seconds; below, a state over many rows."""
+MODELS = "models"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Of n rows, all (n,): return times in log10 s of conditions and of points, and what is decided.
+
+    models: whether one of them finds it abnormal; returns: their return times, by name; parts: by detector.
+    """
+
+    condition: Float
+    abnormal: Bool
+    changepoint: Bool
+    event: Float
+    alert: Bool
+    models: Bool
+    learning: Bool
+    parts: Mapping[str, Scores] = field(default_factory=dict)
+    returns: Mapping[str, float] = field(default_factory=dict)
+
+
+class MonitorDetectors:
+    """step: seconds between rows; budget: log10 s."""
+
+    def __init__(self, name: str, config: configuration.Monitor, layout: Layout, provider: Provider) -> None:
+        self.step = layout.step
+        self.budget = math.log10(config.budget / NS)
+        setup = Setup(
+            monitor=name,
+            columns=layout.names,
+            channels=layout.channels,
+            step=layout.step,
+            rate=1 / layout.sample_step,
+            budget=self.budget,
+            learn=config.learn / NS,
+            memory=config.memory / NS,
+            confirm=config.confirm / NS,
+            recover=config.recover / NS,
+            features=layout.features.features if layout.features is not None else (),
+            models=tuple(config.models.split()),
+            provider=provider,
+        )
+        self._parts: dict[str, Detector] = {n: DETECTORS[n].make(setup) for n in _wanted(config, layout)}
+        self.models = self._models(setup)
+        self._learn, self._seen = learning_rows(setup.learn, setup.step), 0
+
+    def _models(self, setup: Setup) -> Models:
+        models = DETECTORS[MODELS].make(setup)
+        assert isinstance(models, Models)
+        self._parts[MODELS] = models
+        return models
+
+    def _telling(self, tells: str) -> list[str]:
+        return [name for name in self._parts if DETECTORS[name].tells == tells]
+
+    def display(self, return_time: float) -> float:
+        """A return time on a scale from 0 to 1."""
+        return display(return_time, least=math.log10(self.step), budget=self.budget)
+
+    @property
+    def learned(self) -> float:
+        streaming = self._telling("condition") or self._telling("event")
+        return min((self._parts[name].learned for name in streaming), default=min(1.0, self._seen / self._learn))
+
+    def update(self, rows: Rows, context: str) -> Verdict:
+        """Each detector sees the rows once."""
+        n, around = len(rows), Context(context)
+        parts = {name: part.update(rows, around) for name, part in self._parts.items()}
+        conditions = [parts[name] for name in self._telling("condition")]
+        events = [parts[name] for name in self._telling("event")]
+        learning = _any(n, (s.learning for s in (conditions or events)))
+        if not conditions and not events:
+            learning = self._seen + np.arange(n) < self._learn
+        self._seen = min(self._seen + n, self._learn)
+        return Verdict(
+            condition=_largest(n, (s.return_time for s in conditions)),
+            abnormal=_any(n, (s.alert for s in conditions)),
+            changepoint=_any(n, (s.changepoint for s in conditions)),
+            event=_largest(n, (s.return_time for s in events)),
+            alert=_any(n, (s.alert for s in events)),
+            models=parts[MODELS].alert,
+            learning=learning,
+            parts=parts,
+            returns=self.models.scored(),
+        )
+
+    def words(self, verdict: Verdict, at: int, tells: str = "condition") -> Words:
+        """Of a row of the last update, by the detector that says so the loudest."""
+        names = self._telling(tells)
+        if not names:
+            return "unusual", ()
+        loudest = max(names, key=lambda n: (verdict.parts[n].alert[at], verdict.parts[n].return_time[at]))
+        return self._parts[loudest].words(at)
+
+    @property
+    def streaming(self) -> bool:
+        """Whether a detector other than models looks for conditions."""
+        return bool(self._telling("condition"))
+
+    def interrupt(self) -> None:
+        for part in self._parts.values():
+            part.interrupt()
+
+    def calm(self) -> None:
+        for part in self._parts.values():
+            part.calm()
+
+    def relearn(self) -> None:
+        for part in self._parts.values():
+            part.relearn()
+        self._seen = 0
+
+    def state(self) -> State:
+        own: State = {"seen": np.array([self._seen])}
+        for name, part in self._parts.items():
+            own[f"{name}.schema"] = np.array([DETECTORS[name].schema])
+            own |= {f"{name}.own.{k}": v for k, v in part.state().items()}
+        return own
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> bool:
+        """False where what was learned is of other features or settings, or of a schema that is not read any more."""
+        for name, part in self._parts.items():
+            kind, begin = DETECTORS[name], f"{name}.own."
+            schema = int(state[f"{name}.schema"][0])
+            known = {k[len(begin) :]: v for k, v in state.items() if k.startswith(begin)}
+            if schema not in (kind.schema, *kind.reads) or not part.restore(known):
+                return False
+        self._seen = int(state["seen"][0])
+        return True
+
+
+def _wanted(config: configuration.Monitor, layout: Layout) -> list[str]:
+    """Names of the detectors that `detect` asks for, at this rate."""
+    detect = config.detect.split()
+    fast = 1 / layout.sample_step
+    states = "states" in detect or ("conditions" in detect and (fast >= BLOCKS_FROM or fast < LEVELS_FROM))
+    found = []
+    if layout.features is None and states:
+        found.append("states")
+    elif {"conditions", "levels", "states"} & set(detect):
+        found.append("levels")
+    if layout.features is None and "events" in detect:
+        found.append("events")
+    return found + [name for name in detect if name not in ("conditions", "levels", "states", "events")]
+
+
+def _any(n: int, flags: Iterable[Bool]) -> Bool:
+    found = np.zeros(n, dtype=np.bool_)
+    for each in flags:
+        found |= each
+    return found
+
+
+def _largest(n: int, numbers: Iterable[Float]) -> Float:
+    found = list(numbers)
+    return np.asarray(np.maximum.reduce(found)) if found else np.zeros(n)

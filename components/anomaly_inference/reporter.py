@@ -1,0 +1,238 @@
+"""From scores to what is told: results, the beginning and the end of conditions, events."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from anomaly_inference import configuration
+from anomaly_inference.detectors import MonitorDetectors, Verdict
+from anomaly_inference.results import ModelScore, Result, State
+from anomaly_inference.stream_input import Segment
+from edgeloop.alarms import Cause, Contribution, Kind
+from edgeloop.clock import NS
+from edgeloop.detect.protocol import Bool, Float, Words
+from edgeloop.wire.batch import Batch
+
+SHOWN = 1 * NS
+HOLD = 2 * NS
+"""How long the alarm of an event stands, ns."""
+SETTLED = 10
+"""Rows that must be normal before an alarm of before a restart is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A condition of a monitor has begun, or ended. sample: ns UTC of the newest sample that decided."""
+
+    kind: Kind
+    active: bool
+    text: str
+    cause: Cause
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowScores:
+    """What a monitor says of the rows [first, first + n) of a batch; return times in log10 s, all (n,).
+
+    Where the rows are scored as blocks, that of the last whole block holds. models: return times by name.
+    """
+
+    first: int
+    state: State
+    condition: Float
+    abnormal: Bool
+    changepoint: Bool
+    event: Float
+    alert: Bool
+    models: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def none(cls, first: int, state: State, n: int) -> RowScores:
+        no = np.zeros(n, dtype=np.bool_)
+        return cls(first, state, np.zeros(n), no, no, np.zeros(n), no)
+
+
+Tap = Callable[[str, Batch, RowScores], None]
+"""Told (monitor, batch, scores) of all that is scored."""
+
+
+class Reporter:
+    """judged: whether anything was scored live; abnormal: whether its condition holds; hold: rows until an alarm from
+    before a restart can be over."""
+
+    def __init__(self, name: str, config: configuration.Monitor, tap: Tap | None) -> None:
+        self._name, self._config, self._tap = name, config, tap
+        self.result: Result | None = None
+        self.words: Words = ("unusual", ())
+        self.until = self.hold = self.live_rows = 0
+        self.idle = self.judged = self.abnormal = False
+        self._shown = 0
+        self._fresh = False
+        self._last = 0.0, False
+
+    def anew(self) -> None:
+        """The stream has become another one."""
+        self.words, self.live_rows = ("unusual", ()), 0
+        self.idle = self.judged = self.abnormal = False
+
+    def relearn(self) -> None:
+        self.live_rows, self.abnormal = 0, False
+
+    def drain(self) -> Result | None:
+        """The newest result with the worst score since the last call; None where nothing was scored."""
+        fresh, self._fresh = self._fresh, False
+        return self.result if fresh else None
+
+    def tick(self, now: int) -> None:
+        if self.until and now >= self.until:
+            self.until = 0
+
+    def pending(self, batch: Batch, segment: Segment) -> None:
+        """Rows that belong to a block that is not whole yet: the last one's word holds."""
+        if self._tap is not None:
+            n, (return_time, abnormal) = segment.count, self._last
+            none, same = np.zeros(n, dtype=bool), np.full(n, abnormal)
+            times = np.full(n, return_time)
+            self._tap(self._name, batch, RowScores(segment.first, "live", times, same, none, np.zeros(n), none))
+
+    def passed(self, detectors: MonitorDetectors, batch: Batch, segment: Segment) -> None:
+        """Rows that are not scored."""
+        assert segment.operating is not None
+        state = segment.operating.state
+        self.idle = state == "idle"
+        if self.idle:
+            self.abnormal = False
+        self._say(detectors, batch, RowScores.none(segment.first, state, segment.count), None, 0, {})
+
+    def scored(
+        self, detectors: MonitorDetectors, batch: Batch, segment: Segment, verdict: Verdict, now: int
+    ) -> list[Signal]:
+        n = len(verdict.condition)
+        learned = int(np.count_nonzero(verdict.learning))
+        shadow = min(n - learned, max(0, int(self._config.shadow / NS / detectors.step) - self.live_rows))
+        self.live_rows += n - learned
+        signals: list[Signal] = []
+        spans: tuple[tuple[int, int, State], ...] = (
+            (0, learned, "learning"),
+            (learned, learned + shadow, "shadow"),
+            (learned + shadow, n, "live"),
+        )
+        for a, b, state in spans:
+            if a == b:
+                continue
+            live = state == "live"
+            part = RowScores(
+                segment.first + a, state,
+                verdict.condition[a:b], (verdict.abnormal[a:b] | verdict.models[a:b]) & live,
+                verdict.changepoint[a:b] & live, verdict.event[a:b], verdict.alert[a:b] & live, verdict.returns,
+            )  # fmt: skip
+            if live:
+                signals += self._live(detectors, batch, part, verdict, a, now)
+            self._say(detectors, batch, part, verdict, a, segment.shown or {})
+        return signals
+
+    def _live(
+        self, detectors: MonitorDetectors, batch: Batch, scores: RowScores, verdict: Verdict, at: int, now: int
+    ) -> list[Signal]:
+        """Changes of the condition, and events while it is normal. at: of the first of these in the update."""
+        signals = []
+        self.judged, self.idle = True, False
+        changes = np.flatnonzero(np.diff(scores.abnormal, prepend=self.abnormal))
+        for i in changes.tolist():
+            loud = detectors.models.abnormal is not None and scores.condition[i] < detectors.budget
+            if detectors.streaming and not loud:
+                self.words = detectors.words(verdict, at + i)
+            elif detectors.models.abnormal is not None:
+                self.words = detectors.words(verdict, at + i, "model")
+            active, return_time = bool(scores.abnormal[i]), float(scores.condition[i])
+            signals.append(self._signal(detectors, batch, scores.first + i, "process", active, return_time, self.words))
+        self.abnormal = bool(scores.abnormal[-1])
+        calm = np.flatnonzero(scores.abnormal[::-1])
+        rows = int(calm[0]) if len(calm) else len(scores.abnormal)
+        self.hold = 0 if self.abnormal else max(0, self.hold - rows)
+        for i in np.flatnonzero(scores.alert & ~scores.abnormal).tolist():
+            if not self.until:
+                words = detectors.words(verdict, at + i, "event")
+                return_time = float(scores.event[i])
+                signals.append(self._signal(detectors, batch, scores.first + i, "event", True, return_time, words))
+            self.until = now + HOLD
+        return signals
+
+    @staticmethod
+    def _signal(
+        detectors: MonitorDetectors, batch: Batch, at: int, kind: Kind, active: bool, return_time: float, words: Words
+    ) -> Signal:
+        cause = Cause(
+            stream=batch.stream, epoch=batch.epoch, index=batch.index + at, score=detectors.display(return_time),
+            return_time=round(return_time, 2), attribution=words[1],
+        )  # fmt: skip
+        return Signal(kind, active, words[0], cause, batch.time_of(at))
+
+    def _say(
+        self,
+        detectors: MonitorDetectors,
+        batch: Batch,
+        scores: RowScores,
+        verdict: Verdict | None,
+        at: int,
+        shown: Mapping[str, float],
+    ) -> None:
+        """The result, the worst since it was taken. at: of the first of these in the last update."""
+        if self._tap is not None:
+            self._tap(self._name, batch, scores)
+            self._last = float(scores.condition[-1]), bool(scores.abnormal[-1])
+        last = scores.first + len(scores.condition) - 1
+        time = batch.time_of(last)
+        worst = int(np.argmax(scores.condition))
+        return_time, event = float(scores.condition[worst]), float(scores.event.max())
+        indicators: dict[str, float] = {}
+        if abs(time - self._shown) >= SHOWN:
+            self._shown, indicators = time, {k: v for k, v in shown.items() if math.isfinite(v)}
+        before = self.result if self._fresh else None
+        attribution: Sequence[Contribution] = ()
+        models = {
+            m.name: ModelScore(
+                return_time=round(scores.models[m.name], 2),
+                version=m.scorer.version,
+                drift=round(m.drift.worst[1], 3) if m.drift else 0.0,
+            )
+            for m in detectors.models.all
+            if m.scorer is not None and m.name in scores.models
+        }
+        if before is not None:
+            indicators = indicators or before.indicators
+            event = max(event, before.event) if before.state == scores.state else event
+        judged = scores.state in ("live", "shadow")
+        if before is not None and before.state == scores.state and before.return_time > return_time:
+            return_time, attribution = before.return_time, before.attribution
+        elif verdict is not None and detectors.streaming and judged:
+            attribution = detectors.words(verdict, at + worst)[1]
+        self._fresh = True
+        self.result = Result(
+            monitor=self._name, stream=batch.stream, epoch=batch.epoch, index=batch.index + last, time=time,
+            state=scores.state, score=detectors.display(return_time) if judged else 0.0,
+            return_time=return_time, event=event, models=models, attribution=attribution, indicators=indicators,
+            learned=detectors.learned,
+        )  # fmt: skip
+
+    def state(self) -> dict[str, object]:
+        """In numbers that JSON has."""
+        return {
+            "until": self.until, "shown": self._shown, "hold": self.hold, "abnormal": self.abnormal,
+            "told": self._last, "live_rows": self.live_rows, "idle": self.idle, "judged": self.judged,
+        }  # fmt: skip
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Raises KeyError, TypeError or ValueError where it is of another form."""
+        self.until, self._shown, self.hold, self.live_rows = (
+            int(state[k]) for k in ("until", "shown", "hold", "live_rows")
+        )
+        self.abnormal, self.idle, self.judged = (bool(state[k]) for k in ("abnormal", "idle", "judged"))
+        return_time, abnormal = state["told"]
+        self._last = float(return_time), bool(abnormal)
