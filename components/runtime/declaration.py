@@ -12,7 +12,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     profiles: Annotated[
         str,
         Meta(
-            title="Profiles", description="Words among core, protocols, vision, upload and neo; core is always there."
+            title="Profiles",
+            description="Words among core, protocols, vision, upload, neo, video and console; core is always there.",
         ),
     ] = "core"
     wheelhouse: Annotated[

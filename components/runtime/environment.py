@@ -75,6 +75,14 @@ class Lock:
         """Whether a usable environment holds at least this lock."""
         return set(self.text.splitlines()) <= set((folder / STAMP).read_text().splitlines())
 
+    def pins(self) -> set[str]:
+        """Name and version of each.
+
+        >>> sorted(Lock.merge("b==1 --hash=sha256:aa", "a==2 ; sys_platform == 'linux' --hash=sha256:bb").pins())
+        ['a==2', 'b==1']
+        """
+        return {line.split()[0] for line in self.text.splitlines() if line}
+
     def names(self) -> list[str]:
         """
         >>> Lock.merge("b==1 --hash=sha256:aa", "a==2 ; sys_platform == 'linux' --hash=sha256:bb").names()
@@ -126,13 +134,14 @@ def holds(folder: Path, text: str) -> bool:
 
 
 def make(
-    folder: Path, lock: Lock, held: int, *, wheels: Path | None = None, paths: Sequence[Path] = (), stamp: str = ""
-) -> None:
+    folder: Path, lock: Lock, held: int, *, wheels: Path | None = None, paths: Sequence[Path] = (), stamp: str = "",
+    stamped: str = STAMP,
+) -> None:  # fmt: skip
     """Makes the environment, or brings a usable one up to date in place, and stamps it last.
 
     held: the descriptor of `locked`. wheels: a folder of wheels to install from, instead of the index.
     paths: source folders to put on its path, relatively where it lies among them.
-    stamp: what to stamp it with, by default the lock's text.
+    stamp: what to stamp it with, by default the lock's text. stamped: the file that takes it.
     Raises EdgeloopError with what stands in the way; what was usable before still is.
     """
     _room(folder, lock)
@@ -157,9 +166,9 @@ def make(
             lines = [os.path.relpath(path, packages) if inside else str(path) for path in paths]
             Path(packages, "edgeloop_sources.pth").write_text("\n".join([*lines, ""]))
         os.sync()
-        partial = folder / (STAMP + ".new")
+        partial = folder / (stamped + ".new")
         partial.write_text(stamp or lock.text)
-        os.replace(partial, folder / STAMP)
+        os.replace(partial, folder / stamped)
         (folder / MAKING).unlink()
     except (EdgeloopError, OSError) as error:
         if not fresh:

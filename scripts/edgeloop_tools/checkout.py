@@ -25,11 +25,11 @@ def say(line: str) -> None:
     print(f"edgeloop: {line}", file=sys.stderr, flush=True)
 
 
-def announcement(lock: Lock, folder: Path) -> str:
+def announcement(what: str, lock: Lock, folder: Path) -> str:
     minutes = max(1, round((lock.download / DOWNLOAD + lock.disk / UNPACKING) / 60))
     unit = "minute" if minutes == 1 else "minutes"
     return (
-        f"first use: installing {len(lock.names())} Python packages into {folder}: about {minutes} {unit}, "
+        f"{what}: installing {len(lock.names())} Python packages into {folder}: about {minutes} {unit}, "
         f"{lock.download // MEGABYTE} MB to download (counted at 20 Mbit/s), {lock.disk // MEGABYTE} MB on disk"
     )
 
@@ -51,7 +51,7 @@ def install(folder: Path, name: str) -> None:
         elif _foreign(folder):
             raise EdgeloopError("this folder is no Python environment", where=str(folder), mend="remove it")
         else:
-            say(announcement(lock, folder))
+            say(announcement("first use", lock, folder))
         started = time.monotonic()
         serving = usable(folder)
         try:

@@ -17,11 +17,12 @@ from edgeloop import __version__
 from edgeloop_tools.build import stale
 from edgeloop_tools.build.archive import LIMIT, pyz
 from edgeloop_tools.build.components import UMBRELLA, declarations
-from edgeloop_tools.build.lock import PROFILES
+from edgeloop_tools.build.lock import EXTRAS, LAPTOP, PROFILES
 from edgeloop_tools.lint import check
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = {name: (profile.folder / f"{name}.txt").read_text() for name, profile in PROFILES.items()}
+OF_EXTRAS = {name: (LAPTOP / f"{name}.txt").read_text() for name in EXTRAS}
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^ \\]+)", re.M)
 
 
@@ -46,14 +47,24 @@ def test_the_licence_is_apache_2() -> None:
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["license"] == "Apache-2.0"
 
 
-@pytest.mark.parametrize("name", LOCKS)
-def test_a_lock_has_hashes_and_no_places(name: str) -> None:
-    body = re.sub(r"^\s*#.*\n", "", LOCKS[name], flags=re.M)
+@pytest.mark.parametrize("text", [*LOCKS.values(), *OF_EXTRAS.values()], ids=lambda text: text.split()[1])
+def test_a_lock_has_hashes_and_no_places(text: str) -> None:
+    body = re.sub(r"^\s*#.*\n", "", text, flags=re.M)
     lines = re.sub(r"\\\n\s*", "", body).splitlines()
     assert lines
     assert all(PIN.match(line) and "--hash=sha256:" in line for line in lines)
-    assert "://" not in LOCKS[name]
-    assert "--index" not in LOCKS[name]
+    assert "://" not in text
+    assert "--index" not in text
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_an_extra_goes_with_the_tools(name: str) -> None:
+    """It holds what they do not, and nothing in another version."""
+    extra = dict(PIN.findall(OF_EXTRAS[name]))
+    for lock in ("tools", "dev"):
+        known = dict(PIN.findall(LOCKS[lock]))
+        assert {package for package in extra if known.get(package, extra[package]) != extra[package]} == set()
+    assert not set(extra) & set(dict(PIN.findall(LOCKS["tools"])))
 
 
 def test_the_locks_agree() -> None:
@@ -81,7 +92,7 @@ FREE = re.compile(
 )
 
 
-WEAK_COPYLEFT = {"asyncua"}
+WEAK_COPYLEFT = {"asyncua", "nptdms"}
 """LGPL: a package of its own, used unchanged, that a user may replace."""
 
 
@@ -94,7 +105,7 @@ def test_dependencies_have_licences_that_go_with_apache_2() -> None:
             continue
         classifiers = " ".join(c for c in about.get_all("Classifier") or [] if c.startswith("License"))
         said = about.get("License-Expression") or classifiers or about.get("License") or "nothing"
-        if package in WEAK_COPYLEFT and "Lesser" in said:
+        if package in WEAK_COPYLEFT and re.search(r"Lesser|\bLGPL", said):
             continue
         if not FREE.search(said) or re.search(r"\bA?GPL", said):
             refused.append(f"{package}: {said[:80]}")

@@ -2,7 +2,7 @@
 
 from importlib.resources import files
 
-PROFILES = ("core", "protocols", "vision", "upload", "neo")
+PROFILES = ("core", "protocols", "vision", "upload", "neo", "video", "console")
 
 
 def read(profile: str) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +33,16 @@ class Profile:
     lone: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What a command needs beyond the tools; `scripts/locks/<name>.txt` holds what is not among theirs.
+
+    imports: modules that must load before it is used.
+    """
+
+    imports: tuple[str, ...]
+
+
 CORE = ("numpy", "msgspec", "cbor2", "awscrt", "awsiot.greengrasscoreipc")
 TOOLS = (*CORE, "yaml", "rich", "matplotlib", "boto3", "moto", "pyarrow", "onnx", "onnxruntime")
 PROFILES = {
@@ -39,32 +51,68 @@ PROFILES = {
     "upload": Profile(DEVICE, ("upload",), (*CORE, "stream_manager", "pyarrow.parquet", "boto3")),
     "protocols": Profile(DEVICE, ("protocols",), (*CORE, "paho.mqtt.client", "pymodbus.client", "serial", "asyncua")),
     "neo": Profile(DEVICE, (), CORE, lone=("dlr==1.6.0 ; platform_machine == 'x86_64'",)),
+    "video": Profile(DEVICE, ("video",), (*CORE, "av")),
+    "console": Profile(DEVICE, ("console",), (*CORE, "starlette", "uvicorn", "argon2", "cryptography")),
     "tools": Profile(LAPTOP, ("tools",), TOOLS),
     "dev": Profile(LAPTOP, ("tools", "dev"), (*TOOLS, "pytest", "hypothesis", "cv2", "stream_manager")),
 }
 """dlr 1.6.0 is taken alone: it needs numpy only, and what it names besides serves its call home."""
+EXTRAS = {
+    "vision": Extra(("onnx", "onnxruntime", "cv2")),
+    "images": Extra(("onnx", "onnxruntime", "cv2", "sklearn")),
+    "analytics": Extra(("duckdb", "ibis", "pandas", "pyiceberg", "sklearn", "statsforecast", "stumpy")),
+    "video": Extra(("av",)),
+    "console": Extra(("starlette", "uvicorn", "argon2", "cryptography")),
+    "tables": Extra(("nptdms", "openpyxl", "python_calamine", "dateutil", "scipy", "soundfile")),
+}
+"""Resolved one by one against the pins of the profiles."""
 
 
 def lock(names: list[str] | None = None, upgrade: bool = False) -> None:
-    """Writes the locks of the named profiles, by default all; keeps versions that still fit unless `upgrade`."""
+    """Writes the locks of the named profiles and extras, by default all; keeps versions that still fit unless
+    `upgrade`."""
     for tool in ("uv", "pip"):
         require(tool)
-    if unknown := set(names or ()) - set(PROFILES):
-        raise EdgeloopError("no such profile", why=", ".join(sorted(unknown)), mend=f"one of {', '.join(PROFILES)}")
-    together = _resolve(_requirements(*tomllib.loads(_pyproject())["project"]["optional-dependencies"]), None, upgrade)
-    for name in names or PROFILES:
-        profile = PROFILES[name]
-        body = _resolve(_requirements(*profile.extras), together, upgrade)
-        for requirement in profile.lone:
-            body += _resolve([requirement], None, upgrade, "--no-deps")
-        path = profile.folder / f"{name}.txt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        download, disk = _measure(body)
-        path.write_text(
-            f"# {name}: made by `edgeloop build --lock`, not by hand.\n# imports: {' '.join(profile.imports)}\n"
-            f"# megabytes: {download} download, {disk} disk\n{body}"
-        )
-        print(f"{path.relative_to(ROOT)}: {download} MB to download, {disk} MB on disk")
+    known = [*PROFILES, *(name for name in EXTRAS if name not in PROFILES)]
+    if unknown := set(names or ()) - set(known):
+        raise EdgeloopError("no such profile", why=", ".join(sorted(unknown)), mend=f"one of {', '.join(known)}")
+    locks = [profile.folder / f"{name}.txt" for name, profile in PROFILES.items()]
+    everything = _requirements(*tomllib.loads(_pyproject())["project"]["optional-dependencies"])
+    together = _resolve(everything, None, upgrade, keeping=locks)
+    for name, profile in PROFILES.items():
+        if name in (names or PROFILES):
+            body = _resolve(_requirements(*profile.extras), together, upgrade)
+            for requirement in profile.lone:
+                body += _resolve([requirement], None, upgrade, "--no-deps", keeping=locks)
+            _write(profile.folder / f"{name}.txt", profile.imports, body)
+    tools = (LAPTOP / "tools.txt").read_text()
+    for name, extra in EXTRAS.items():
+        if name in (names or EXTRAS):
+            path = LAPTOP / f"{name}.txt"
+            body = _resolve(_requirements_of(name), together, upgrade, keeping=[path])
+            _write(path, extra.imports, _without(body, tools))
+
+
+def _write(path: Path, imports: tuple[str, ...], body: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    download, disk = _measure(body)
+    path.write_text(
+        f"# {path.stem}: made by `edgeloop build --lock`, not by hand.\n# imports: {' '.join(imports)}\n"
+        f"# megabytes: {download} download, {disk} disk\n{body}"
+    )
+    print(f"{path.relative_to(ROOT)}: {download} MB to download, {disk} MB on disk")
+
+
+def _without(body: str, others: str) -> str:
+    r"""The requirements of a lock's body that another lock does not hold.
+
+    >>> a, b = "a==1 \\\n    --hash=sha256:aa\n", "b==2 \\\n    --hash=sha256:bb\n"
+    >>> _without(a + b, "# x\n" + a) == b
+    True
+    """
+    held = {pin.split()[0] for pin in _pins([others])}
+    blocks = re.split(r"^(?=\S)", body, flags=re.M)
+    return "".join(block for block in blocks if block and block.split()[0] not in held)
 
 
 def require(tool: str) -> None:
@@ -83,7 +131,16 @@ def _requirements(*extras: str) -> list[str]:
     return [*project["dependencies"], *(r for e in extras for r in project["optional-dependencies"][e])]
 
 
-def _resolve(requirements: list[str], constraints: str | None, upgrade: bool, *options: str) -> str:
+def _requirements_of(extra: str) -> list[str]:
+    """An extra's own and, where it is a profile's name too, the profile's."""
+    document = tomllib.loads(_pyproject())
+    return [*document["project"]["optional-dependencies"].get(extra, []), *document["dependency-groups"].get(extra, [])]
+
+
+def _resolve(
+    requirements: list[str], constraints: str | None, upgrade: bool, *options: str, keeping: Sequence[Path] = ()
+) -> str:
+    """A lock's body. keeping: locks whose versions stay where they fit and `upgrade` is not asked for."""
     with tempfile.TemporaryDirectory() as folder:
         wanted, given = Path(folder, "wanted.in"), Path(folder, "given.txt")
         wanted.write_text("\n".join(requirements) + "\n")
@@ -92,14 +149,12 @@ def _resolve(requirements: list[str], constraints: str | None, upgrade: bool, *o
             "--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "--python-version", OLDEST_PYTHON,
             "--only-binary", ":all:", "--fork-strategy", "fewest", *options, str(wanted),
         ]  # fmt: skip
-        if constraints is None:
-            if not upgrade:
-                existing = [path.read_text() for path in sorted(DEVICE.glob("*.txt")) + sorted(LAPTOP.glob("*.txt"))]
-                given.write_text("\n".join(_pins(existing)))
-                command += ["--output-file", str(given)]
-        else:
-            given.write_text("\n".join(_pins([constraints])))
-            command += ["--constraints", str(given)]
+        if not upgrade:
+            given.write_text("\n".join(_pins([path.read_text() for path in keeping if path.is_file()])))
+            command += ["--output-file", str(given)]
+        if constraints is not None:
+            Path(folder, "constraints.txt").write_text("\n".join(_pins([constraints])))
+            command += ["--constraints", str(Path(folder, "constraints.txt"))]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise EdgeloopError("the requirements cannot be resolved", where="pyproject.toml", why=done.stderr.strip())

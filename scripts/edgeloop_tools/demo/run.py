@@ -147,7 +147,7 @@ def announce_install(root: Path) -> str | None:
     current = environments.current()
     if current is not None and lock.within(current):
         return None
-    return announcement(lock, root / "work" / RUNTIME)
+    return announcement("first use", lock, root / "work" / RUNTIME)
 
 
 def summary(report: dict[str, Any], path: Path) -> str:

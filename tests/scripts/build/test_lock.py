@@ -10,9 +10,10 @@ from edgeloop_tools.build import lock, wheelhouse
 
 
 def test_unknown_profiles_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(EdgeloopError, match="no such profile: audio; one of core, vision, upload, protocols, neo$"):
+    known = "core, vision, upload, protocols, neo, video, console"
+    with pytest.raises(EdgeloopError, match=f"no such profile: audio; one of {known}$"):
         wheelhouse.wheelhouse(["audio"], "3.11", "x86_64", tmp_path)
-    with pytest.raises(EdgeloopError, match="no such profile: audio; one of core, .*dev$"):
+    with pytest.raises(EdgeloopError, match="no such profile: audio; one of core, .*tables$"):
         lock.lock(["audio"])
 
 
@@ -28,3 +29,13 @@ def test_the_locks_hold_what_pyproject_asks_for() -> None:
         asked = {re.split(r"[>\[]", line)[0].strip().lower() for line in lock._requirements(*profile.extras)}
         assert asked <= pinned, name
         assert f"# imports: {' '.join(profile.imports)}\n" in text
+
+
+def test_the_locks_of_extras_hold_what_pyproject_asks_for_beyond_the_tools() -> None:
+    tools = {line.partition("==")[0] for line in (lock.LAPTOP / "tools.txt").read_text().splitlines()}
+    for name, extra in lock.EXTRAS.items():
+        text = (lock.LAPTOP / f"{name}.txt").read_text()
+        pinned = {line.partition("==")[0] for line in text.splitlines()}
+        asked = {re.split(r"[>\[]", line)[0].strip().lower() for line in lock._requirements_of(name)}
+        assert asked - tools <= pinned, name
+        assert f"# imports: {' '.join(extra.imports)}\n" in text

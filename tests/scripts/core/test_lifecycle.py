@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from edgeloop_tools.core.control import ControlError
+from edgeloop_tools.core.user import ComponentUser
 
 
 def test_the_environment_is_a_nucleus_s(folder: Any, nucleus: str) -> None:
     show = "env; id -u; pwd; stat -c 'mode %a owner %u' .; python3 -c 'import sys; print(sys.version_info >= (3, 11))'"
     folder.component("t.A", f"{show}; exec sleep 100")
     folder.component("t.B", f"{show}; exec sleep 100", hard=("aws.greengrass.TokenExchangeService",))
+    owner = ComponentUser.find().owner
     os.environ["EDGELOOP_TEST_SECRET"] = "do not pass on"
     core = folder.start(nucleus, thing_name="my-thing", region="eu-west-1")
     folder.deploy(core, "t.A", "t.B")
@@ -23,7 +25,7 @@ def test_the_environment_is_a_nucleus_s(folder: Any, nucleus: str) -> None:
     for line in (
         "AWS_IOT_THING_NAME=my-thing", "AWS_REGION=eu-west-1", "AWS_DEFAULT_REGION=eu-west-1", "SVCUID=",
         f"AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT={folder.root}/ipc.socket", f"{folder.root}/work/t.A\n",
-        "GG_ROOT_CA_PATH=", f"mode 700 owner {os.geteuid() or 65534}",
+        "GG_ROOT_CA_PATH=", f"mode 700 owner {owner[0] if owner else os.geteuid()}",
     ):  # fmt: skip
         assert line in text
     assert "SECRET" not in text
