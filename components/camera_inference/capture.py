@@ -70,4 +70,5 @@ class Capture(Supervisor[Source[Any], Surroundings]):
         age = now - at if at and 0 <= now - at < STALE else 0
         if image is not None:
             self.count("frames")
-        self._sink.put(Frame(self.id, at or now, time.monotonic_ns() - age, image, colour, part, reason))
+        seen, live = time.monotonic_ns() - age, self._place.kind.live
+        self._sink.put(Frame(self.id, at or now, seen, image, colour, part, reason, live))

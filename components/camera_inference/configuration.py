@@ -41,6 +41,29 @@ class Examples(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     quality: Annotated[int, Meta(title="Quality", description="of the JPEG files", ge=50, le=100)] = 95
 
 
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Pictures that show nothing are unknown, whatever the model would say. Of full scale: 0..1."""
+
+    dark: Annotated[float, Meta(title="Dark", description="mean brightness under which it is dark", ge=0, le=1)] = 0.02
+    bright: Annotated[
+        float, Meta(title="Bright", description="mean brightness over which it is overexposed", ge=0, le=1)
+    ] = 0.98
+    contrast: Annotated[
+        float, Meta(title="Contrast", description="deviation under which it shows nothing", ge=0, le=1)
+    ] = 0.01
+    noise: Annotated[
+        float, Meta(title="Noise", description="share of noise over which it shows nothing else", ge=0, le=1)
+    ] = 0.75
+    smallest: Annotated[int, Meta(title="Smallest", description="pixels that each side has at least", ge=1)] = 32
+    frozen: Annotated[
+        Duration,
+        Meta(title="Frozen", description="how long a live picture may be the same; 0: for ever", extra={"le": "1 h"}),
+    ] = Duration("3 s")
+    usual: Annotated[
+        bool, Meta(title="Usual", description="pictures unlike the model's and this camera's own are unknown")
+    ] = True
+
+
 class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One camera: frames in, verdicts out."""
 
@@ -89,6 +112,7 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = 0.0
     reject: Annotated[Act | None, Meta(title="Reject", description="what a part that fails fires")] = None
     safe: Annotated[Act | None, Meta(title="Safe", description="what a part that is unknown fires")] = None
+    pictures: Annotated[Limits, Meta(title="Pictures", description="what a picture must show to be judged")] = Limits()
     examples: Annotated[Examples, Meta(title="Examples", description="images kept for labelling")] = Examples()
 
     def __post_init__(self) -> None:

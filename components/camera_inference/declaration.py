@@ -13,8 +13,15 @@ DECLARATION = Declaration(
     description="Frames to verdicts: one for each part, reject actions, and the images that the model was unsure of.",
     package="camera_inference",
     configuration=Configuration,
-    publishes=(topics.results(NAME), "edgeloop/actions/*", topics.TRUTH, topics.health(NAME), topics.ping(NAME)),
-    subscribes=(topics.model("*"), topics.ping(NAME)),
+    publishes=(
+        topics.results(NAME),
+        "edgeloop/alarms/*",
+        "edgeloop/actions/*",
+        topics.TRUTH,
+        topics.health(NAME),
+        topics.ping(NAME),
+    ),
+    subscribes=(topics.model("*"), topics.ALARM_COMMANDS, topics.CAMERA_COMMANDS, topics.ping(NAME)),
     dependencies={"io.edgeloop.Runtime": Dependency(">=0.1.0 <0.2.0")},
     models=(DEFAULT_MODEL,),
 )

@@ -21,7 +21,8 @@ class ModelName(msgspec.Struct, frozen=True):
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One frame's or one part's verdict. time: ns UTC of trigger or capture; decided: ns UTC; latency_ms: between the
-    two; part: empty where the source knows none; reason: why it is unknown."""
+    two; part: empty where the source knows none; reason: why it is unknown. strange: how unlike
+    the pictures of the training, or of this camera, the picture is: 1 at the edge of what was seen."""
 
     camera: str
     time: int
@@ -36,6 +37,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     model: ModelName = ModelName()
     latency_ms: float = 0.0
     reason: str = ""
+    strange: float = 0.0
 
 
 def pack(results: Sequence[Result], *, site: str, device: str, component: str, time: int) -> list[bytes]:

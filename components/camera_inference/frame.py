@@ -19,7 +19,7 @@ class Frame:
     """image: (height, width, 3), or (height, width) where grey; None where there is none, `reason` saying why.
 
     time: ns UTC of trigger or capture. seen: the same as ns of the monotonic clock. part: empty where the source knows
-    none.
+    none. live: from a camera, whose noise makes no two pictures the same.
     """
 
     camera: str
@@ -29,6 +29,7 @@ class Frame:
     colour: Colour = "rgb"
     part: str = ""
     reason: str = ""
+    live: bool = False
 
 
 class Inbox(Protocol):

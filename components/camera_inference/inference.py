@@ -6,13 +6,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any, Final, Protocol
 
 from numpy.typing import NDArray
 
 from camera_inference.frame import Frame, Inbox
+from camera_inference.gate import Gate
 from camera_inference.prepare import Area, Placement, Preparation
 from camera_inference.verdict import Criteria, Finding, interpret
 from edgeloop.errors import EdgeloopError
@@ -34,21 +35,23 @@ class Models(Protocol):
     def failed(self, loaded: Loaded, count: int = 1) -> None: ...
 
 
-Done = Callable[[Frame, Finding | None, Loaded | None, str], None]
-"""Called once for each frame taken, on the judging thread: what was found, or why nothing was."""
+Done = Callable[[Frame, Finding | None, Loaded | None, str, float], None]
+"""Called once for each frame taken, on the judging thread: what was found, or why nothing was, and how unlike
+the usual the picture is. A frame with a reason is one that shows nothing."""
 
 
 @dataclass(slots=True)
 class _Job:
     """A frame on its way through the session."""
 
-    lane: Lane
+    preprocessor: Preprocessor
     frame: Frame
     loaded: Loaded | None = None
     tensor: NDArray[Any] | None = None
     placement: Placement | None = None
     outputs: Sequence[NDArray[Any]] = ()
     error: str = ""
+    strange: float = 0.0
 
 
 class Session:
@@ -92,7 +95,7 @@ class Session:
         """A model that changed since the frame was prepared prepares it again: nothing is lost in a swap."""
         loaded = self._models.current
         if loaded is not job.loaded:
-            job.lane.prepare(job, loaded)
+            job.preprocessor.prepare(job, loaded)
         if job.error or loaded is None or job.tensor is None:
             job.error = job.error or "there is no model"
             return
@@ -104,36 +107,44 @@ class Session:
 
     def _judge(self) -> None:
         while (job := self._inferred.get()) is not None:
-            lane, frame, loaded, finding = job.lane, job.frame, job.loaded, None
+            preprocessor, frame, loaded, finding = job.preprocessor, job.frame, job.loaded, None
             if not job.error and loaded is not None and job.placement is not None:
                 try:
-                    finding = interpret(loaded.manifest, job.outputs, job.placement, lane.criteria)
+                    finding = interpret(loaded.manifest, job.outputs, job.placement, preprocessor.criteria)
                     self._models.used(loaded)
                 except ModelError as error:
                     self._models.failed(loaded)
                     job.error = str(error)
-            error_line = job.error
-            lane.free.put(job)
+            error_line, strange = job.error, job.strange
+            preprocessor.free.put(job)
             try:
-                lane.done(frame, finding, loaded, error_line)
+                preprocessor.done(frame, finding, loaded, error_line, strange)
             except Exception as failure:
                 self._unexpected(failure)
 
 
-class Lane:
+class Preprocessor:
     """The preparing thread of one camera. interval: s between two frames, at least."""
 
     def __init__(
-        self, id: str, inbox: Inbox, session: Session, area: Area, criteria: Criteria, done: Done, interval: float = 0.0
+        self,
+        id: str,
+        inbox: Inbox,
+        session: Session,
+        area: Area,
+        criteria: Criteria,
+        gate: Gate,
+        done: Done,
+        interval: float = 0.0,
     ) -> None:
-        self.criteria, self.done = criteria, done
+        self.criteria, self.gate, self.done = criteria, gate, done
         self.free: SimpleQueue[_Job | None] = SimpleQueue()
         self._inbox, self._session, self._area, self._interval = inbox, session, area, interval
         self._preparation: tuple[Loaded, Preparation | str] | None = None
         self._buffers: dict[int, NDArray[Any]] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"lane-{id}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"preprocessor-{id}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -157,14 +168,16 @@ class Lane:
             frame = self._inbox.take()
             if frame is None:
                 return
-            job.frame = frame
+            reason = self.gate.small(frame) or self.gate.frozen(frame)
+            job.frame = replace(frame, reason=reason) if reason else frame
             self.prepare(job, self._session.current)
             self._session.put(job)
 
     def prepare(self, job: _Job, loaded: Loaded | None) -> None:
-        """Fills a job for a model; on the lane's thread, or on the session's after a swap."""
+        """Fills a job for a model; on the preprocessor's thread, or on the session's after a swap."""
         job.loaded, job.tensor, job.placement, job.error = loaded, None, None, job.frame.reason
-        if loaded is None or job.frame.image is None:
+        job.strange = 0.0
+        if loaded is None or job.frame.image is None or job.error:
             return
         with self._lock:
             try:
@@ -173,6 +186,11 @@ class Lane:
                 if buffer is None:
                     buffer = self._buffers[id(job)] = preparation.buffer()
                 job.tensor, job.placement = preparation.fill(job.frame, buffer)
+                assert preparation.pixels is not None
+                reason = self.gate.refuses(preparation.pixels, preparation.view, loaded.manifest.pictures)
+                job.strange = self.gate.strange
+                if reason:
+                    job.frame, job.error = replace(job.frame, reason=reason), reason
             except EdgeloopError as error:
                 job.error = str(error)
 

@@ -2,37 +2,124 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from camera_inference.frame import Colour, Pixels
+from camera_inference.headers import Header, header
 from camera_inference.verdict import Box
 from edgeloop.errors import EdgeloopError
 from edgeloop.models import optional
 
-_ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND\xaeB`\x82"}
+MOST_PIXELS: Final = 100_000_000
+_DIM: Final = 1 << 14
+"""Values below which an image of 16 bits is taken for one of a camera that has fewer."""
+_FILLING: Final = bytes(np.random.default_rng(8).integers(0, 255, 2048, np.uint8))
 _RED, _WHITE = (40, 40, 230), (255, 255, 255)
+
+
+@functools.cache
+def _quiet(cv: Any) -> None:
+    """One thread for each caller: cameras are worked on side by side already. What it cannot read is told by us."""
+    cv.setNumThreads(1)
+    cv.utils.logging.setLogLevel(cv.utils.logging.LOG_LEVEL_SILENT)
 
 
 def cv2(purpose: str = "reading images") -> Any:
     """OpenCV. Raises ModelError where it is not installed."""
-    return optional.load("cv2", purpose)
+    cv = optional.load("cv2", purpose)
+    _quiet(cv)
+    return cv
 
 
-def decode(data: bytes, where: str) -> Pixels:
-    """(height, width, 3) BGR. Raises EdgeloopError for what is no image, and for one that is cut off."""
-    for start, end in _ENDS.items():
-        if data.startswith(start) and end not in data[-64:]:
-            raise EdgeloopError("the image is cut off", where=where, mend="write it under another name, then rename it")
+def decode(data: bytes, where: str, *, bits: int = 0) -> Pixels:
+    """(height, width, 3) BGR, upright. bits: of the values in a file of 16; 0: not known.
+
+    Raises EdgeloopError for what is no image, for one that is cut off, and for what cannot be shown as it was taken.
+    """
+    known = header(data, where)
+    _bounded(known, where)
+    cv = cv2()
+    if known.end:
+        data = data[: known.end]
+    raw = np.frombuffer(data, np.uint8)
     try:
-        image = cv2().imdecode(np.frombuffer(data, np.uint8), 1) if data else None
-    except cv2().error as error:
+        if known.alpha:
+            _opaque(cv.imdecode(raw, cv.IMREAD_UNCHANGED), where)
+        image = cv.imdecode(raw, cv.IMREAD_COLOR | (cv.IMREAD_ANYDEPTH if known.bits > 8 else 0))
+        if image is not None and known.doubt and (known.scans or _flat_corner(image, known.rotated)):
+            _whole(data, where, cv.IMREAD_COLOR if known.scans else cv.IMREAD_REDUCED_GRAYSCALE_8)
+    except cv.error as error:
         raise EdgeloopError("the image cannot be read", where=where, why=str(error.err)) from error
     if image is None:
-        raise EdgeloopError("this is no image", where=where, why=f"{len(data):,} B")
-    return np.asarray(image)
+        why = f"{known.form} of {known.width} × {known.height} pixels, {len(data):,} B"
+        raise EdgeloopError("this is no image", where=where, why=why)
+    return _eight(np.asarray(image), bits, where)
+
+
+def _bounded(known: Header, where: str) -> None:
+    """Raises EdgeloopError."""
+    if known.refused:
+        raise EdgeloopError("this form of image is not read", where=where, why=known.refused, mend="convert it")
+    if known.pictures > 1:
+        raise EdgeloopError("the file has several images", where=where, why=f"{known.form} of {known.pictures}",
+                            mend="one image is one part: write them one by one")  # fmt: skip
+    if known.width < 1 or known.height < 1 or known.width * known.height > MOST_PIXELS:
+        why = f"{known.width:,} × {known.height:,} pixels of at most {MOST_PIXELS:,}"
+        raise EdgeloopError("the image is too large" if known.width else "the image is empty", where=where, why=why)
+
+
+def _opaque(image: Pixels | None, where: str) -> None:
+    """Raises EdgeloopError where a part of the image is transparent: what stands there was never seen."""
+    if image is None or image.ndim < 3 or image.shape[2] != 4:
+        return
+    alpha = image[:, :, 3]
+    seen = int(np.iinfo(image.dtype).max) if image.dtype.kind == "u" else 1
+    if int(alpha.min()) < seen:
+        share = float((alpha < seen).mean())
+        raise EdgeloopError("a part of the image is transparent", where=where, why=f"{share:.0%} of it",
+                            mend="write it without transparency")  # fmt: skip
+
+
+def _flat_corner(image: Pixels, rotated: bool) -> bool:
+    """Whether the corner that a decoder fills last is one colour, as it is where rows are missing."""
+    corners = [image[-8:, -8:]]
+    if rotated:
+        corners += [image[:8, :8], image[:8, -8:], image[-8:, :8]]
+    return any(bool((corner == corner[-1, -1]).all()) for corner in corners)
+
+
+def _whole(data: bytes, where: str, flag: int) -> None:
+    """Raises EdgeloopError where a JPEG's rows are missing: then, and only then, bytes put before its end mark are
+    taken for the rows that it lacks."""
+    cv = cv2()
+    alone = cv.imdecode(np.frombuffer(data, np.uint8), flag)
+    more = cv.imdecode(np.frombuffer(data[:-2] + _FILLING + data[-2:], np.uint8), flag)
+    if alone is None or more is None or (alone != more).any():
+        raise EdgeloopError("the image is cut off", where=where, why="rows are missing before its end mark",
+                            mend="write it under another name, then rename it")  # fmt: skip
+
+
+def _eight(image: Pixels, bits: int, where: str) -> Pixels:
+    """8 bits of the values of an image."""
+    if image.dtype == np.uint8:
+        return image
+    if image.dtype != np.uint16:
+        raise EdgeloopError("this form of image is not read", where=where, why=str(image.dtype), mend="convert it")
+    largest = int(image.max(initial=0))
+    if not bits and 0 < largest < _DIM:
+        needed = next(b for b in (8, 10, 12, 14) if largest < 1 << b)
+        raise EdgeloopError("the image's 16 bits are not filled", where=where,
+                            why=f"its largest value is {largest:,}, as of a camera of {needed} bits",
+                            mend=f"say ?bits={needed} behind the URI, or bits=16 where it is just dark")  # fmt: skip
+    bits = bits or 16
+    if largest >= 1 << bits:
+        raise EdgeloopError("the image has more bits than its source says", where=where,
+                            why=f"{largest:,} of at most {(1 << bits) - 1:,}", mend="correct bits")  # fmt: skip
+    return np.asarray(image >> max(0, bits - 8), np.uint8)
 
 
 def jpeg(image: Pixels, colour: Colour, quality: int) -> bytes:

@@ -63,6 +63,10 @@ class Preparation:
         self._mean = np.asarray(self._image.mean or (0.0,) * channels, np.float32)
         self._deviation = np.asarray(self._image.deviation or (1.0,) * channels, np.float32)
         self._pad: Pixels | None = None
+        self.view = f"{self._image.width}x{self._image.height} {self._image.fit} {area}"
+        """How a frame is cut and resized."""
+        self.pixels: Pixels | None = None
+        """What the last frame became by that, in its own colours."""
 
     def buffer(self) -> NDArray[Any]:
         return np.empty(self._shape, np.dtype(self.tensor.dtype))
@@ -70,8 +74,10 @@ class Preparation:
     def fill(self, frame: Frame, out: NDArray[Any]) -> tuple[NDArray[Any], Placement]:
         """The input, either `out` or a view of the frame, and where it lies."""
         assert frame.image is not None
+        self.pixels = None
         cut, left, top = self._cut(frame.image)
         pixels, placement = self._fit(cut, left, top, frame.image)
+        self.pixels = pixels if self.pixels is None else self.pixels
         pixels = self._coloured(pixels, frame.colour)
         wanted = self._image
         if pixels.ndim == 2:
@@ -127,7 +133,7 @@ class Preparation:
         if self._pad is None or self._pad.shape != shape:
             self._pad = np.full(shape, 114, np.uint8)
         pad = self._pad.copy()
-        pad[y : y + h, x : x + w] = _resized(cut, w, h)
+        pad[y : y + h, x : x + w] = self.pixels = _resized(cut, w, h)
         placement = Placement(
             (left - x * scale) / full_width, (top - y * scale) / full_height,
             scale / full_width, scale / full_height, width, height,

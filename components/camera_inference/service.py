@@ -7,17 +7,21 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Final, Self
 
-from camera_inference.album import Album
+import msgspec
+
+from camera_inference.alarms import CameraAlarms
 from camera_inference.configuration import Camera, Configuration
 from camera_inference.declaration import NAME
 from camera_inference.documents import Result, pack
 from camera_inference.frame import Frame
+from camera_inference.hard_examples import HardExamples
 from camera_inference.inference import Session
+from camera_inference.pipeline import CameraPipeline
 from camera_inference.sources import Place, Registry
-from camera_inference.station import Station
 from edgeloop import clock, topics
 from edgeloop.component import App
 from edgeloop.errors import ConfigurationError
@@ -41,6 +45,31 @@ class Wanted:
     options: Options
 
 
+class Learn(msgspec.Struct, frozen=True, tag_field="command", tag="learn"):
+    """A command: what a camera's pictures are usually like is learned anew."""
+
+    camera: str
+
+
+class Alarming:
+    """Where the alarms of cameras go."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def publish(self, topic: str, payload: bytes) -> bool:
+        return self._service.app.bus.publish(topic, payload)
+
+    def upload(self, kind: str, record: bytes) -> None:
+        self._service.upload([record], kind)
+
+    def problem(self, key: str, line: str | None) -> None:
+        self._service.app.health.set(key, line)
+
+    def log(self, line: str, **fields: Any) -> None:
+        self._service.app.log.info("%s", line, **fields)
+
+
 @dataclass(slots=True)
 class Engine:
     """A model and its session."""
@@ -60,41 +89,47 @@ class Service:
     """`apply` from any thread; all else from the loop's."""
 
     def __init__(self, app: App[Configuration]) -> None:
-        self._app = app
+        self.app = app
         self._device = os.environ.get("AWS_IOT_THING_NAME", "unknown")
         self._registry = Registry(lambda line: app.log.error("%s", line))
         self._lock = threading.Lock()
         self._wanted: dict[str, Wanted] = {}
         self._named: set[str] = set()
-        self._stations: dict[str, tuple[Wanted, Station]] = {}
-        self._leaving: list[Station] = []
+        self._known: set[str] = set()
+        self._pipelines: dict[str, tuple[Wanted, CameraPipeline]] = {}
+        self._leaving: list[CameraPipeline] = []
         self._engines: dict[str, Engine] = {}
-        self._sent: list[tuple[Station, str]] = []
+        self._sent: list[tuple[CameraPipeline, str]] = []
         self._gauged = time.monotonic()
         self._queue = UploadQueue(app.root, NAME, budget=int(app.config.upload))
-        self._album = Album(app.work, self._queue, self)
+        self._examples = HardExamples(app.work, self._queue, self)
+        self._alarms = CameraAlarms(app.work, Alarming(self))
+        self._learn: SimpleQueue[bytes] = SimpleQueue()
 
     def __enter__(self) -> Self:
-        self._album.start()
-        self._app.bus.subscribe(topics.model("+"), self._notice)
+        self._examples.start()
+        self.app.bus.subscribe(topics.model("+"), self._notice)
+        self.app.bus.subscribe(topics.ALARM_COMMANDS, lambda topic, payload: self._alarms.command(payload))
+        self.app.bus.subscribe(topics.CAMERA_COMMANDS, lambda topic, payload: self._learn.put(payload))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        stations = [station for _, station in self._stations.values()] + self._leaving
-        for station in stations:
-            station.end()
-        for station in stations:
-            station.close(0.5)
-        self._publish(stations)
-        if self._app.bus.connected and self._app.bus.flush(0.5):
+        pipelines = [pipeline for _, pipeline in self._pipelines.values()] + self._leaving
+        for pipeline in pipelines:
+            pipeline.end()
+        for pipeline in pipelines:
+            pipeline.close(0.5)
+        self._publish(pipelines)
+        if self.app.bus.connected and self.app.bus.flush(0.5):
             self._confirm()
-        for station in stations:
-            station.release()
+        for pipeline in pipelines:
+            pipeline.release()
         for engine in self._engines.values():
             engine.close()
-        self._album.close()
+        self._examples.close()
+        self._alarms.close()
         self._queue.close()
 
     def apply(self, configuration: Configuration) -> None:
@@ -106,58 +141,65 @@ class Service:
             try:
                 place = self._registry.find(camera.uri, f"cameras.{id}.uri", camera.credentials_file)
                 wanted[id] = Wanted(camera, place, options)
-                self._app.health.clear(key)
+                self.app.health.clear(key)
             except ConfigurationError as error:
-                self._app.health.problem(key, str(error))
+                self.app.health.problem(key, str(error))
                 if id in self._wanted:
                     wanted[id] = self._wanted[id]
         for id in self._named - configuration.cameras.keys():
-            self._app.health.clear(f"camera.{id}.uri")
+            self.app.health.clear(f"camera.{id}.uri")
+            self.app.health.clear_below(f"camera.{id}.picture")
         self._named = set(configuration.cameras)
         with self._lock:
             self._wanted = wanted
 
     def pause(self) -> float:
         """s until the next tick."""
-        return min([TICK, *(station.due() for _, station in self._stations.values())])
+        return min([TICK, *(pipeline.due() for _, pipeline in self._pipelines.values())])
 
     def tick(self) -> None:
         """One round: cameras as configured, parts that are too old, one message of results."""
         self._reconcile()
-        stations = [*self._leaving, *(station for _, station in self._stations.values())]
-        for station in stations:
-            station.tick()
-        if self._sent and self._app.bus.flush(0):
+        pipelines = [*self._leaving, *(pipeline for _, pipeline in self._pipelines.values())]
+        for pipeline in pipelines:
+            pipeline.tick()
+        if self._sent and self.app.bus.flush(0):
             self._confirm()
-        self._publish(stations)
+        self._publish(pipelines)
+        self._alarms.tick()
+        while not self._learn.empty():
+            self._command(self._learn.get())
         if time.monotonic() - self._gauged >= GAUGES:
             self._gauged = time.monotonic()
-            for station in stations:
-                for name, value in station.gauges().items():
-                    self._app.health.gauge(name, value)
+            for pipeline in pipelines:
+                for name, value in pipeline.gauges().items():
+                    self.app.health.gauge(name, value)
 
     # what cameras need
 
     def problem(self, key: str, line: str) -> None:
-        self._app.health.problem(key, line)
+        self.app.health.problem(key, line)
 
     def clear(self, key: str) -> None:
-        self._app.health.clear(key)
+        self.app.health.clear(key)
 
     def count(self, name: str, n: int = 1) -> None:
-        self._app.health.count(name, n)
+        self.app.health.count(name, n)
 
     def log(self, line: str, **fields: Any) -> None:
-        self._app.log.info("%s", line, **fields)
+        self.app.log.info("%s", line, **fields)
 
     def unexpected(self, error: Exception) -> None:
-        self._app.log.exception(error)
+        self.app.log.exception(error)
 
     def publish(self, topic: str, document: Mapping[str, Any]) -> bool:
-        return self._app.bus.publish_document(topic, document)
+        return self.app.bus.publish_document(topic, document)
+
+    def sight(self, id: str, asset: str, reason: str) -> None:
+        self._alarms.sight(id, asset, reason)
 
     def keep(self, camera: Camera, frame: Frame, result: Result) -> None:
-        self._album.offer(camera, frame, result)
+        self._examples.offer(camera, frame, result)
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
@@ -165,25 +207,28 @@ class Service:
         """Starts what is wanted, ends what is not; a changed camera starts when its old self has ended."""
         with self._lock:
             wanted = self._wanted
-        for id, (old, station) in list(self._stations.items()):
+        for id, (old, pipeline) in list(self._pipelines.items()):
             if wanted.get(id) != old:
-                station.end()
-                self._leaving.append(station)
-                del self._stations[id]
-        for station in [s for s in self._leaving if s.ended]:
-            station.close()
-            self._publish([station])
-            self._sent = [(s, part) for s, part in self._sent if s is not station]
-            station.release()
-            self._leaving.remove(station)
-        leaving = {station.id for station in self._leaving}
+                pipeline.end()
+                self._leaving.append(pipeline)
+                del self._pipelines[id]
+        for pipeline in [s for s in self._leaving if s.ended]:
+            pipeline.close()
+            self._publish([pipeline])
+            self._sent = [(s, part) for s, part in self._sent if s is not pipeline]
+            pipeline.release()
+            self._leaving.remove(pipeline)
+        leaving = {pipeline.id for pipeline in self._leaving}
         for id, new in wanted.items():
-            if id not in self._stations and id not in leaving:
+            if id not in self._pipelines and id not in leaving:
                 self._start(id, new)
+        if self._known != wanted.keys():
+            self._known = set(wanted)
+            self._alarms.retire(self._known)
         used = {w.camera.model for w in wanted.values()} | self._served()
         for name in self._engines.keys() - used:
             self._engines.pop(name).close()
-            self._app.health.clear_below(f"model.{name}")
+            self.app.health.clear_below(f"model.{name}")
 
     def _start(self, id: str, wanted: Wanted) -> None:
         """Once its model has been looked for: a camera that waits costs no part its verdict."""
@@ -191,14 +236,14 @@ class Service:
         if engine.starting.is_alive() or engine.options != wanted.options:
             return
         try:
-            station = Station(id, wanted.camera, wanted.place, engine.session, self._app.work, self)
+            pipeline = CameraPipeline(id, wanted.camera, wanted.place, engine.session, self.app.work, self)
         except OSError as error:
-            self._app.health.problem(f"camera.{id}.parts", f"{id}: its parts cannot be read: {error}")
+            self.app.health.problem(f"camera.{id}.parts", f"{id}: its parts cannot be read: {error}")
             return
-        self._app.health.clear(f"camera.{id}.parts")
-        self._stations[id] = (wanted, station)
-        station.start()
-        self._app.log.info("camera started", camera=id, scheme=wanted.camera.uri.partition(":")[0])
+        self.app.health.clear(f"camera.{id}.parts")
+        self._pipelines[id] = (wanted, pipeline)
+        pipeline.start()
+        self.app.log.info("camera started", camera=id, scheme=wanted.camera.uri.partition(":")[0])
 
     def _engine(self, name: str, options: Options) -> Engine:
         known = self._engines.get(name)
@@ -208,7 +253,7 @@ class Service:
         if known is not None:
             return known
         active = ActiveModel(
-            name, NAME, self._app.root, default=default_model(name), options=options, on_problem=self._app.health.set,
+            name, NAME, self.app.root, default=default_model(name), options=options, on_problem=self.app.health.set,
         )  # fmt: skip
         starting = threading.Thread(target=active.start, name=f"loading-{name}", daemon=True)
         engine = self._engines[name] = Engine(active, Session(name, active, self.unexpected), options, starting)
@@ -218,44 +263,56 @@ class Service:
 
     def _served(self) -> set[str]:
         """Models that cameras use."""
-        stations = [*self._leaving, *(station for _, station in self._stations.values())]
-        return {station.camera.model for station in stations}
+        pipelines = [*self._leaving, *(pipeline for _, pipeline in self._pipelines.values())]
+        return {pipeline.camera.model for pipeline in pipelines}
 
     def _notice(self, topic: str, payload: bytes) -> None:
         engine = self._engines.get(topic.rpartition("/")[2])
         if engine is not None:
             engine.active.notice(topic, payload)
 
-    def _publish(self, stations: list[Station]) -> None:
-        found = [(station, result) for station in stations for result in station.collect()]
+    def _publish(self, pipelines: list[CameraPipeline]) -> None:
+        found = [(pipeline, result) for pipeline in pipelines for result in pipeline.collect()]
         if not found:
             return
         now = clock.now()
-        site = self._app.config.site
+        site = self.app.config.site
         messages = pack([r for _, r in found], site=site, device=self._device, component=NAME, time=now)
-        taken = [self._app.bus.publish(topics.results(NAME), message) for message in messages]
+        taken = [self.app.bus.publish(topics.results(NAME), message) for message in messages]
         if all(taken):
-            self._sent += [(station, result.part) for station, result in found if station.camera.policy == "every"]
-            self._upload(messages)
+            self._sent += [(pipeline, result.part) for pipeline, result in found if pipeline.camera.policy == "every"]
+            self.upload(messages)
             return
-        for station in stations:
-            station.again([result for owner, result in found if owner is station])
+        for pipeline in pipelines:
+            pipeline.again([result for owner, result in found if owner is pipeline])
 
-    def _upload(self, messages: list[bytes]) -> None:
+    def _command(self, payload: bytes) -> None:
+        try:
+            wanted = msgspec.json.decode(payload, type=Learn)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            self.app.health.problem("camera command", f"not a command to a camera: {error}")
+            return
+        self.app.health.clear("camera command")
+        if wanted.camera in self._pipelines:
+            self._pipelines[wanted.camera][1].learn()
+            self.app.log.info("pictures are learned anew", camera=wanted.camera)
+
+    def upload(self, messages: list[bytes], kind: str = RESULTS) -> None:
+        """Into the queue of what goes up."""
         try:
             for message in messages:
-                self._queue.append(RESULTS, message)
-            self._app.health.clear("upload")
+                self._queue.append(kind, message, sync=kind != RESULTS)
+            self.app.health.clear("upload")
         except QueueError as error:
-            self._app.health.problem("upload", str(error))
-        self._app.health.gauge("upload_bytes", self._queue.size)
-        self._app.health.gauge("upload_lost", self._queue.lost)
+            self.app.health.problem("upload", str(error))
+        self.app.health.gauge("upload_bytes", self._queue.size)
+        self.app.health.gauge("upload_lost", self._queue.lost)
 
     def _confirm(self) -> None:
         """What was sent has been taken by the nucleus."""
-        by_station: dict[int, tuple[Station, list[str]]] = {}
-        for station, part in self._sent:
-            by_station.setdefault(id(station), (station, []))[1].append(part)
+        by_pipeline: dict[int, tuple[CameraPipeline, list[str]]] = {}
+        for pipeline, part in self._sent:
+            by_pipeline.setdefault(id(pipeline), (pipeline, []))[1].append(part)
         self._sent = []
-        for station, parts in by_station.values():
-            station.announced(parts)
+        for pipeline, parts in by_pipeline.values():
+            pipeline.announced(parts)

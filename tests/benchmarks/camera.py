@@ -20,9 +20,9 @@ import numpy as np
 from camera_inference.configuration import Camera as CameraConfiguration
 from camera_inference.frame import Colour, Frame, Pixels
 from camera_inference.inference import Session
+from camera_inference.pipeline import CameraPipeline
 from camera_inference.sources import Place
 from camera_inference.sources.base import Nothing, Source
-from camera_inference.station import Station
 from edgeloop.models.active import Loaded
 from edgeloop.models.default import default_model
 from edgeloop.models.package import Package, unpack
@@ -72,6 +72,9 @@ class Quiet:
     def publish(self, topic: str, document: Mapping[str, Any]) -> bool:
         return True
 
+    def sight(self, id: str, asset: str, reason: str) -> None:
+        pass
+
     def keep(self, camera: CameraConfiguration, frame: Frame, result: object) -> None:
         pass
 
@@ -112,26 +115,27 @@ def pipeline(loaded: Loaded, frames: list[Pixels], colour: Colour, seconds: floa
     around = Quiet()
     session = Session("camera", Always(loaded), around.unexpected)
     configuration = CameraConfiguration(uri="ready:", policy="every", queue=2)
-    station = Station("gate", configuration, Place(source(frames, colour), "", Nothing()), session, folder, around)
+    place = Place(source(frames, colour), "", Nothing())
+    pipeline = CameraPipeline("gate", configuration, place, session, folder, around)
     done = threading.Event()
     latencies: list[float] = []
     session.start()
-    station.start()
+    pipeline.start()
     began, first, results = time.perf_counter(), 0, 0
     warm = 0.0
     while (spent := time.perf_counter() - began) < seconds + 0.3:
         done.wait(0.05)
-        station.tick()
-        found = station.collect()
-        station.announced([result.part for result in found])
+        pipeline.tick()
+        found = pipeline.collect()
+        pipeline.announced([result.part for result in found])
         results += len(found)
         latencies += [result.latency_ms for result in found]
         if not warm and spent > 0.3:
             warm, first = time.perf_counter(), results
     rate = (results - first) / (time.perf_counter() - warm)
-    station.end()
-    station.close()
-    station.release()
+    pipeline.end()
+    pipeline.close()
+    pipeline.release()
     session.close()
     unknown = around.counts.get("unknown.gate", 0)
     return {"fps": rate, "latency_ms_p50": median(latencies), "unknown": float(max(0, unknown - 8))}

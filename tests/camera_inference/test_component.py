@@ -18,6 +18,7 @@ from edgeloop.models import store
 from edgeloop.models.package import unpack
 from edgeloop.models.store import Ref, Shelf
 from edgeloop.queue import QueueReader
+from edgeloop.sim.conveyor import Camera, Conveyor
 from edgeloop_tools.build.archive import pyz
 
 ROOT = Path(__file__).parents[2]
@@ -117,7 +118,7 @@ def test_what_is_not_there_degrades_and_recovers(plant: Any, tmp_path: Path) -> 
     plant.wait(lambda: all(f"camera.{id}" in plant.problems() for id in ("absent", "remote", "folder", "wrong.uri")))
     assert "secret" not in plant.log()
     images.mkdir()
-    good = np.full((240, 320, 3), 60, np.uint8)
+    good = Camera(Conveyor("gate", 1)).image(0)[:, :, ::-1]
     whole = cv2.imencode(".png", good)[1].tobytes()
     (images / "a.png").write_bytes(whole)
     (images / "b.png").write_bytes(whole[: len(whole) // 2])
@@ -134,6 +135,45 @@ def test_what_is_not_there_degrades_and_recovers(plant: Any, tmp_path: Path) -> 
     plant.wait(lambda: "camera.folder" not in plant.problems())
     assert process.poll() is None
     assert any(r["camera"] == "gate" for r in plant.results())
+
+
+def test_a_camera_that_sees_nothing_is_an_alarm(plant: Any, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    eye = Camera(Conveyor("gate", 1, defective=0.0))
+
+    def put(name: str, image: Any) -> None:
+        cv2.imwrite(str(images / f".{name}.png"), image)
+        (images / f".{name}.png").rename(images / f"{name}.png")
+        os.utime(images / f"{name}.png", ns=(time.time_ns(), time.time_ns()))
+
+    camera = {"policy": "every", "deadline": "20 s", "safe": ACT, "asset": "press1"}
+    plant.configure(cameras={"gate": {"uri": f"folder:{images}?poll=50 ms", **camera}})
+    process = plant.start()
+    plant.wait(lambda: plant.health())
+    for number in range(3):
+        put(f"dark{number}", np.zeros((240, 320, 3), np.uint8))
+    plant.wait(lambda: any(t.startswith("edgeloop/alarms/") for t in plant.messages))
+    topic = next(t for t in plant.messages if t.startswith("edgeloop/alarms/"))
+    raised = plant.documents(topic)[0]
+    assert (raised["kind"], raised["state"], raised["asset"]) == ("camera", "raised", "press1")
+    assert "dark" in raised["text"]
+    assert {(r["verdict"], "model" in r) for r in plant.results()} == {("unknown", False)}
+    assert len(plant.documents("edgeloop/actions/press1")) == 3
+    acknowledge = {"command": "acknowledge", "id": raised["id"], "reason": "true"}
+    plant.bus.publish(topics.ALARM_COMMANDS, documents.encode(acknowledge))
+    plant.wait(lambda: plant.documents(topic)[-1]["state"] == "acknowledged")
+    process.kill()
+    process.wait(60)
+    process = plant.start()
+    for number in range(3):
+        put(f"good{number}", eye.image(number)[:, :, ::-1])
+    plant.wait(lambda: plant.documents(topic)[-1]["state"] == "cleared")
+    plant.wait(lambda: plant.problems() == "[]")
+    reader = QueueReader(plant.root, NAME)
+    assert "alarms" in {entry.kind for entry in reader.entries()}
+    process.terminate()
+    assert process.wait(60) == 0
 
 
 def test_models_that_are_no_good_make_way(plant: Any, tmp_path: Path, make_model: Any) -> None:

@@ -16,14 +16,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from camera_inference.album import Album
 from camera_inference.configuration import Camera, Configuration
 from camera_inference.documents import Result
 from camera_inference.frame import Every, Frame, Latest
+from camera_inference.hard_examples import HardExamples
 from camera_inference.inference import Session
 from camera_inference.pictures import decode
+from camera_inference.pipeline import STOPPED, CameraPipeline
 from camera_inference.sources import Registry
-from camera_inference.station import STOPPED, Station
 from edgeloop.config.load import convert
 from edgeloop.errors import ConfigurationError, EdgeloopError
 from edgeloop.models.active import Loaded
@@ -36,10 +36,12 @@ from edgeloop_tools.build import tables
 FOLDER = Path(__file__).parents[2] / "components" / "camera_inference" / "sources"
 TYPES = ("simulator", "folder", "file", "stream")
 ROOT = "io.edgeloop.CameraInference"
+ANY = {"dark": 0, "bright": 1, "contrast": 0, "smallest": 1, "usual": False}
+"""Every picture is one."""
 
 
 class Around:
-    """What a station needs, remembered."""
+    """What a pipeline needs, remembered."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
@@ -47,6 +49,7 @@ class Around:
         self.published: list[tuple[str, Mapping[str, Any]]] = []
         self.kept: list[Result] = []
         self.errors: list[Exception] = []
+        self.sights: list[tuple[str, str]] = []
 
     def problem(self, key: str, line: str) -> None:
         self.problems[key] = line
@@ -66,6 +69,9 @@ class Around:
     def publish(self, topic: str, document: Mapping[str, Any]) -> bool:
         self.published.append((topic, document))
         return True
+
+    def sight(self, id: str, asset: str, reason: str) -> None:
+        self.sights.append((id, reason))
 
     def keep(self, camera: Camera, frame: Frame, result: Result) -> None:
         self.kept.append(result)
@@ -98,36 +104,36 @@ def load(tmp_path: Path, make_model: Callable[..., str]) -> Callable[..., Loaded
 
 
 class Line:
-    """One station and its session, collected until they close."""
+    """One pipeline and its session, collected until they close."""
 
     def __init__(self, folder: Path, models: Models, **camera: Any) -> None:
         self.around, self.models = Around(), models
         self.session = Session("m", models, self.around.unexpected)
         configured = convert({"model": "brightness", **camera}, Camera)
         place = Registry(pytest.fail).find(configured.uri, "uri")
-        self.station = Station("gate", configured, place, self.session, folder, self.around)
+        self.pipeline = CameraPipeline("gate", configured, place, self.session, folder, self.around)
         self.results: list[Result] = []
 
     def __enter__(self) -> Line:
         self.session.start()
-        self.station.start()
+        self.pipeline.start()
         return self
 
     def until(self, true: Callable[[], object], seconds: float = 60) -> None:
         end = time.monotonic() + seconds
         while not true():
             assert time.monotonic() < end, (self.around.counts, self.around.problems, self.around.errors)
-            threading.Event().wait(min(0.02, self.station.due()))
-            self.station.tick()
-            found = self.station.collect()
+            threading.Event().wait(min(0.02, self.pipeline.due()))
+            self.pipeline.tick()
+            found = self.pipeline.collect()
             self.results += found
-            self.station.announced([r.part for r in found])
+            self.pipeline.announced([r.part for r in found])
 
     def __exit__(self, *_: object) -> None:
-        self.station.end()
-        self.station.close()
-        self.results += self.station.collect()
-        self.station.release()
+        self.pipeline.end()
+        self.pipeline.close()
+        self.results += self.pipeline.collect()
+        self.pipeline.release()
         self.session.close()
         assert self.around.errors == []
 
@@ -223,12 +229,12 @@ def test_a_folder_is_taken_once(tmp_path: Path, load: Any) -> None:
         cv2.imwrite(str(images / f"{k}.png"), np.full((12, 16, 3), 40 * k, np.uint8))
     models = Models(load("1.0.0"))
     uri = f"{images}?poll=20 ms"
-    with Line(tmp_path, models, uri=uri, policy="every", queue=1, deadline="5 s") as line:
+    with Line(tmp_path, models, uri=uri, policy="every", queue=1, deadline="5 s", pictures=ANY) as line:
         line.until(lambda: len(line.results) >= 5)
     assert sorted(r.part for r in line.results) == [f"{k}.png" for k in range(5)]
     assert {r.part: r.verdict for r in line.results}["4.png"] == "fail"
     cv2.imwrite(str(images / "new.png"), np.zeros((12, 16, 3), np.uint8))
-    with Line(tmp_path, models, uri=uri, policy="every", queue=1, deadline="5 s") as line:
+    with Line(tmp_path, models, uri=uri, policy="every", queue=1, deadline="5 s", pictures=ANY) as line:
         line.until(lambda: line.results)
     assert [r.part for r in line.results] == ["new.png"]
 
@@ -239,7 +245,7 @@ def test_a_video_is_watched(tmp_path: Path, load: Any) -> None:
     for k in range(30):
         writer.write(np.full((48, 64, 3), 8 * k, np.uint8))
     writer.release()
-    with Line(tmp_path, Models(load("1.0.0")), uri=f"{clip}?loop=true", region="0 0 0.5 1") as line:
+    with Line(tmp_path, Models(load("1.0.0")), uri=f"{clip}?loop=true", region="0 0 0.5 1", pictures=ANY) as line:
         line.until(lambda: {r.verdict for r in line.results} == {"pass", "fail"})
     assert line.around.counts["frames.gate"] >= 10
 
@@ -256,16 +262,16 @@ def test_parts_that_went_by_are_told(tmp_path: Path, load: Any) -> None:
 
 def test_examples_keep_to_their_budget(tmp_path: Path) -> None:
     around, queue = Around(), UploadQueue(tmp_path, ROOT)
-    album = Album(tmp_path, queue, around)
-    album.start()
+    examples = HardExamples(tmp_path, queue, around)
+    examples.start()
     camera = convert({"uri": "/x", "policy": "every", "examples": {"below": 0.7, "most": 2}}, Camera)
     frame = Frame("gate", 5, 5, np.zeros((48, 64, 3), np.uint8))
     for confidence in (0.9, 0.6, 0.5, 0.1):
         told = Result(
             camera="gate", time=int(confidence * 10), decided=2, verdict="fail", part="p", confidence=confidence
         )
-        album.offer(camera, frame, told)
-    album.close()
+        examples.offer(camera, frame, told)
+    examples.close()
     reader = QueueReader(tmp_path, ROOT)
     kept = [reader.describe(entry)[1].document["confidence"] for entry in reader.entries()]
     assert kept == [0.6, 0.5]

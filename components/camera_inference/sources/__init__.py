@@ -15,7 +15,9 @@ from edgeloop.config.load import convert
 from edgeloop.errors import ConfigurationError
 
 CLIPS = {".mp4", ".mkv", ".avi", ".mov", ".webm", ".mjpeg", ".ts"}
-STILLS = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
+STILLS = {
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".avif", ".gif", ".ppm", ".pgm", ".pnm",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,8 @@ class Source(Generic[C]):
     options: ClassVar[type[Options]] = Nothing
     whole: ClassVar[bool] = False
     """Whether the source takes the URI as it stands, question mark and all."""
+    live: ClassVar[bool] = False
+    """Whether no two pictures of it are the same, bit by bit, unless it hangs."""
     authenticated: ClassVar[tuple[str, ...]] = ()
     """Those of the schemes that take credentials."""
 

@@ -25,6 +25,8 @@ from edgeloop.models import golden
 from edgeloop.models.graph import Graph, area, run, versions
 from edgeloop.models.manifest import Calibration, Card, Golden, Image, Manifest, Provenance, Tensor, Variant
 from edgeloop.models.package import listed, pack
+from edgeloop.models.pictures import Pictures
+from edgeloop.models.pictures import measure as measured
 from edgeloop.sim.conveyor import DEFECTS, Camera, Conveyor
 
 HEIGHT, WIDTH, CELL = 240, 320, 8
@@ -268,11 +270,20 @@ def cases(model: bytes) -> list[golden.Case]:
     return [golden.Case({"image": i[None]}, list(o)) for i, o in zip(images, outputs, strict=True)]
 
 
+def usual() -> Pictures:
+    """What pictures of the training's parts are like."""
+    found = []
+    for seed in TRAIN[:40]:
+        camera = Camera(Conveyor("gate", seed, WIDTH, HEIGHT))
+        found += [measured(camera.image(number)) for number in range(0, 18_000, 900)]
+    return Pictures.of(found)
+
+
 def package(out: Path, model: bytes, metrics: dict[str, float]) -> str:
     """Writes the package; its digest."""
     files = {"model.onnx": model, "golden.npz": golden.encode(cases(model))}
     manifest = Manifest(
-        schema=1,
+        schema=2,
         name="visual_inspection",
         version=VERSION,
         task="classification",
@@ -302,6 +313,7 @@ def package(out: Path, model: bytes, metrics: dict[str, float]) -> str:
             "severities from 0.3; on real parts it has to be trained anew.",
             licence="Apache-2.0",
         ),
+        pictures=usual(),
     )
     return pack(out, manifest, files)
 

@@ -24,6 +24,9 @@ ALARM_COMMANDS = "edgeloop/commands/alarms"
 """JSON: acknowledge, shelve, unshelve."""
 
 
+CAMERA_COMMANDS = "edgeloop/commands/cameras"
+"""JSON: `{"command": "learn", "camera": id}`: what its pictures are usually like is learned anew."""
+
 INPUTS = "edgeloop/in/*"
 """Samples of other programs, for sources of type topic: what a policy allows without a word."""
 MIRRORS = "edgeloop/mirror/*"

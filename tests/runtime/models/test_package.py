@@ -167,7 +167,7 @@ def repacked(path: Path, change: Any) -> Path:
     [
         (lambda f: f.pop(MANIFEST), "has no manifest"),
         (lambda f: f.update({MANIFEST: b"{}"}), "the manifest is not valid"),
-        (lambda f: f.update({MANIFEST: f[MANIFEST].replace(b'"schema": 1', b'"schema": 2')}), r"schema"),
+        (lambda f: f.update({MANIFEST: f[MANIFEST].replace(b'"schema": 1', b'"schema": 3')}), r"schema"),
         (lambda f: f.update({MANIFEST: f[MANIFEST] + b" "}), "not in its canonical form"),
         (lambda f: f.update({MANIFEST: f[MANIFEST].replace(b'"linear"', b'"Linear 1"')}), r"\$.name"),
         (

@@ -17,6 +17,9 @@ from edgeloop.errors import EdgeloopError
 
 class FileOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rate: Annotated[Rate, Meta(title="Rate", description="frames a second; 0: what the file says")] = Rate(0)
+    bits: Annotated[
+        int, Meta(title="Bits", description="of a value, where an image of 16 bits does not use all", ge=0, le=16)
+    ] = 0
     loop: Annotated[bool, Meta(title="Loop", description="begin again at the end")] = False
 
 
@@ -34,7 +37,7 @@ class File(Source[FileOptions]):
                 return
 
     def _image(self) -> bool:
-        image = decode(Path(self.place).read_bytes(), self.place)
+        image = decode(Path(self.place).read_bytes(), self.place, bits=self.configuration.bits)
         rate = float(self.configuration.rate) or 1.0
         return self.outlet.put(image, "bgr") and not self.outlet.wait(1 / rate)
 

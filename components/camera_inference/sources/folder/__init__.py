@@ -24,6 +24,9 @@ SAVE = 1.0
 class FolderOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rate: Annotated[Rate, Meta(title="Rate", description="images a second; 0: as fast as they are judged")] = Rate(0)
     loop: Annotated[bool, Meta(title="Loop", description="begin again after the last one")] = False
+    bits: Annotated[
+        int, Meta(title="Bits", description="of a value, where a file of 16 bits does not use all", ge=0, le=16)
+    ] = 0
     poll: Annotated[
         Duration, Meta(title="Poll", description="how often it looks for new ones", extra={"ge": "10 ms", "le": "1 h"})
     ] = Duration("500 ms")
@@ -47,6 +50,7 @@ class Folder(Source[FolderOptions]):
         self._folder = Path(place)
         self._once = outlet.policy == "every" and not options.loop
         self._mark, self._saved = Mark(), 0.0
+        self._ignored: set[str] = set()
 
     def setup(self) -> None:
         if not self._folder.is_dir():
@@ -77,9 +81,9 @@ class Folder(Source[FolderOptions]):
         began = time.monotonic()
         if not self.outlet.room():
             return False
-        part = mark.name if self._once else ""
+        part, path = mark.name if self._once else "", self._folder / mark.name
         try:
-            image = decode((self._folder / mark.name).read_bytes(), str(self._folder / mark.name))
+            image = decode(path.read_bytes(), str(path), bits=self.configuration.bits)
         except (EdgeloopError, OSError) as error:
             if isinstance(error, FileNotFoundError):
                 return True
@@ -99,6 +103,11 @@ class Folder(Source[FolderOptions]):
     def _listed(self) -> Iterator[Mark]:
         marks = []
         for path in self._folder.iterdir():
+            if path.suffix.lower() not in STILLS and path.name not in self._ignored and not path.name.startswith("."):
+                if not self._ignored:
+                    self.outlet.log(f"{path.name} is no image by its name; such files are left out and counted")
+                self._ignored.add(path.name)
+                self.outlet.count("ignored")
             if path.suffix.lower() in STILLS and not path.name.startswith("."):
                 try:
                     mark = Mark(path.stat().st_mtime_ns, path.name)

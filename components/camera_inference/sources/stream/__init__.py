@@ -17,7 +17,7 @@ PATIENCE = 5000
 class Stream(Source[Nothing]):
     schemes = ("rtsp", "rtsps", "http", "https", "v4l2")
     options = Nothing
-    whole = True
+    whole = live = True
     authenticated = ("rtsp", "rtsps", "http", "https")
 
     def __init__(self, place: str, options: Nothing, outlet: Outlet) -> None:

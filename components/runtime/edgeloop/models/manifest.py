@@ -13,8 +13,10 @@ from msgspec import Meta
 from edgeloop.config.identifiers import Id
 from edgeloop.models.archive import is_name
 from edgeloop.models.errors import ModelRefused
+from edgeloop.models.pictures import Pictures
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
+"""Of manifests that are written; those of 1 are read."""
 LARGEST: Final = 1 << 20
 """Bytes of a manifest."""
 
@@ -157,9 +159,10 @@ class Card(_Part, frozen=True, kw_only=True):
 
 
 class Manifest(_Part, frozen=True, kw_only=True):
-    """A model package. files: all files but the manifest and its signature, by name. variants: best first."""
+    """A model package. files: all files but the manifest and its signature, by name. variants: best first.
+    pictures: what the pictures of the training were like (schema 2)."""
 
-    schema: Literal[1]
+    schema: Literal[1, 2]
     name: Id
     version: Version
     task: Task
@@ -175,6 +178,7 @@ class Manifest(_Part, frozen=True, kw_only=True):
     metrics: dict[str, float] = {}
     provenance: Provenance = Provenance()
     card: Card = Card()
+    pictures: Pictures | None = None
 
     def __post_init__(self) -> None:
         if GOLDEN not in self.files:

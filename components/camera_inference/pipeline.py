@@ -12,7 +12,8 @@ from camera_inference.capture import Capture, Sink
 from camera_inference.configuration import Camera, area
 from camera_inference.documents import ModelName, Result
 from camera_inference.frame import Every, Frame, Inbox, Latest
-from camera_inference.inference import Lane, Session
+from camera_inference.gate import Gate
+from camera_inference.inference import Preprocessor, Session
 from camera_inference.parts import PartBook
 from camera_inference.sources import Place
 from camera_inference.verdict import Criteria, Finding
@@ -36,8 +37,12 @@ class Around(Surroundings, Protocol):
         """Perhaps keeps the image."""
         ...
 
+    def sight(self, id: str, asset: str, reason: str) -> None:
+        """A camera's picture shows something (no reason), or nothing."""
+        ...
 
-class Station:
+
+class CameraPipeline:
     """`start`, then `tick` and `collect` from the loop's thread, then `end` and, once `ended`, `close`."""
 
     def __init__(self, id: str, camera: Camera, place: Place, session: Session, folder: Path, around: Around) -> None:
@@ -60,7 +65,9 @@ class Station:
         self._capture = Capture(id, place, camera.policy, folder / "cameras" / f"{id}.json", sink, around)
         criteria = Criteria(frozenset(camera.accept.replace(",", " ").split()), camera.threshold, camera.certain)
         interval = 1 / float(camera.rate) if camera.rate and camera.policy == "latest" else 0.0
-        self._lane = Lane(id, inbox, session, area(camera.region), criteria, self._done, interval)
+        self._gate = Gate(camera.pictures, folder / "cameras" / f"{id}.pictures.json")
+        region = area(camera.region)
+        self._preprocessor = Preprocessor(id, inbox, session, region, criteria, self._gate, self._done, interval)
 
     def start(self) -> None:
         if self._book is not None:
@@ -68,7 +75,7 @@ class Station:
                 self._announce(result)
             for part in self._book.left:
                 self._decide(self._unknown(part.part, part.time, 0, "the process ended before it was judged"))
-        self._lane.start()
+        self._preprocessor.start()
         self._capture.start()
 
     def end(self) -> None:
@@ -82,13 +89,14 @@ class Station:
 
     def close(self, timeout: float = 1.0) -> None:
         self._capture.join(timeout)
-        self._lane.close(timeout)
+        self._preprocessor.close(timeout)
         if self._book is not None:
             for part in self._book.overdue(time.monotonic_ns()):
                 self._decide(self._unknown(part.part, part.time, part.seen, STOPPED))
 
     def release(self) -> None:
         """The last step, when nothing is to be collected any more."""
+        self._keep_learned()
         if self._book is not None:
             self._book.sync()
             self._book.close()
@@ -112,6 +120,15 @@ class Station:
                 self._around.problem(key, line)
             else:
                 self._around.clear(key)
+        if self._gate.due:
+            self._keep_learned()
+
+    def learn(self) -> None:
+        """What its pictures are usually like is learned anew."""
+        try:
+            self._gate.forget()
+        except OSError as error:
+            self._around.problem(f"camera.{self.id}.learned", f"{self.id}: what was learned cannot be deleted: {error}")
 
     def due(self) -> float:
         """s until the next part is too old; infinite where none waits."""
@@ -162,7 +179,9 @@ class Station:
     def _put(self, frame: Frame) -> None:
         """From the camera's thread."""
         if self._book is None:
-            if frame.image is not None and self._inbox.put(frame) is not None:
+            if frame.image is None:
+                self._blind(frame)
+            elif self._inbox.put(frame) is not None:
                 self._around.count(f"skipped.{self.id}")
             return
         if not self._book.open(frame.part, frame.time, frame.seen):
@@ -174,8 +193,13 @@ class Station:
             reason = STOPPED if self._inbox.closed else "too many parts wait"
             self._decide(self._unknown(frame.part, frame.time, frame.seen, reason))
 
-    def _done(self, frame: Frame, finding: Finding | None, loaded: Loaded | None, error: str) -> None:
+    def _done(
+        self, frame: Frame, finding: Finding | None, loaded: Loaded | None, error: str, strange: float = 0.0
+    ) -> None:
         """From the judging thread."""
+        if frame.reason:
+            self._blind(frame)
+            return
         key = f"camera.{self.id}.inference"
         if finding is None or loaded is None:
             self._around.problem(key, f"{self.id}: {error}")
@@ -184,6 +208,7 @@ class Station:
                 self._decide(self._unknown(frame.part, frame.time, frame.seen, error))
             return
         self._around.clear(key)
+        self._sees("")
         self._around.count(f"inferred.{self.id}")
         self._inferred += 1
         latency = (time.monotonic_ns() - frame.seen) / 1e6
@@ -195,13 +220,14 @@ class Station:
             asset=self.camera.asset,
             time=frame.time,
             decided=clock.now(),
-            verdict=self._lane.criteria.judge(finding, manifest),
+            verdict=self._preprocessor.criteria.judge(finding, manifest),
             label=finding.label,
             score=finding.score,
             confidence=finding.confidence,
             boxes=finding.boxes,
             model=ModelName(manifest.name, manifest.version),
             latency_ms=round(latency, 2),
+            strange=round(strange, 2),
         )
         if self._book is None:
             self._around.count(f"{result.verdict}.{self.id}")
@@ -209,6 +235,33 @@ class Station:
         else:
             self._decide(result)
         self._around.keep(self.camera, frame, result)
+
+    def _blind(self, frame: Frame) -> None:
+        """A picture that shows nothing is no good one, whatever a model would say of it."""
+        self._around.count(f"blind.{self.id}")
+        self._sees(frame.reason)
+        result = self._unknown(frame.part, frame.time, frame.seen, frame.reason)
+        if self._book is None:
+            self._around.count(f"unknown.{self.id}")
+            self._latest = result
+        else:
+            self._decide(result)
+
+    def _keep_learned(self) -> None:
+        key = f"camera.{self.id}.learned"
+        try:
+            self._gate.save()
+            self._around.clear(key)
+        except OSError as error:
+            self._around.problem(key, f"{self.id}: what its pictures are like cannot be kept: {error}")
+
+    def _sees(self, reason: str) -> None:
+        key = f"camera.{self.id}.picture"
+        if reason:
+            self._around.problem(key, f"{self.id}: {reason}")
+        else:
+            self._around.clear(key)
+        self._around.sight(self.id, self.camera.asset, reason)
 
     def _decide(self, result: Result) -> bool:
         assert self._book is not None

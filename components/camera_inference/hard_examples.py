@@ -27,14 +27,14 @@ HOUR: Final = 3600.0
 EXAMPLES: Final = "hard_examples"
 
 
-class Album:
+class HardExamples:
     """`offer` never waits: what finds no room is counted and let go. Files are made on a thread of their own."""
 
     def __init__(self, work: Path, queue: UploadQueue, around: Surroundings) -> None:
         self._work, self._queue, self._around = work, queue, around
         self._waiting: Queue[tuple[Camera, Frame, Result, bool] | None] = Queue(WAITING)
         self._kept: dict[str, deque[float]] = {}
-        self._thread = threading.Thread(target=self._run, name="album", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="examples", daemon=True)
 
     def start(self) -> None:
         self._thread.start()

@@ -1,0 +1,121 @@
+"""Cameras that see nothing are alarms: a green light over a blind camera would be worse than an error."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from edgeloop import clock, topics
+from edgeloop.alarms import Alarm, AlarmBook, AlarmJournal, Cause, parse
+from edgeloop.errors import EdgeloopError
+
+IN_A_ROW: Final = 3
+"""Pictures that show nothing before it is an alarm, and that show something before it is over."""
+ALARMS: Final = "alarms"
+
+
+class Told(Protocol):
+    """Where alarms go."""
+
+    def publish(self, topic: str, payload: bytes) -> bool: ...
+
+    def upload(self, kind: str, record: bytes) -> None: ...
+
+    def problem(self, key: str, line: str | None) -> None: ...
+
+    def log(self, line: str, **fields: Any) -> None: ...
+
+
+class CameraAlarms:
+    """The book of kind `camera`, in the component's work folder. `sight` from any thread; all else from the loop's."""
+
+    def __init__(self, work: Path, told: Told) -> None:
+        self._told = told
+        self._journal = AlarmJournal(work / "alarms.jsonl")
+        self._book = AlarmBook(self._journal.alarms, self._record)
+        self._lock = threading.Lock()
+        self._runs: dict[str, tuple[bool, int]] = {}
+        self._due: dict[str, tuple[str, str, int]] = {}
+        self._commands: list[bytes] = []
+        self._announce(list(self._journal.unannounced))
+
+    def sight(self, camera: str, asset: str, reason: str) -> None:
+        blind = bool(reason)
+        with self._lock:
+            was, count = self._runs.get(camera, (False, IN_A_ROW))
+            count = min(count + 1, IN_A_ROW) if was == blind else 1
+            self._runs[camera] = blind, count
+            if count >= IN_A_ROW:
+                self._due[camera] = reason, asset, clock.now()
+
+    def command(self, payload: bytes) -> None:
+        """An operator's word, perhaps about an alarm of another component's."""
+        with self._lock:
+            self._commands.append(payload)
+
+    def tick(self) -> None:
+        with self._lock:
+            due, self._due = self._due, {}
+            commands, self._commands = self._commands, []
+        now = clock.now()
+        for camera, (reason, asset, seen) in due.items():
+            cause = Cause(stream=camera)
+            if reason:
+                changed = self._book.raise_(
+                    camera, "camera", asset=asset or camera, severity="high", text=f"{camera}: {reason}", cause=cause,
+                    now=now, sample=seen,
+                )  # fmt: skip
+            else:
+                changed = self._book.clear(camera, "camera", cause=cause, now=now, sample=seen)
+            self._announce(changed)
+        for payload in commands:
+            self._obey(payload, now)
+        self._announce(self._book.tick(now))
+
+    def retire(self, cameras: set[str]) -> None:
+        """Clears what belongs to cameras other than these."""
+        with self._lock:
+            for camera in self._runs.keys() - cameras:
+                del self._runs[camera]
+                self._due.pop(camera, None)
+        self._announce(self._book.retire(cameras, clock.now()))
+
+    def close(self) -> None:
+        self._journal.close()
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _obey(self, payload: bytes, now: int) -> None:
+        try:
+            command = parse(payload)
+            if any(alarm.id == command.id for alarm in self._journal.alarms):
+                self._announce(self._book.command(command, now))
+            self._told.problem("alarm command", None)
+        except EdgeloopError as error:
+            self._told.problem("alarm command", str(error))
+
+    def _record(self, alarm: Alarm) -> None:
+        self._try(lambda: self._journal.record(alarm, sync=False))
+
+    def _announce(self, alarms: list[Alarm]) -> None:
+        """Once they are on disk."""
+        if not alarms:
+            return
+        self._try(self._journal.sync)
+        for alarm in alarms:
+            self._told.log("alarm", id=alarm.id, camera=alarm.monitor, state=alarm.state, text=alarm.text)
+            document = alarm.document()
+            self._told.upload(ALARMS, document)
+            if alarm.held_by or self._told.publish(topics.alarm(alarm.id), document):
+                self._try(partial(self._journal.announced, alarm))
+
+    def _try(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except OSError as error:
+            self._told.problem("alarms", f"cannot write alarms.jsonl: {error.strerror}; free space on the disk")
+        else:
+            self._told.problem("alarms", None)
