@@ -13,7 +13,7 @@ from anomaly_inference.declaration import NAME
 from anomaly_inference.engine import Engine, Outcome
 from anomaly_inference.results import Result, pack
 from anomaly_inference.serving import ModelStore
-from edgeloop import clock, topics
+from edgeloop import clock, decode, topics
 from edgeloop.alarms import Alarm, AlarmBook, AlarmJournal, label, parse
 from edgeloop.component import App
 from edgeloop.detect import state
@@ -159,7 +159,7 @@ class Service:
         """Goes on where the last process stood, if that was just now; else with what is to come."""
         try:
             if self._rules.exists():
-                self.engine.rules.restore(msgspec.json.decode(self._rules.read_bytes()))
+                self.engine.rules.restore(decode.file(self._rules, bounds=decode.OWN))
             states = state.load(self._learned)
             place = states.pop(PLACE, None)
             self.engine.restore(states)

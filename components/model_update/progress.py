@@ -9,8 +9,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from edgeloop import clock
+from edgeloop import clock, decode
 from edgeloop.documents import encode
+from edgeloop.errors import DecodeError
 from edgeloop.files import replace
 from edgeloop.models import ModelError
 
@@ -44,8 +45,8 @@ class Journal:
     def load(self, name: str) -> Progress:
         """Of a model that has come nowhere, or whose file is damaged, the beginning."""
         try:
-            return msgspec.json.decode((self._folder / f"{name}.json").read_bytes(), type=Progress)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return decode.file(self._folder / f"{name}.json", Progress)
+        except (OSError, DecodeError):
             return Progress(name=name)
 
     def save(self, progress: Progress, **facts: Any) -> Progress:

@@ -8,13 +8,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from queue import Empty, Full, SimpleQueue
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
+from msgspec import Meta
 
 from edgeloop import clock
 from edgeloop.clock import NS, rfc3339
-from edgeloop.errors import EdgeloopError
+from edgeloop.decode import document
+from edgeloop.errors import DecodeError, EdgeloopError
 from edgeloop.recent import HOUR, Times
 from sensor_ingest.audit import Audit
 from sensor_ingest.failsafe import LOOK, Entry, Held, HeldTargets
@@ -31,11 +33,14 @@ AHEAD = 2 * NS
 """How far an action may seem to come from the future."""
 
 
+Name = Annotated[str, Meta(max_length=128)]
+
+
 class Action(msgspec.Struct, frozen=True, kw_only=True):
     """A command as it travels. issued: ns UTC; expires: ns UTC, or (less than a day) ns after `issued`."""
 
-    id: str
-    target: str
+    id: Name
+    target: Name
     value: float
     issued: int
     source: str = ""
@@ -113,9 +118,15 @@ class Actions:
                 continue
             if message is None:
                 break
-            self._publish(self.execute(*message))
+            self._publish(self._answered(*message))
         for held in self._held:
             self._make_safe(held, "the component stops")
+
+    def _answered(self, source: str, payload: bytes) -> dict[str, Any]:
+        try:
+            return self.execute(source, payload)
+        except Exception as error:
+            return self._result(source, "", "", None, "refused", f"unexpectedly: {type(error).__name__}: {error}", {})
 
     def guard(self) -> float | None:
         """Writes the safe values that are due; s until it has to be called again, None: not before an action."""
@@ -131,9 +142,9 @@ class Actions:
     def execute(self, source: str, payload: bytes) -> dict[str, Any]:
         """What became of one command to a source: the document of the result."""
         try:
-            action = msgspec.json.decode(payload, type=Action, strict=False)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            return self._result(source, "", "", None, "refused", f"no action: {error}", {})
+            action = document(payload, Action, what="an action", where=source, strict=False)
+        except DecodeError as error:
+            return self._result(source, "", "", None, "refused", f"no action: {error.why}", {})
         outcome, reason = self._judge(source, action)
         carried_out = False
         try:

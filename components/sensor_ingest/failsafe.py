@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from edgeloop import decode
+from edgeloop.errors import DecodeError
 from edgeloop.files import replace
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
@@ -88,8 +90,8 @@ class HeldTargets:
 
     def _load(self) -> list[Entry]:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=list[Entry])
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return decode.file(self._path, list[Entry])
+        except (OSError, DecodeError):
             return []
 
     def _save(self) -> None:

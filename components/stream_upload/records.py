@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from edgeloop import clock
+from edgeloop.decode import document
 from edgeloop.layout import date, safe
 from edgeloop.queue import Entry, QueueReader
 from stream_upload.capture import Alarmed, Alarms
@@ -50,7 +51,7 @@ class Records:
             for line, after in queue.records(entry, segment.seen):
                 segment.seen = after
                 try:
-                    alarm = msgspec.json.decode(line, type=_Alarm)
+                    alarm = document(line, _Alarm)
                 except ValueError:
                     continue
                 if alarm.state == "raised":
@@ -131,9 +132,7 @@ class Records:
         )
         return head[:-1] + b',"document":' + line + b"}"
 
-    def _file(
-        self, queue: QueueReader, entry: Entry, segment: Segment, configuration: Configuration, now: int
-    ) -> None:
+    def _file(self, queue: QueueReader, entry: Entry, segment: Segment, configuration: Configuration, now: int) -> None:
         begin = segment.acknowledged
         lines = list(queue.records(entry, begin, _LINES))
         if not lines:

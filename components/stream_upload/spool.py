@@ -13,7 +13,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from edgeloop.errors import EdgeloopError
+from edgeloop import decode
+from edgeloop.errors import DecodeError, EdgeloopError
 from edgeloop.files import replace
 from edgeloop.journal import Position
 from stream_upload.ledger import Gap
@@ -133,8 +134,8 @@ class Spool:
             path.unlink(missing_ok=True)
             return
         try:
-            note = msgspec.json.decode(_note(path).read_bytes(), type=Note)
-        except (OSError, msgspec.DecodeError):
+            note = decode.file(_note(path), Note, bounds=decode.OWN)
+        except (OSError, DecodeError):
             self.damaged += 1
             path.rename(path.with_name(f"damaged.{path.name}"))
             return

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from edgeloop.errors import EdgeloopError
+from edgeloop import decode
+from edgeloop.errors import DecodeError, EdgeloopError
 from edgeloop.files import replace
 from stream_upload.capture import Alarmed
 from stream_upload.ledger import Gap
@@ -47,12 +48,12 @@ class State(msgspec.Struct, kw_only=True):
 def load(path: Path) -> State:
     """A first state where there is none. Raises EdgeloopError where the file is damaged."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=State)
+        return decode.file(path, State, bounds=decode.OWN)
     except FileNotFoundError:
         return State()
     except OSError as error:
         raise EdgeloopError("cannot read what was uploaded", where=str(path), why=error.strerror or "") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except DecodeError as error:
         mend = "delete it; what is in the journal goes up again"
         raise EdgeloopError("what was uploaded is not known", where=str(path), why=str(error), mend=mend) from error
 

@@ -106,6 +106,28 @@ def test_no_shortcuts() -> None:
     assert [line for path in SOURCES for line in violations(path)] == []
 
 
+DECODERS = {"json": {"loads", "load", "decode", "Decoder"}, "cbor2": {"loads", "load", "CBORDecoder"}}
+BOUNDS_OF_THEIR_OWN = {
+    "components/runtime/edgeloop/decode": "the decoder",
+    "components/runtime/edgeloop/wire": "frames of samples, checked by CRC-32C, length and type, key by key",
+    "components/runtime/__main__.py": "the installer, which has the standard library alone, reads its own child",
+    "components/anomaly_inference": "what monitors have learned, inside the arrays that they wrote themselves",
+}
+
+
+def test_documents_are_read_by_the_one_decoder() -> None:
+    wrong = []
+    for path in (path for path in SOURCES if path.is_relative_to(COMPONENTS)):
+        if any(shown(path).startswith(known) for known in BOUNDS_OF_THEIR_OWN):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Attribute):
+                continue
+            if node.attr in DECODERS.get(ast.unparse(node.value).rpartition(".")[2], ()):
+                wrong.append(f"{shown(path)}:{node.lineno} {ast.unparse(node)}: use edgeloop.decode")
+    assert wrong == []
+
+
 def test_tests_mirror_the_tree_without_packages() -> None:
     assert [shown(path) for path in (ROOT / "tests").rglob("__init__.py")] == []
     tops = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and not path.name.startswith((".", "_"))}

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-_decoder = msgspec.json.Decoder()
+from edgeloop.decode import document
 
 
 def simple(value: Any) -> Any:
@@ -26,15 +26,15 @@ def simple(value: Any) -> Any:
 _encoder = msgspec.json.Encoder(enc_hook=simple)
 
 
-def encode(document: Any) -> bytes:
+def encode(value: Any) -> bytes:
     """UTF-8 JSON; NaN and infinities become null.
 
     >>> encode({"score": np.float64(0.5), "time": 1_700_000_000_000_000_000, "ratio": float("nan")})
     b'{"score":0.5,"time":1700000000000000000,"ratio":null}'
     """
-    return _encoder.encode(document)
+    return _encoder.encode(value)
 
 
 def decode(payload: bytes) -> Any:
-    """Raises ValueError where the bytes are no JSON."""
-    return _decoder.decode(payload)
+    """Plain values. Raises DecodeError (a ValueError) where the bytes are no JSON within the bounds."""
+    return document(payload)

@@ -29,3 +29,7 @@ class WireError(EdgeloopError):
 
 class BusError(EdgeloopError):
     """The nucleus's IPC refused, timed out or went away."""
+
+
+class DecodeError(EdgeloopError, ValueError):
+    """A document from outside that is damaged, of another form, or beyond its bounds."""

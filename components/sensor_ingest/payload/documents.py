@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import numpy as np
 
+from edgeloop.decode import Bounds, document
+from edgeloop.errors import DecodeError
 from sensor_ingest.payload import senml
 from sensor_ingest.payload.errors import BadPayload
 from sensor_ingest.payload.form import Form, fields, item, pattern
 
 SEPARATORS = (";", "\t", ",", "|")
-_DECODER = msgspec.json.Decoder()
+_BOUNDS = Bounds(finite=False)
+"""Some programs write NaN and Infinity: values that are missing."""
 _PAIR = re.compile(
     r"([^\W\d][\w./-]*)\s*[=:]\s*"
     r"(?:([-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf))(?=[^\W\d_]*[%°]?(?:[\s,;]|$))|([^\s,;]*))",
@@ -43,14 +44,9 @@ def parser(form: Form) -> Parse:
 def loads(payload: bytes) -> Any:
     """JSON; also with the NaN and Infinity that some programs write. Raises BadPayload."""
     try:
-        return _DECODER.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        if b"NaN" not in payload and b"Infinity" not in payload:
-            raise BadPayload(f"it is no JSON: {error}") from None
-    try:
-        return json.loads(payload)
-    except (ValueError, RecursionError) as error:
-        raise BadPayload(f"it is no JSON: {error}") from None
+        return document(payload, bounds=_BOUNDS)
+    except DecodeError as error:
+        raise BadPayload(f"it is no JSON: {error.why}") from None
 
 
 def _lines(payload: bytes) -> list[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any, Final
 
-import cbor2
-
 from edgeloop.clock import NS
+from edgeloop.decode import cbor
+from edgeloop.errors import DecodeError
 from sensor_ingest.payload import documents
 from sensor_ingest.payload.errors import BadPayload
 
@@ -67,9 +67,9 @@ def _pack(payload: bytes) -> list[dict[str, Any]]:
         pack = documents.loads(payload)
     else:
         try:
-            pack = cbor2.loads(payload)
-        except (cbor2.CBORError, ValueError, RecursionError, OverflowError, MemoryError, TypeError) as error:
-            raise BadPayload(f"it is no SenML: {error}") from None
+            pack = cbor(payload)
+        except DecodeError as error:
+            raise BadPayload(f"it is no SenML: {error.why}") from None
     if not isinstance(pack, list) or not all(isinstance(record, dict) for record in pack):
         raise BadPayload("SenML is a list of records")
     records: list[dict[str, Any]] = [{_LABELS.get(key, str(key)): value for key, value in r.items()} for r in pack]

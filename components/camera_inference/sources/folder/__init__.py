@@ -15,7 +15,8 @@ from camera_inference.sources import STILLS
 from camera_inference.sources.base import Options, Outlet, Source
 from edgeloop import files
 from edgeloop.config.quantities import Duration, Rate
-from edgeloop.errors import EdgeloopError
+from edgeloop.decode import file
+from edgeloop.errors import DecodeError, EdgeloopError
 
 SAVE = 1.0
 """s between two savings of how far it came."""
@@ -119,10 +120,10 @@ class Folder(Source[FolderOptions]):
 
     def _load(self) -> Mark:
         try:
-            return msgspec.json.decode(self.outlet.state.read_bytes(), type=Mark)
+            return file(self.outlet.state, Mark)
         except FileNotFoundError:
             return Mark()
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, DecodeError) as error:
             self.outlet.log(f"the folder begins anew: {self.outlet.state} cannot be read: {error}")
             return Mark()
 

@@ -9,9 +9,10 @@ import msgspec
 from msgspec import Meta
 
 from camera_inference.sources.base import Options, Outlet, Source
-from edgeloop import clock, files, topics
+from edgeloop import clock, decode, files, topics
 from edgeloop.clock import NS
 from edgeloop.config.quantities import Rate
+from edgeloop.errors import DecodeError
 from edgeloop.sim.conveyor import Camera, Conveyor, truth
 
 LATE = NS // 2
@@ -99,10 +100,10 @@ class Simulator(Source[SimulatorOptions]):
         """ns UTC of the start, kept in the work folder."""
         fresh = State(self.configuration.seed, str(self.configuration.rate), clock.now())
         try:
-            kept = msgspec.json.decode(self.outlet.state.read_bytes(), type=State)
+            kept = decode.file(self.outlet.state, State)
         except FileNotFoundError:
             kept = None
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, DecodeError) as error:
             self.outlet.log(f"the simulation begins anew: {self.outlet.state} cannot be read: {error}")
             kept = None
         if kept is not None and (kept.seed, kept.rate) == (fresh.seed, fresh.rate) and kept.began <= fresh.began:

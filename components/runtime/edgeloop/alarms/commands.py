@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
+from edgeloop import topics
 from edgeloop.alarms.alarm import Reason
-from edgeloop.errors import EdgeloopError
+from edgeloop.decode import document
 
 Id = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 Name = Annotated[str, Meta(max_length=64)]
@@ -36,8 +37,7 @@ class Unshelve(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", t
 
 
 Command = Acknowledge | Shelve | Unshelve
-
-_decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
+_COMMAND: Any = Command
 
 
 def parse(payload: bytes) -> Command:
@@ -46,7 +46,5 @@ def parse(payload: bytes) -> Command:
     >>> parse(b'{"command": "acknowledge", "id": "a018bcfe5687b-7e04", "reason": "true"}')
     Acknowledge(id='a018bcfe5687b-7e04', reason='true', by='')
     """
-    try:
-        return _decoder.decode(payload)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as e:
-        raise EdgeloopError("not an alarm command", why=str(e)) from None
+    command: Command = document(payload, _COMMAND, what="an alarm command", where=topics.ALARM_COMMANDS)
+    return command

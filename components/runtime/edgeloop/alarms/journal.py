@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from edgeloop.alarms.alarm import Alarm
+from edgeloop.decode import document
 from edgeloop.files import replace
 
 
@@ -129,8 +130,8 @@ def _entry(line: bytes) -> Alarm | tuple[str, int] | None:
     """A state of an alarm, a mark (id, time), or None for anything else."""
     try:
         if line.startswith(b'{"announced"'):
-            mark = msgspec.json.decode(line)
+            mark = document(line)
             return str(mark["announced"]), int(mark["time"])
-        return msgspec.json.decode(line, type=Alarm)
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError, RecursionError):
+        return document(line, Alarm)
+    except (KeyError, TypeError, ValueError):
         return None

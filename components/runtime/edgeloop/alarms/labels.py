@@ -8,6 +8,8 @@ from contextlib import suppress
 import msgspec
 
 from edgeloop.alarms.alarm import Alarm, Kind, Reason
+from edgeloop.decode import document
+from edgeloop.errors import DecodeError
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,9 +47,7 @@ class _Record(msgspec.Struct):
     document: msgspec.Raw
 
 
-_alarm: msgspec.json.Decoder[Alarm | Label] = msgspec.json.Decoder(Alarm)
-_label: msgspec.json.Decoder[Alarm | Label] = msgspec.json.Decoder(Label)
-_record = msgspec.json.Decoder(_Record)
+_FORMS: tuple[type[Alarm | Label], ...] = (Alarm, Label)
 
 
 def label(alarm: Alarm) -> Label | None:
@@ -91,11 +91,9 @@ def labels(records: Iterable[Alarm | Label | bytes], stream: str = "") -> list[L
 
 
 def _decode(line: bytes) -> Alarm | Label | None:
-    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        line = bytes(_record.decode(line).document)
-    for decoder in (_alarm, _label):
-        try:
-            return decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            continue
+    with suppress(DecodeError):
+        line = bytes(document(line, _Record).document)
+    for form in _FORMS:
+        with suppress(DecodeError):
+            return document(line, form)
     return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgeloop import optional
 from edgeloop.clock import NS
+from edgeloop.decode import document
 from edgeloop.errors import EdgeloopError
 from edgeloop.layout import GAPS, METADATA, RAW, date
 
@@ -159,7 +159,7 @@ def _physical(table: Any) -> Any:
         metadata = field.metadata or {}
         if b"scale" not in metadata:
             continue
-        scale, offset = (np.float32(json.loads(metadata[name])) for name in (b"scale", b"offset"))
+        scale, offset = (np.float32(document(metadata[name])) for name in (b"scale", b"offset"))
         kept = {name: value for name, value in metadata.items() if name not in (b"scale", b"offset")}
         values = table.column(at).to_numpy() * scale + offset
         table = table.set_column(at, pa.field(field.name, pa.from_numpy_dtype(values.dtype), metadata=kept), [values])
@@ -204,7 +204,7 @@ def _form(table: Any, form: Form) -> Any:
         return table
     frame = optional.load("pandas", _PURPOSE) and table.to_pandas()
     metadata = table.schema.metadata or {}
-    frame.attrs |= json.loads(metadata[METADATA]) if METADATA in metadata else {}
+    frame.attrs |= document(metadata[METADATA]) if METADATA in metadata else {}
     frame.attrs["units"] = {f.name: f.metadata[b"unit"].decode() for f in table.schema if b"unit" in (f.metadata or {})}
     return frame
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import msgspec
 
+from edgeloop import decode
 from edgeloop.clock import NS, now
+from edgeloop.errors import DecodeError
 from edgeloop.journal.segment import START, JournalError, Position, is_segment
 
 MAX_LEASE = 3600 * NS
@@ -41,12 +43,12 @@ class CursorFile:
     def load(self) -> Cursor | None:
         """None where nothing was saved yet. Raises JournalError where the file is no cursor."""
         try:
-            cursor = msgspec.json.decode(self.path.read_bytes(), type=Cursor)
+            cursor = decode.file(self.path, Cursor)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise JournalError("cannot read a cursor", where=str(self.path), why=str(error.strerror)) from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except DecodeError as error:
             raise JournalError(
                 "a cursor is damaged", where=str(self.path), why=str(error), mend="delete it to read all again"
             ) from error

@@ -11,6 +11,8 @@ import numpy as np
 from msgspec import Meta
 
 from edgeloop.config.identifiers import Id
+from edgeloop.decode import OWN, document
+from edgeloop.errors import DecodeError
 from edgeloop.models.archive import is_name
 from edgeloop.models.errors import ModelRefused
 from edgeloop.models.pictures import Pictures
@@ -213,15 +215,13 @@ MANIFEST: Final = "manifest.json"
 SIGNATURE: Final = "manifest.sig"
 GOLDEN: Final = "golden.npz"
 
-_decoder = msgspec.json.Decoder(Manifest)
-
 
 def decode(data: bytes, where: str = MANIFEST) -> Manifest:
     """Raises ModelRefused naming the field that does not fit, and where the bytes are not the canonical ones."""
     try:
-        manifest = _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ModelRefused("the manifest is not valid", where=where, why=str(error)) from None
+        manifest = document(data, Manifest, bounds=OWN)
+    except DecodeError as error:
+        raise ModelRefused("the manifest is not valid", where=where, why=error.why) from None
     if manifest.encode() != data:
         raise ModelRefused("the manifest is not in its canonical form", where=where, mend="use Manifest.encode")
     return manifest

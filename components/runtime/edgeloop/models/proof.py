@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from edgeloop.decode import OWN, document
 from edgeloop.models import child, trial
 from edgeloop.models.manifest import Variant
 from edgeloop.models.package import Package
@@ -50,7 +51,7 @@ class Prover:
                 if process.stdout is not None:
                     process.stdout.close()
             if process.returncode == 0 and output:
-                return msgspec.json.decode(output, type=Outcome)
+                return document(output, Outcome, what="the outcome of a trial", bounds=OWN)
             said = child.last_line(log)
             why = f"it crashed the process that tried it, {child.ending(process.returncode)}"
             final = process.returncode != _OUT_OF_MEMORY and not self._cancelled

@@ -8,6 +8,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from edgeloop import decode
+from edgeloop.errors import DecodeError
 from edgeloop.files import replace
 from edgeloop.models.errors import ModelError
 
@@ -49,8 +51,8 @@ def path(work: Path, name: str) -> Path:
 def read(path: Path) -> Report | None:
     """None where there is none, or none that can be read."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Report)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return decode.file(path, Report)
+    except (OSError, DecodeError):
         return None
 
 

@@ -11,6 +11,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from edgeloop import decode
+from edgeloop.errors import DecodeError
 from edgeloop.files import replace
 from edgeloop.models.errors import ModelError
 from edgeloop.models.manifest import Digest
@@ -51,12 +53,12 @@ def read(folder: Path) -> Pointer | None:
     """None where nothing was ever activated. Raises ModelError where the file is no pointer."""
     path = folder / POINTER
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Pointer)
+        return decode.file(path, Pointer)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ModelError("cannot read the model store", where=str(path), why=error.strerror or str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except DecodeError as error:
         raise ModelError("the model store's pointer is damaged", where=str(path), why=str(error)) from None
 
 

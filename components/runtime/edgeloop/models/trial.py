@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from edgeloop.decode import document
 from edgeloop.errors import EdgeloopError
 from edgeloop.models.errors import ModelError, ModelRefused
 from edgeloop.models.golden import Case, worst
@@ -94,7 +95,7 @@ def main(argv: Sequence[str]) -> int:
     report = os.dup(1)
     os.dup2(2, 1)
     folder, index, text = argv
-    task = msgspec.json.decode(text, type=Task)
+    task = document(text.encode(), Task)
     signal.alarm(task.life)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_DATA, (task.memory, task.memory))

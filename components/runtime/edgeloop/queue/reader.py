@@ -6,8 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
+from edgeloop import decode
 from edgeloop.queue.folder import DOCUMENT, Description, Entry, QueueError, entries, folder, is_file_name
 from edgeloop.queue.released import Released
 from edgeloop.uploader import released_file
@@ -39,7 +38,7 @@ class QueueReader:
         """The file of an entry and what is said about it. Raises QueueError where it is gone or damaged."""
         path = self.folder / entry.id
         try:
-            description = msgspec.json.decode((path / DOCUMENT).read_bytes(), type=Description)
+            description = decode.file(path / DOCUMENT, Description)
         except (OSError, ValueError) as error:
             raise QueueError("an entry of an upload queue cannot be read", where=str(path), why=str(error)) from error
         if not is_file_name(description.name) or not (path / description.name).is_file():

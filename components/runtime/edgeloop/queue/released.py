@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from edgeloop import decode
 from edgeloop.files import replace
 from edgeloop.queue.folder import QueueError
 
@@ -42,7 +43,7 @@ class Released(msgspec.Struct, kw_only=True):
     def load(cls, path: Path) -> Released:
         """Nothing where there is no file. Raises QueueError where it cannot be read."""
         try:
-            return msgspec.json.decode(path.read_bytes(), type=cls)
+            return decode.file(path, cls, bounds=decode.OWN)
         except FileNotFoundError:
             return cls()
         except (OSError, ValueError) as error:

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from edgeloop import files, optional
+from edgeloop import decode, files, optional
 from edgeloop.component import user
-from edgeloop.errors import EdgeloopError
+from edgeloop.errors import DecodeError, EdgeloopError
 
 LARGEST = 1 << 20
 
@@ -90,8 +90,8 @@ def application(certificate: Any) -> str:
 
 def _known(state: Path) -> Known:
     try:
-        return msgspec.json.decode(state.read_bytes(), type=Known)
+        return decode.file(state, Known)
     except FileNotFoundError:
         return Known()
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, DecodeError) as error:
         raise EdgeloopError("cannot read which servers are trusted", where=str(state), why=str(error)) from None

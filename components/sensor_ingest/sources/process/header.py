@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from edgeloop.config.quantities import Rate
+from edgeloop.decode import document
 from edgeloop.errors import EdgeloopError
 from edgeloop.wire.batch import Channel
 from sensor_ingest.payload.form import channel
@@ -58,13 +59,13 @@ class Header(msgspec.Struct, frozen=True):
         (Fraction(25600, 1), 2, 'm/s2')
         """
         try:
-            said = msgspec.json.decode(line, type=_Header)
+            said = document(line.encode() if isinstance(line, str) else line, _Header)
             channels = tuple(
                 Channel(name, c) if isinstance(c, str) else Channel(name, c.unit, c.scale, c.offset)
                 for name, c in said.channels.items()
             )
             return cls._of(Fraction(Rate(said.rate)), said.dtype, channels, said.calibration)
-        except (msgspec.MsgspecError, ValueError, TypeError) as error:
+        except (ValueError, TypeError) as error:
             raise EdgeloopError(
                 "the header line is not understood", where=where, why=str(error), mend=_EXAMPLE
             ) from None

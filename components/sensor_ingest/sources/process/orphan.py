@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from edgeloop import files
+from edgeloop import decode, files
+from edgeloop.errors import DecodeError
 
 
 class Program(msgspec.Struct, frozen=True):
@@ -41,8 +42,8 @@ def forget(state: Path) -> None:
 def end(state: Path) -> bool:
     """Kills the group of the program that was remembered, if it still runs; whether it did."""
     try:
-        program = msgspec.json.decode(state.read_bytes(), type=Program)
-    except (OSError, msgspec.MsgspecError):
+        program = decode.file(state, Program)
+    except (OSError, DecodeError):
         return False
     alive = running(program.pid) == program
     if alive:

@@ -13,10 +13,10 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from edgeloop import clock, files
+from edgeloop import clock, decode, files
 from edgeloop.clock import NS
 from edgeloop.config.quantities import Rate
-from edgeloop.errors import EdgeloopError
+from edgeloop.errors import DecodeError, EdgeloopError
 from edgeloop.sequence import Samples, Stream
 from edgeloop.tables import Table
 from edgeloop.wire.batch import Channel, Clock
@@ -205,10 +205,10 @@ class Replay(Source[Configuration]):
         if c.speed == "max":
             return clock.now()
         try:
-            kept = msgspec.json.decode(self.outlet.state.read_bytes(), type=State)
+            kept = decode.file(self.outlet.state, State)
             if (kept.path, kept.size) == (c.path, size) and kept.began <= clock.now():
                 return kept.began
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, DecodeError):
             pass
         state = State(c.path, size, clock.now())
         files.replace(self.outlet.state, msgspec.json.encode(state))

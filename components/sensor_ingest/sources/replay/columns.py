@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgeloop import optional
 from edgeloop.component import user
+from edgeloop.decode import document
 from edgeloop.errors import EdgeloopError
 from edgeloop.layout import METADATA, RESERVED
 from edgeloop.tables import times
@@ -75,7 +75,7 @@ class Columns:
     def _about(self, metadata: dict[bytes, bytes]) -> bool:
         """Whether StreamUpload wrote it."""
         try:
-            about = json.loads(metadata[METADATA])
+            about = document(metadata[METADATA])
             self.rate = Fraction(about["rate"]) if about.get("rate") else None
         except KeyError:
             return False

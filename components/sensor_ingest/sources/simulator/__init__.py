@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from edgeloop import clock, files, topics
+from edgeloop import clock, decode, files, topics
 from edgeloop.clock import NS
 from edgeloop.config.quantities import Duration
-from edgeloop.errors import EdgeloopError
+from edgeloop.errors import DecodeError, EdgeloopError
 from edgeloop.sim.faults import KINDS, Kind, Schedule
 from edgeloop.sim.machine import PLC, SLOW, VIBRATION, Machine
 from edgeloop.sim.play import truth
@@ -147,10 +147,10 @@ class Simulator(Source[Configuration]):
     def _load(self) -> State:
         fresh = State(self.configuration.seed, self.configuration.speed, clock.now())
         try:
-            kept = msgspec.json.decode(self.outlet.state.read_bytes(), type=State)
+            kept = decode.file(self.outlet.state, State)
         except FileNotFoundError:
             return fresh
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, DecodeError) as error:
             self.outlet.log(f"the simulation begins anew: {self.outlet.state} cannot be read: {error}")
             return fresh
         same = (kept.seed, kept.speed) == (fresh.seed, fresh.speed)

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from edgeloop.decode import OWN, document
 from edgeloop.models import child
 from edgeloop.models.errors import ModelError, ModelRefused
 from edgeloop.models.manifest import Manifest
@@ -160,7 +161,7 @@ class _Worker:
             if said := self.said():
                 why += f", having said: {said}"
             raise ModelError("the model's process has crashed", why=why)
-        return msgspec.json.decode(data, type=Answer)
+        return document(data, Answer, bounds=OWN)
 
     def said(self) -> str:
         """The last line that it printed."""

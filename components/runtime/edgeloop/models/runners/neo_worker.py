@@ -19,6 +19,7 @@ from typing import Any, Final, cast
 import msgspec
 import numpy as np
 
+from edgeloop.decode import OWN, document
 from edgeloop.models.manifest import Tensor
 from edgeloop.models.runners.base import Array
 
@@ -108,7 +109,7 @@ def main(argv: Sequence[str]) -> int:
     control = socket.socket(fileno=int(argv[0]))
     memory = int(argv[1])
     threading.Thread(target=_end_with, args=(control.fileno(),), daemon=True).start()
-    job = msgspec.json.decode(control.recv(LARGEST), type=Job)
+    job = document(control.recv(LARGEST), Job, bounds=OWN)
     model: Any = None
 
     def answer(answer: Answer) -> None:
