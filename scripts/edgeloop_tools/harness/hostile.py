@@ -52,6 +52,9 @@ BINARY: Final[dict[str, bytes]] = {
     "infinity": bytes.fromhex("fb7ff0000000000000"),
     "an exponent of 10^9": bytes.fromhex("c4821a3b9aca0001"),
     "a pattern that never ends": bytes.fromhex("d823") + b"\x6a(a+)+(a+)+",
+    "a text of 2^61 of which 64 KiB are there": bytes.fromhex("7b2000000000000000") + b"x" * 65_600,
+    "bytes of 2^61 of which 64 KiB are there": bytes.fromhex("5b2000000000000000") + b"x" * 65_600,
+    "a text without end": bytes.fromhex("7f") + b"\x61a" * 40_000,
     "two items": b"\x00\x00",
     "nothing": b"",
 }

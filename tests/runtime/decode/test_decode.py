@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cbor2
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgeloop import decode, documents
 from edgeloop.alarms import Alarm, Cause, commands, journal, labels
-from edgeloop.errors import DecodeError, EdgeloopError
+from edgeloop.errors import DecodeError, EdgeloopError, WireError
 from edgeloop.journal.cursor import Cursor, CursorFile
 from edgeloop.models import manifest, report, store
 from edgeloop.queue.folder import Description
 from edgeloop.queue.released import Released
+from edgeloop.wire.mapping import load_map
+from edgeloop_tools.harness import hostile
 from edgeloop_tools.harness.hostile import BEYOND, BINARY, ODD, mutations
 from sensor_ingest.payload import senml
 from sensor_ingest.payload.documents import loads
@@ -188,3 +196,45 @@ def test_a_file_that_is_none_is_refused_at_once(kind: str, tmp_path: Path) -> No
             path.symlink_to(tmp_path / "nothing")
     with pytest.raises(FileNotFoundError if kind == "dangling" else DecodeError):
         decode.file(path)
+
+
+def test_a_long_text_that_is_cut_off_damages_no_memory() -> None:
+    """cbor2's native decoder writes beyond its buffers there; the process then dies some time later."""
+    code = (
+        "from edgeloop import decode\n"
+        "from edgeloop.errors import EdgeloopError\n"
+        "from edgeloop.wire.mapping import head_fields, load_map\n"
+        "import sys\n"
+        "sys.path.append(sys.argv[1])\n"
+        "from edgeloop_tools.harness.hostile import BINARY\n"
+        "for _ in range(100):\n"
+        "    for data in BINARY.values():\n"
+        "        for read in (decode.cbor, load_map, lambda d: head_fields(b'\\xa1' + d)):\n"
+        "            for hostile in (data, b'\\xa1\\x61a' + data):\n"
+        "                try:\n"
+        "                    read(hostile)\n"
+        "                except EdgeloopError:\n"
+        "                    pass\n"
+    )
+    library, tools = Path(decode.__file__).parents[2], Path(hostile.__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(library), "MALLOC_PERTURB_": "170"}
+    done = subprocess.run([sys.executable, "-c", code, str(tools)], env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@given(st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=80) | st.binary(max_size=80),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=20,
+))  # fmt: skip
+def test_cbor_comes_back_as_it_was(value: Any) -> None:
+    assert decode.cbor(cbor2.dumps(value)) == value
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_an_item_or_one_error(data: bytes) -> None:
+    with contextlib.suppress(DecodeError):
+        decode.cbor(data)
+    with contextlib.suppress(WireError):
+        load_map(data)

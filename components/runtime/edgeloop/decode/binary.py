@@ -8,6 +8,7 @@ from typing import Any
 import cbor2
 
 from edgeloop.decode.bounds import OUTSIDE, Bounds, check, refused
+from edgeloop.decode.heads import fault
 from edgeloop.decode.text import FAILURES
 
 
@@ -19,6 +20,8 @@ def cbor(data: bytes, *, what: str = "a document", where: str = "", bounds: Boun
     """
     if len(data) > bounds.size:
         raise refused(what, where, f"{len(data)} bytes, {bounds.size} at most")
+    if why := fault(data, bounds.depth, bounds.text):
+        raise refused(what, where, why)
     stream = BytesIO(data)
     try:
         value = cbor2.CBORDecoder(stream).decode()

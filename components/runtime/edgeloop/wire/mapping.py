@@ -11,6 +11,7 @@ import cbor2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeloop.decode.heads import fault
 from edgeloop.errors import WireError
 from edgeloop.wire import typed
 from edgeloop.wire.batch import Batch, Channel, Clock, ClockSource, Column, ColumnType, Dropped, Item, RecordBatch
@@ -18,6 +19,7 @@ from edgeloop.wire.batch import Batch, Channel, Clock, ClockSource, Column, Colu
 Fields = dict[str, Any]
 
 UINT64 = (1 << 64) - 1
+DEEPEST = 32
 INT64 = 1 << 63
 _FAILURES = (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError, MemoryError, ArithmeticError)
 _HEAD = {"fixed", "type", "stream", "epoch", "channels", "clock", "align"}
@@ -43,6 +45,8 @@ def read(payload: bytes) -> Item | Fields:
 
 
 def load_map(payload: bytes) -> Fields:
+    if why := fault(payload, DEEPEST, len(payload)):
+        raise WireError("these bytes are no CBOR", why=why)
     stream = BytesIO(payload)
     try:
         fields = cbor2.CBORDecoder(stream).decode()
@@ -58,6 +62,8 @@ def head_fields(head: bytes) -> Fields | None:
     stream = BytesIO(head[1:])
     decoder = cbor2.CBORDecoder(stream)
     fields: Fields = {}
+    if fault(b"\xbf" + head[1:] + b"\xff", DEEPEST, len(head)):
+        return None
     try:
         while stream.tell() < len(head) - 1:
             key = decoder.decode()
