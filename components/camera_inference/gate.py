@@ -12,7 +12,8 @@ import numpy as np
 
 from camera_inference.configuration import Limits
 from camera_inference.frame import Frame, Pixels
-from edgeloop import files
+from edgeloop import decode, files
+from edgeloop.errors import DecodeError
 from edgeloop.models.pictures import Measures, Pictures, Spread, measure, strangeness
 
 FIRST: Final = 200
@@ -151,8 +152,8 @@ class Gate:
         if self._path is None:
             return Learned("")
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=Learned)
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            return decode.file(self._path, Learned, bounds=decode.OWN)
+        except (OSError, DecodeError):
             return Learned("")
 
 

@@ -24,7 +24,8 @@ from camera_inference.pipeline import CameraPipeline
 from camera_inference.sources import Place, Registry
 from edgeloop import clock, topics
 from edgeloop.component import App
-from edgeloop.errors import ConfigurationError
+from edgeloop.decode import document
+from edgeloop.errors import ConfigurationError, DecodeError
 from edgeloop.models.active import ActiveModel
 from edgeloop.models.default import default_model
 from edgeloop.models.runners import Options
@@ -288,9 +289,9 @@ class Service:
 
     def _command(self, payload: bytes) -> None:
         try:
-            wanted = msgspec.json.decode(payload, type=Learn)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            self.app.health.problem("camera command", f"not a command to a camera: {error}")
+            wanted = document(payload, Learn)
+        except DecodeError as error:
+            self.app.health.problem("camera command", f"not a command to a camera: {error.why}")
             return
         self.app.health.clear("camera command")
         if wanted.camera in self._pipelines:
