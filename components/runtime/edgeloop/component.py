@@ -34,12 +34,16 @@ from edgeloop.files import replace
 from edgeloop.health import Health, MetricFiles
 from edgeloop.log import Log, forward_standard_logging
 from edgeloop.signals import Signals
+from edgeloop.supervise import Alone, Parent
+from edgeloop.supervise.parent import HUNG_UP
 
 C = TypeVar("C", bound=msgspec.Struct)
 
 EXIT_INTERVAL: Final = 20 * 60.0
 """Seconds between two exits for a dead connection: both nuclei give a component up at its third failure in an hour."""
 _PATIENCE: Final = 10.0
+_PARTING: Final = 2.0
+"""Seconds for leaving in order when the nucleus or the run script is gone: its successor waits for this one's lock."""
 _START: Final = 5.0
 _MARKER: Final = "last-exit"
 
@@ -83,7 +87,11 @@ class App(Generic[C]):
         if threading.current_thread() is threading.main_thread():
             self._signals = Signals(self._signalled)
         threading.excepthook = self._thread_failed
+        Parent(self._orphaned).start()
         self._check_work()
+        if not self._alone():
+            self._end()
+            raise SystemExit(self._code)
         short = topics.short(self.name)
         dimensions = {"Component": short, "Thing": os.environ.get("AWS_IOT_THING_NAME", "unknown")}
         metrics = MetricFiles(self.work / "metrics", short, dimensions, on_problem=self._problem)
@@ -166,6 +174,26 @@ class App(Generic[C]):
                 raise EdgeloopError("cannot make the work folder", where=str(self.work), why=why) from None
         self.require(self.work, "rwx")
 
+    def _alone(self) -> bool:
+        """Waits for another process of this component (of a nucleus that died) to leave; False where told to end."""
+        self._lock = Alone(self.work)
+
+        def say(pid: int) -> None:
+            who = f"process {pid}" if pid else "another process"
+            self.log.warning("%s of this component still runs on this folder: waiting until it has ended", who)
+
+        try:
+            return self._lock.take(self.stop, say)
+        except OSError as error:
+            where = str(self.work)
+            raise EdgeloopError("cannot lock the work folder", where=where, why=error.strerror or "") from None
+
+    def _orphaned(self, why: str) -> None:
+        self._code = HUNG_UP
+        self.stop.set()
+        self._give_up(_PARTING)
+        self.log.warning("%s: leaving, so that its successor can start", why)
+
     def _problem(self, key: str, line: str | None) -> None:
         self.health.set(key, line)
 
@@ -195,7 +223,10 @@ class App(Generic[C]):
     def _quit(self) -> None:
         self._code = 1
         self.stop.set()
-        timer = threading.Timer(_PATIENCE, os._exit, (1,))
+        self._give_up(_PATIENCE)
+
+    def _give_up(self, patience: float) -> None:
+        timer = threading.Timer(patience, os._exit, (self._code,))
         timer.daemon = True
         timer.start()
 

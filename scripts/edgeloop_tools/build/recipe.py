@@ -20,14 +20,41 @@ INTERPRETER = f"{{kernel:rootPath}}/work/{RUNTIME}/venv/bin/python"
 WAIT = 900
 """Seconds that a component waits for the environment: SOFT dependencies do not delay a start on every nucleus."""
 
+STEADY, PAUSE = 10, 30
+"""s: a process that lived this long is started again at once; at most this long a wait before the others."""
+
 RUN = f"""\
 python="{INTERPRETER}"
-n=0
-[ -x "$python" ] || echo "waiting for {RUNTIME}: $python is not there yet, or its Python was removed" >&2
-until [ -x "$python" ] || [ $n -ge {WAIT} ]; do n=$((n+1)); sleep 1; done
-[ -x "$python" ] || echo "{RUNTIME} has made no environment in {WAIT} s: look at its log, deploy it again" >&2
-exec "$python" -u "{{artifacts:path}}/{{package}}.pyz" --root "{{kernel:rootPath}}"
+told=0 child= quick=0
+trap 'told=1; [ -z "$child" ] || kill $child 2>/dev/null' TERM INT
+export EDGELOOP_PARENT=$$
+exec 3<&0
+while [ $told = 0 ]; do
+  n=0
+  [ -x "$python" ] || echo "waiting for {RUNTIME}: $python is not there yet, or its Python was removed" >&2
+  until [ -x "$python" ] || [ $n -ge {WAIT} ] || [ $told = 1 ]; do n=$((n+1)); sleep 1; done
+  [ $told = 0 ] || exit 0
+  [ -x "$python" ] || echo "{RUNTIME} has made no environment in {WAIT} s: look at its log, deploy it again" >&2
+  IFS=. read -r begun rest </proc/uptime
+  "$python" -u "{{artifacts:path}}/{{package}}.pyz" --root "{{kernel:rootPath}}" <&3 3<&- &
+  child=$!
+  [ $told = 0 ] || kill $child 2>/dev/null
+  wait $child
+  code=$?
+  while kill -0 $child 2>/dev/null; do wait $child; code=$?; done
+  case $code in 0|137) ;; *) [ $told = 1 ] || exit $code ;; esac
+  [ $code = 137 ] || [ $told = 1 ] || sleep 1
+  [ $told = 0 ] || exit 0
+  IFS=. read -r now rest </proc/uptime
+  quick=$((now-begun<{STEADY}?quick+1:0))
+  [ $quick -le {PAUSE} ] || quick={PAUSE}
+  echo "the process was ended from outside (code $code): starting it again" >&2
+  n=1
+  until [ $n -ge $quick ] || [ $told = 1 ]; do n=$((n+1)); sleep 1; done
+done
 """
+"""A parent of a few hundred kB that outlives what the world kills (SIGKILL, or an end that nobody here asked for): that
+costs none of the nucleus's three failures in an hour. A fault of ours, any other exit code, is passed on and counts."""
 INSTALL = """\
 for python in python3 python3.14 python3.13 python3.12 python3.11; do
   if $python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then

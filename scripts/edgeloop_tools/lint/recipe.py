@@ -124,8 +124,10 @@ def scripts(document: Document) -> Iterator[Finding]:
                 yield document.finding((*where, "Setenv", key), "setenv", f"{key} is no text", "put it in quotes")
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(key)):
                 yield document.finding((*where, "Setenv", key), "setenv", f"{key!r} is no name of a variable")
-        if name == "run" and not re.search(r"(^|\n)\s*(exec\s|true\s*$)", script):
-            yield document.finding(where, "script", "a shell stays between the nucleus and the process", "use exec")
+        passes_on = re.search(r"(^|\n)\s*trap .* TERM", script) and "wait $child" in script
+        if name == "run" and not passes_on and not re.search(r"(^|\n)\s*(exec\s+[^0-9]|true\s*$)", script):
+            what = "a shell stays between the nucleus and the process and passes no signal on"
+            yield document.finding(where, "script", what, "use exec, or trap and wait")
 
 
 def artifacts(document: Document) -> Iterator[Finding]:

@@ -66,7 +66,7 @@ def test_a_component_waits_for_its_environment_and_says_so(tmp_path: Path) -> No
         assert waiting.stderr.readline().startswith(f"waiting for {RUNTIME}")
         python.unlink()
         fresh = python.with_name("fresh")
-        fresh.write_text('#!/bin/sh\necho "started $2"\n')
+        fresh.write_text('#!/bin/sh\necho "started $2"\nexit 3\n')
         fresh.chmod(0o755)
         fresh.rename(python)
         assert waiting.communicate(timeout=60)[0] == f"started {tmp_path}/blinker.pyz\n"
@@ -84,7 +84,7 @@ def test_a_recipe_says_what_the_declaration_says() -> None:
     assert manifest["Artifacts"] == [{"Uri": "s3://BUCKET_NAME/COMPONENT_NAME/COMPONENT_VERSION/blinker.pyz"}]
     script = manifest["Lifecycle"]["run"]["Script"]
     assert re.findall(r"\{.*?\}", script) == ["{kernel:rootPath}", "{artifacts:path}", "{kernel:rootPath}"]
-    assert script.splitlines()[-1].startswith("exec ")
+    assert '"$python" -u "{artifacts:path}/blinker.pyz" --root "{kernel:rootPath}" <&3 3<&- &' in script
 
 
 def test_policies_name_each_topic_and_their_ids_are_never_used_again() -> None:

@@ -19,6 +19,8 @@ from edgeloop_tools.core.user import Switch
 
 log = logging.getLogger("edgeloop.core")
 
+_SHELLS = ("sh", "dash", "bash", "busybox")
+
 GRACE = 15.0
 """Seconds between SIGTERM and SIGKILL."""
 
@@ -96,8 +98,11 @@ class Groups:
         self.ended(process)
 
     def members(self, leader: int) -> list[int]:
-        """The processes of a group, its leader first."""
-        return sorted(_members(leader), key=lambda pid: (pid != leader, pid))
+        """The processes of a group: the one that works first, which is the leader's child where the leader is a shell
+        that waits for it."""
+        members = _members(leader)
+        waiting = _name(leader) in _SHELLS
+        return sorted(members, key=lambda pid: (waiting and members[pid] != leader, (pid == leader) == waiting, pid))
 
     def close(self) -> None:
         if self._guard and self._guard.stdin:
@@ -138,8 +143,16 @@ def _born(pid: int) -> int | None:
         return None
 
 
-def _members(leader: int) -> list[int]:
-    found = []
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def _members(leader: int) -> dict[int, int]:
+    """Process → its parent."""
+    found = {}
     for entry in os.scandir("/proc"):
         if not entry.name.isdigit():
             continue
@@ -148,5 +161,5 @@ def _members(leader: int) -> list[int]:
         except (FileNotFoundError, ProcessLookupError):
             continue
         if int(fields[2]) == leader and fields[0] != "Z":
-            found.append(int(entry.name))
+            found[int(entry.name)] = int(fields[1])
     return found
