@@ -23,12 +23,12 @@ class Pace:
     """
 
     def __init__(self, rate: Fraction, *, live: bool) -> None:
-        self._rate, self._live = rate, live
+        self.rate, self._live = rate, live
         self._due: Fraction | None = None
 
     def first(self, n: int, arrival: int) -> int:
         """ns UTC. arrival: ns UTC at which the last one came in."""
-        span = n * NS / self._rate
+        span = n * NS / self.rate
         if self._due is None:
             self._due = arrival - span
         elif self._live:

@@ -83,12 +83,20 @@ class Rehearsal:
         self.ended()
 
     def samples(self, stream: str = "") -> NDArray[Any]:
-        """All samples of a stream, (n, channels)."""
+        """All samples of a stream, (n, channels); NaN before a channel was there."""
         found = [c.samples for c in self.chunks if isinstance(c, Samples) and c.stream == (stream or self.id)]
+        if len({each.shape[1] for each in found}) > 1:
+            most = max(each.shape[1] for each in found)
+            found = [
+                np.pad(each.astype(np.float64), ((0, 0), (0, most - each.shape[1])), constant_values=np.nan)
+                for each in found
+            ]
         return np.concatenate(found) if found else np.empty((0, 0))
 
-    def times(self) -> list[int]:
-        return [int(t) for c in self.chunks if isinstance(c, Samples) and c.times is not None for t in c.times]
+    def times(self, stream: str = "") -> list[int]:
+        """Of all samples, or of those of one stream."""
+        said = [c for c in self.chunks if isinstance(c, Samples) and c.stream in (stream or c.stream,)]
+        return [int(t) for c in said if c.times is not None for t in c.times]
 
 
 def play(kind: type[Source[Any]], outlet: Rehearsal, **options: Any) -> None:

@@ -27,7 +27,8 @@ Samples = Batch | RecordBatch
 def shape(item: Samples) -> object:
     """Equal for items that may share a file."""
     if isinstance(item, Batch):
-        return item.epoch, item.channels, item.samples.dtype.str, item.rate, item.calibration, item.clock.source
+        about = item.calibration, item.title
+        return item.epoch, item.channels, item.samples.dtype.str, item.rate, about, item.clock.source
     columns = tuple((name, c.type, c.unit, c.labels) for name, c in item.columns.items())
     return item.epoch, columns, item.clock.source
 
@@ -86,6 +87,8 @@ def _schema(pa: Any, item: Samples, site: str, device: str) -> Any:
     about["clock"] = clock | {"synced_at": item.clock.synced_at}
     if isinstance(item, Batch):
         about["rate"] = str(item.rate) if item.rate is not None else None
+        if item.title:
+            about["title"] = item.title
         fields = [_channel(pa, item, channel) for channel in item.channels]
     else:
         fields = [pa.field(column(name), _type(pa, c), metadata=_unit(c)) for name, c in item.columns.items()]

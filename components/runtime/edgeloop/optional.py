@@ -10,7 +10,8 @@ from edgeloop.errors import EdgeloopError
 PROFILES: Final = {
     "onnxruntime": "vision", "cv2": "vision", "dlr": "neo",
     "asyncua": "protocols", "cryptography": "protocols", "paho": "protocols", "pymodbus": "protocols",
-    "serial": "protocols", "boto3": "upload", "pyarrow": "upload", "stream_manager": "upload",
+    "google": "protocols", "serial": "protocols", "backports": "protocols",
+    "boto3": "upload", "pyarrow": "upload", "stream_manager": "upload",
     "av": "video", "starlette": "console", "uvicorn": "console", "argon2": "console",
 }  # fmt: skip
 """Profile of io.edgeloop.Runtime by package; a package without one is installed by hand."""

@@ -18,13 +18,15 @@ from edgeloop.wire.batch import Batch, Channel, Clock, Column, RecordBatch
 class Stream:
     """What a source says of one stream. rate: samples a second, or None: each sample brings its time.
 
-    channels: empty for records. calibration: id of the calibration in force.
+    channels: empty for records. calibration: id of the calibration in force. title: the full name of what it is
+    about, where `name` is a short one.
     """
 
     name: str
     channels: tuple[Channel, ...] = ()
     rate: Fraction | None = None
     calibration: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +34,7 @@ class Samples:
     """Samples (n, channels) of a stream, n > 0. time: ns UTC of the first, or times (n,) where the stream has no rate.
 
     clock: None means the time stamps are this device's. gap: what came before is not what this continues.
+    channels: those of these samples, where what the stream declares may have moved on meanwhile.
     """
 
     stream: str
@@ -40,6 +43,7 @@ class Samples:
     times: NDArray[np.int64] | None = None
     clock: Clock | None = None
     gap: bool = False
+    channels: tuple[Channel, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,19 +95,20 @@ class Sequencer:
             )  # fmt: skip
             self._advance(n, int(chunk.times[-1]))
             return records
-        if chunk.samples.ndim != 2 or chunk.samples.shape[1] != len(self.stream.channels):
+        channels = self.stream.channels if chunk.channels is None else chunk.channels
+        if chunk.samples.ndim != 2 or chunk.samples.shape[1] != len(channels):
             raise EdgeloopError(
                 f"stream {self.stream.name} got samples of shape {chunk.samples.shape}",
-                why=f"it has {len(self.stream.channels)} channels",
+                why=f"it has {len(channels)} channels",
                 mend="correct the source",
             )
         rate = None if chunk.times is not None else self.stream.rate
         first = chunk.time if chunk.times is None else int(chunk.times[0])
         self._flag(first, rising=rate is None, gap=chunk.gap)
         batch = Batch(
-            self.stream.name, self.epoch, self.index, first, self.stream.channels, chunk.samples,
+            self.stream.name, self.epoch, self.index, first, channels, chunk.samples,
             rate=rate, times=chunk.times, clock=clock, calibration=self.stream.calibration,
-            discontinuity=chunk.gap or self.step != 0, previous=self.previous,
+            discontinuity=chunk.gap or self.step != 0, previous=self.previous, title=self.stream.title,
         )  # fmt: skip
         self._advance(len(chunk.samples), batch.end)
         return batch

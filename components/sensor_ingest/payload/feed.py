@@ -6,14 +6,15 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeloop.clock import NS
 from edgeloop.config.identifiers import is_id
-from edgeloop.errors import ConfigurationError, EdgeloopError
+from edgeloop.errors import ConfigurationError
 from edgeloop.sequence import Samples, Stream
 from edgeloop.wire.batch import Channel, Clock
 from sensor_ingest.pace import Pace
@@ -28,13 +29,14 @@ WAITING = 100_000
 """Rows that wait for the next tick."""
 SHOWN = 30.0
 """s: how long a bad payload is shown as a problem."""
-DEVICE = Clock("device")
+DEVICE, UNSET = Clock("device"), Clock("free")
 
 
 @dataclass(slots=True, eq=False)
 class _Stream:
     decoder: Decoder
     declared: tuple[Channel, ...] = ()
+    title: str = ""
     refused: bool = False
     gap: bool = False
     newest: int = 0
@@ -55,10 +57,13 @@ class Feed:
         self._rows = 0
         self._error: Exception | None = None
         self._shown: dict[str, float] = {}
+        self._titles: dict[str, str] = {}
 
-    def take(self, stream: str, form: Form, payload: bytes, arrival: int, *, again: bool = False) -> None:
+    def take(
+        self, stream: str, form: Form, payload: bytes, arrival: int, *, again: bool = False, title: str = ""
+    ) -> None:
         """One message of a stream, that arrived at a time (ns UTC). again: it may have been delivered before."""
-        known = self._known(stream, form)
+        known = self._known(stream, form, title)
         if known is None:
             return
         before = known.decoder.odd
@@ -69,29 +74,57 @@ class Feed:
             return
         if known.decoder.odd > before:
             self._outlet.count("bad_values", known.decoder.odd - before)
-        self._add(stream, known, rows, arrival, again)
+            self._show("value", f"{stream}: a value is left out: {known.decoder.numerals.why}")
+        self._add(stream, known, rows, arrival, again, known.decoder.channels)
 
-    def put(self, stream: str, form: Form, rows: Rows, arrival: int) -> None:
-        """Rows that are decoded, of the channels that the form names."""
+    def put(
+        self, stream: str, form: Form, rows: Rows, arrival: int, channels: tuple[Channel, ...] | None = None
+    ) -> None:
+        """Rows that are decoded, of the channels that the form names, or of those given."""
         known = self._known(stream, form)
         if known is not None:
-            self._add(stream, known, rows, arrival, again=False)
+            self._add(stream, known, rows, arrival, False, known.decoder.channels if channels is None else channels)
 
-    def _known(self, name: str, form: Form) -> _Stream | None:
+    def title(self, stream: str, title: str) -> None:
+        """The full name of what a stream is about."""
+        self._titles[stream] = title
+
+    def gone(self, stream: str, why: str) -> None:
+        """A device has said that nothing more comes: a problem and a gap until it is `back`."""
+        self._outlet.problem(f"{stream}: {why}", f"gap.{stream}")
+        known = self._streams.get(stream)
+        if known is not None:
+            known.gap = True
+
+    def back(self, stream: str) -> None:
+        self._outlet.clear(f"gap.{stream}")
+
+    def lost(self, line: str) -> None:
+        """Messages that never came."""
+        self._outlet.count("lost_messages")
+        self._show("lost", line)
+
+    def _known(self, name: str, form: Form, title: str = "") -> _Stream | None:
         known = self._streams.get(name)
         if known is None:
             if len(self._streams) >= STREAMS:
                 self.bad(f"{name}: a source has at most {STREAMS} streams; narrow its topics", "streams")
                 return None
-            known = _Stream(Decoder(form), pace=None if form.rate is None else Pace(form.rate, live=True))
+            title = title or self._titles.get(name, "")
+            known = _Stream(Decoder(form), title=title, pace=None if form.rate is None else Pace(form.rate, live=True))
             with self._lock:
                 self._streams[name] = known
         return None if known.refused else known
 
-    def _add(self, name: str, known: _Stream, rows: Rows, arrival: int, again: bool) -> None:
-        if known.decoder.channels != known.declared and not self._declare(name, known):
+    def _add(
+        self, name: str, known: _Stream, rows: Rows, arrival: int, again: bool, channels: tuple[Channel, ...]
+    ) -> None:
+        if channels != known.declared and not self._declare(name, known, channels):
             return
-        if rows.times is not None:
+        if rows.unset:
+            self._outlet.count("unset_clocks", len(rows.values))
+            self._show("clock", f"{name}: its device does not know the time; the time of arrival is taken")
+        elif rows.times is not None:
             newest = int(rows.times[-1])
             if newest <= known.newest:
                 if again:
@@ -110,22 +143,39 @@ class Feed:
             known.seen = time.monotonic()
         self._event.set()
 
-    def _declare(self, name: str, known: _Stream) -> bool:
+    def _declare(self, name: str, known: _Stream, channels: tuple[Channel, ...]) -> bool:
         if not is_id(name):
             why = "a stream is named by a-z, 0-9, _ and -, at most 32 characters"
             return self._refuse(known, f"the stream {name[:64]!r} is left out: {why}")
         if known.declared:
-            now = ", ".join(channel.name for channel in known.decoder.channels[:8])
-            self.fail(EdgeloopError(f"the channels of {name} have changed", why=f"now {now}", mend="it begins anew"))
-            return False
+            more = channels[len(known.declared) :] if channels[: len(known.declared)] == known.declared else ()
+            if more:
+                self._outlet.log(f"{name} has more channels: {_listed(more)}")
+                self._widen(known, len(channels))
+            else:
+                self._outlet.log(f"the channels of {name} have changed: {_listed(channels)}")
+                self._flush(name)
+                known.gap = True
+            self._outlet.count("changes")
+        else:
+            self._outlet.log(f"{name} has the channels {_listed(channels)}")
         said = known.decoder.form.rate
         rate = None if said is None else Fraction(said)
         try:
-            self._outlet.declare(Stream(name, known.decoder.channels, rate))
+            self._outlet.declare(Stream(name, channels, rate, title=known.title))
         except ConfigurationError as error:
             return self._refuse(known, str(error))
-        known.declared = known.decoder.channels
+        known.declared = channels
         return True
+
+    def _widen(self, known: _Stream, columns: int) -> None:
+        """What waits gets the channels that are new: missing."""
+        with self._lock:
+            known.waiting = [
+                (replace(rows, values=np.pad(rows.values, ((0, 0), (0, columns - rows.values.shape[1])),
+                                             constant_values=np.nan)), at)
+                for rows, at in known.waiting
+            ]  # fmt: skip
 
     def _refuse(self, known: _Stream, line: str) -> bool:
         known.refused = True
@@ -135,6 +185,9 @@ class Feed:
     def bad(self, line: str, part: str) -> None:
         """Something that was dropped: counted, and one line for a while."""
         self._outlet.count(f"bad_{part}s" if not part.endswith("s") else f"bad_{part}")
+        self._show(part, line)
+
+    def _show(self, part: str, line: str) -> None:
         self._outlet.problem(line, part)
         with self._lock:
             self._shown[part] = time.monotonic() + SHOWN
@@ -172,16 +225,18 @@ class Feed:
             times.append(now + due)
         return max(0.0, min(times) - now) if times else None
 
-    def _flush(self) -> None:
-        self._watch()
+    def _flush(self, only: str = "") -> None:
+        if not only:
+            self._watch()
         with self._lock:
-            taken = [(name, k, k.waiting, k.gap) for name, k in self._streams.items() if k.waiting]
-            for _, known, _, _ in taken:
+            streams = self._streams.items() if not only else [(only, self._streams[only])]
+            taken = [(name, k, k.waiting, k.gap, k.declared) for name, k in streams if k.waiting]
+            for _, known, waiting, _, _ in taken:
                 known.waiting, known.gap = [], False
-            self._rows = 0
-        for name, known, waiting, gap in taken:
+                self._rows -= sum(len(rows.values) for rows, _ in waiting)
+        for name, known, waiting, gap, channels in taken:
             for chunk in _chunks(name, known, waiting, gap):
-                self._outlet.put(chunk)
+                self._outlet.put(replace(chunk, channels=channels))
 
     def _watch(self) -> None:
         """Streams that fell silent; problems that are old enough to go."""
@@ -205,28 +260,73 @@ class Feed:
 
 
 def _chunks(name: str, known: _Stream, waiting: list[tuple[Rows, int]], gap: bool) -> list[Samples]:
-    if known.pace is not None:
-        return _regular(name, known.pace, waiting, gap)
-    stamped = waiting[0][0].times is not None
+    """What waits, joined as far as its times are of one kind and go on."""
+    chunks: list[Samples] = []
+    for kind, group in itertools.groupby(waiting, key=lambda each: _clock(each[0])):
+        together = list(group)
+        if known.pace is not None:
+            chunks += _regular(name, known.pace, together, gap, kind)
+        else:
+            chunks += _timed(name, together, gap, kind)
+        gap = False
+    return chunks
+
+
+def _clock(rows: Rows) -> Clock | None:
+    return UNSET if rows.unset else None if rows.times is None else DEVICE
+
+
+def _timed(name: str, waiting: list[tuple[Rows, int]], gap: bool, clock: Clock | None) -> list[Samples]:
     values = np.concatenate([rows.values for rows, _ in waiting])
     times = np.concatenate(
         [np.full(len(rows.values), at, dtype=np.int64) if rows.times is None else rows.times for rows, at in waiting]
     )
-    return [
-        Samples(name, values[a:b], times=times[a:b], clock=DEVICE if stamped else None, gap=gap and a == 0)
-        for a, b in _rising(times)
-    ]
+    return [Samples(name, values[a:b], times=times[a:b], clock=clock, gap=gap and a == 0) for a, b in _rising(times)]
 
 
-def _regular(name: str, pace: Pace, waiting: list[tuple[Rows, int]], gap: bool) -> list[Samples]:
+def _regular(name: str, pace: Pace, waiting: list[tuple[Rows, int]], gap: bool, clock: Clock | None) -> list[Samples]:
+    """Messages that follow on are one chunk: a tick's worth has one time, and the rate says the others."""
+    if waiting[0][0].times is None:
+        return _paced(name, pace, waiting, gap, clock)
+    firsts = np.array([rows.times[0] for rows, _ in waiting if rows.times is not None], dtype=np.int64)
+    lengths = np.array([len(rows.values) for rows, _ in waiting], dtype=np.int64)
+    begins = np.cumsum(lengths) - lengths
+    period = NS / float(pace.rate)
+    whole = bool((firsts % 1_000_000 == 0).all())
+    slack = min(period / 2 + 1e6, 3 * period / 2) if whole else period / 2
     chunks = []
-    for rows, arrival in waiting:
-        if rows.times is None:
-            chunks.append(Samples(name, rows.values, time=pace.first(len(rows.values), arrival), gap=gap))
-        else:
-            chunks.append(Samples(name, rows.values, time=int(rows.times[0]), clock=DEVICE, gap=gap))
-        gap = False
+    start = 0
+    while start < len(waiting):
+        due = firsts[start] + (begins[start:] - begins[start]) * period
+        off = np.flatnonzero(np.abs(firsts[start:] - due) > slack)
+        end = start + int(off[0]) if len(off) else len(waiting)
+        values = np.concatenate([rows.values for rows, _ in waiting[start:end]])
+        chunks.append(Samples(name, values, time=int(firsts[start]), clock=clock, gap=gap and not start))
+        start = end
     return chunks
+
+
+def _paced(name: str, pace: Pace, waiting: list[tuple[Rows, int]], gap: bool, clock: Clock | None) -> list[Samples]:
+    """Without times of their own: counted on, held to the arrival of each."""
+    chunks: list[Samples] = []
+    values: list[NDArray[np.float64]] = []
+    first = due = 0
+    for rows, arrival in waiting:
+        at = pace.first(len(rows.values), arrival)
+        if values and abs(at - due) > NS / float(pace.rate) / 2:
+            chunks.append(Samples(name, np.concatenate(values), time=first, clock=clock, gap=gap and not chunks))
+            values = []
+        if not values:
+            first = at
+        values.append(rows.values)
+        due = first + round(sum(map(len, values)) * NS / float(pace.rate))
+    chunks.append(Samples(name, np.concatenate(values), time=first, clock=clock, gap=gap and not chunks))
+    return chunks
+
+
+def _listed(channels: tuple[Channel, ...]) -> str:
+    more = f" and {len(channels) - 8} more" if len(channels) > 8 else ""
+    return ", ".join(channel.name for channel in channels[:8]) + more
 
 
 def _rising(times: NDArray[np.int64]) -> list[tuple[int, int]]:

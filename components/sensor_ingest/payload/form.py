@@ -13,6 +13,8 @@ from msgspec import Meta
 from edgeloop.config.quantities import Rate
 from edgeloop.wire.batch import Channel
 from sensor_ingest.payload import places
+from sensor_ingest.payload.envelope import ENCODINGS, Compression
+from sensor_ingest.payload.numerals import Decimal, words
 from sensor_ingest.payload.places import Keys
 from sensor_ingest.sources import entries
 
@@ -20,14 +22,18 @@ ARRIVAL = "arrival"
 DTYPES = {"i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"}
 MOST = 256
 """Channels that are found out."""
+NAMED = frozenset({"influx", "sparkplug"})
+"""Payloads whose values have names, not places."""
+_QUOTED = re.compile(r'"([^"]+)"\s*(.*)')
 
 
 class Form(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     payload: Annotated[
-        Literal["json", "senml", "text", "pairs", "binary"],
+        Literal["json", "senml", "text", "pairs", "binary", "influx", "cbor", "msgpack", "sparkplug"],
         Meta(
             title="Payload",
-            description="text: cells, or what `pattern` finds; pairs: `key=value`; binary: values of `dtype`",
+            description="text: cells, or what `pattern` finds; pairs: `key=value`; binary: values of `dtype`; influx: "
+            "its line protocol; sparkplug: Sparkplug B",
         ),
     ] = "json"
     channels: Annotated[
@@ -51,6 +57,26 @@ class Form(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         str, Meta(title="Pattern", description="regular expression; its groups are the values", max_length=500)
     ] = ""
     dtype: Annotated[str, Meta(title="Type", description="of binary values, as numpy writes it")] = "<f4"
+    decimal: Annotated[
+        Decimal, Meta(title="Decimal", description='what stands before decimals in texts; "": found out, if it can be')
+    ] = ""
+    words: Annotated[
+        dict[str, str] | str,
+        Meta(title="Words", description="texts that stand for a number, or none: `ON=1, OFF=0, unavailable=none`"),
+    ] = {}
+    name: Annotated[str, Meta(title="Name", description="of a list of tags: where the name of each is")] = ""
+    value: Annotated[
+        str, Meta(title="Value", description="where the value of a tag, or of `channel`, is; empty: `value`, or all")
+    ] = ""
+    good: Annotated[
+        str,
+        Meta(title="Good", description="where the quality of a tag is, and which codes are good: `q`, `quality 192`"),
+    ] = ""
+    encoding: Annotated[str, Meta(title="Encoding", description="of texts: utf-8, latin-1, cp1252, utf-16 …")] = "utf-8"
+    compression: Annotated[
+        Compression,
+        Meta(title="Compression", description="none, gzip, zlib or zstd; empty: by the first bytes, except of binary"),
+    ] = ""
 
     def __post_init__(self) -> None:
         check(self)
@@ -59,6 +85,20 @@ class Form(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 def check(form: Form) -> None:
     """Raises ValueError."""
     found = fields(form)
+    words(form.words)
+    if form.encoding not in ENCODINGS:
+        raise ValueError(f"encoding: {form.encoding!r} is none of {', '.join(ENCODINGS)}")
+    if (form.good or form.value) and form.payload not in ("json", "cbor", "msgpack", "text", "pairs", "senml"):
+        raise ValueError(f"a payload of {form.payload} has no `value` or `good`")
+    if form.good and not form.name:
+        raise ValueError("`good` is of a list of tags: say where their `name` is")
+    if form.name:
+        for place in (form.name, form.value or "value", *form.good.split()[:1]):
+            places.parse(place)
+        if form.payload not in ("json", "cbor", "msgpack"):
+            raise ValueError(f"a payload of {form.payload} has no list of tags")
+        if form.rate is not None:
+            raise ValueError("a list of tags has no `rate`")
     if form.time and form.time != ARRIVAL:
         places.parse(form.time, first(form))
     if form.records:
@@ -84,18 +124,27 @@ class Field(msgspec.Struct, frozen=True):
 
 def fields(form: Form) -> tuple[Field, ...]:
     """The configured channels. Raises ValueError."""
-    base = first(form)
-    return tuple(entries.parse(form.channels, lambda name, text: field(name, text, base), "channels").values())
+    base, named = first(form), bool(form.name) or form.payload in NAMED
+    return tuple(entries.parse(form.channels, lambda name, text: field(name, text, base, named), "channels").values())
 
 
-def field(name: str, text: str, base: int = 0) -> Field:
-    """A row of `channels`. Raises ValueError.
+def field(name: str, text: str, base: int = 0, named: bool = False) -> Field:
+    """A row of `channels`. named: the place is a name as it stands, in quotes where blanks are in it.
+
+    Raises ValueError.
 
     >>> field("temp", "data.temp Cel *0.1 -40")
     Field(channel=Channel(name='temp', unit='Cel', scale=0.1, offset=-40.0), keys=('data', 'temp'))
+    >>> field("temp", '"Oil temp.1" Cel', named=True).keys
+    ('Oil temp.1',)
     """
+    if (quoted := _QUOTED.match(text.strip())) is not None:
+        where, tokens = quoted[1], quoted[2].split()
+        if not named:
+            return Field(channel(name, tokens), places.parse(where, base))
+        return Field(channel(name, tokens), (where,))
     where, *tokens = text.split() or [""]
-    return Field(channel(name, tokens), places.parse(where, base))
+    return Field(channel(name, tokens), (where,) if named and where else places.parse(where, base))
 
 
 def channel(name: str, tokens: Sequence[str]) -> Channel:
@@ -116,7 +165,7 @@ def channel(name: str, tokens: Sequence[str]) -> Channel:
 
 def first(form: Form) -> int:
     """What the first item of a list is called: people count cells from 1, JSON counts from 0."""
-    return 0 if form.payload in ("json", "senml") else 1
+    return 1 if form.payload in ("text", "pairs", "binary") else 0
 
 
 def item(form: Form) -> np.dtype[np.generic]:

@@ -88,4 +88,4 @@ def _single(topic: Topic) -> Form:
     kept = {name: getattr(topic, name) for name in Form.__struct_fields__}
     whole = {"json": ".", "text": "1"}.get(topic.payload)
     value = topic.value or whole
-    return Form(**kept | {"channels": {"value": value} if value else {}})
+    return Form(**kept | {"channels": {"value": value} if value else {}, "value": ""})

@@ -50,6 +50,9 @@ def leaves(document: Any, *, lists: bool, most: int) -> dict[Keys, Any]:
         if isinstance(value, dict):
             inner = [((*keys, key), v) for key, v in value.items()]
         elif isinstance(value, (list, tuple)) and not (lists and is_column(value)):
+            if lists_of_maps(value):
+                found[keys] = value
+                continue
             inner = [((*keys, i), v) for i, v in enumerate(value[:most])]
         if inner is None:
             found[keys] = value
@@ -65,3 +68,8 @@ def is_column(value: Any) -> bool:
         and len(value) > 0
         and all(item is None or isinstance(item, (int, float)) for item in value)
     )
+
+
+def lists_of_maps(value: Any) -> bool:
+    """Whether a value is a list whose items have names of their own: their places say nothing."""
+    return isinstance(value, (list, tuple)) and len(value) > 0 and any(isinstance(item, dict) for item in value)

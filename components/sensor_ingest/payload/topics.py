@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from msgspec import Meta
 
+from edgeloop.config.identifiers import is_id
 from edgeloop.config.quantities import Duration
 from sensor_ingest.payload.form import Form, fields
 from sensor_ingest.sources import entries
 
 _LEVEL = re.compile(r"\{(\d)\}")
+_PARTS = re.compile(r"(\{\d\})")
 _ODD = re.compile(r"[^a-z0-9_-]+")
 REMEMBERED = 4096
 
@@ -32,7 +35,10 @@ class Topic(Form, frozen=True, kw_only=True, forbid_unknown_fields=True):
     channel: Annotated[
         str, Meta(title="Channel", description="a message is one channel: the one whose place this names, `{1}`")
     ] = ""
-    value: Annotated[str, Meta(title="Value", description="where the value of `channel` is; empty: it is all")] = ""
+    names: Annotated[
+        dict[str, str],
+        Meta(title="Names", description="what a level is called here, where its own name is odd or long: by level"),
+    ] = {}  # noqa: RUF012
     gather: Annotated[
         Duration,
         Meta(title="Gather", description="longest wait for the other channels", extra={"ge": "1 ms", "le": "1 h"}),
@@ -41,12 +47,23 @@ class Topic(Form, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         count = wildcards(self.filter)
+        for level, name in self.names.items():
+            if not is_id(name):
+                raise ValueError(f"names.{level}: {name!r} is no name: a-z, 0-9, _ and -, at most 32 characters")
+        if self.payload == "sparkplug":
+            if not bare(self.filter).startswith(("spBv1.0/", "+/", "#")):
+                raise ValueError(f"{self.filter}: topics of Sparkplug B begin with spBv1.0/")
+            if self.stream or self.channel:
+                raise ValueError("Sparkplug B names its streams itself: leave `stream` and `channel` out")
+            return
         for template in (self.stream, self.channel):
             for number in _LEVEL.findall(template):
                 if not 1 <= int(number) <= count:
                     raise ValueError(f"{{{number}}}: the filter {self.filter} has {count} wildcards")
         if count and not self.stream and not self.channel:
             raise ValueError("a wildcard needs a `stream` or a `channel`, such as stream: '{1}'")
+        if self.value and not self.channel and not self.name:
+            raise ValueError("`value` is of a `channel`, or of a list of tags with a `name`")
         if self.channel and not fields(self):
             raise ValueError("`channel` needs `channels`")
         if self.channel and self.rate is not None:
@@ -91,11 +108,12 @@ def matcher(filter: str) -> re.Pattern[str]:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a message goes. channel: the place that it names, where a message is one channel."""
+    """Where a message goes. channel: the place that it names, where a message is one channel. title: its full name."""
 
     stream: str
     topic: Topic
     channel: str = ""
+    title: str = ""
 
 
 class Router:
@@ -120,13 +138,39 @@ class Router:
         for match, entry in ((pattern.fullmatch(topic), entry) for pattern, entry in self._entries):
             if match is not None:
                 levels = [level or "" for level in match.groups()]
-                said = _fill(entry.stream, levels)
-                name = f"{self._source}_{slug(said)}" if said else self._source
+                name, title = self.name(_fill(_slugged(entry.stream), levels), entry.names, levels)
+                said = title or name
                 owner = self._owners.setdefault(name, said) if len(self._owners) < REMEMBERED else said
                 if owner != said:
                     raise ValueError(f"{said!r} and {owner!r} would both be the stream {name}")
-                return Route(name, entry, _fill(entry.channel, levels))
+                return Route(name, entry, _fill(entry.channel, levels), title)
         return None
+
+    def name(self, said: str, names: Mapping[str, str], levels: Sequence[str] = ()) -> tuple[str, str]:
+        """The stream of what topics say, and the full name where that is another. names: what people call it."""
+        for level in (said, *levels):
+            if level in names:
+                said = said.replace(level, names[level]) if level else said
+        full = f"{self._source}_{said}" if said else self._source
+        short = shortened(full)
+        return short, full if short != full else ""
+
+
+def shortened(full: str) -> str:
+    """The name itself where it is an identifier, else its first 23 allowed characters and 8 hex of its SHA-256.
+
+    >>> shortened("hall_p1"), shortened("u_3f2504e0-4f89-11d3-9a0c-0305e82c3301")
+    ('hall_p1', 'u_3f2504e0-4f89-11d3-9a_86d78aef')
+    """
+    if is_id(full):
+        return full
+    allowed = _ODD.sub("", full.lower().encode("ascii", "ignore").decode())
+    return f"{allowed[:23]}_{hashlib.sha256(full.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+def _slugged(template: str) -> str:
+    """What a person wrote around the levels, as a name."""
+    return "".join(part if part.startswith("{") else slug(part) for part in _PARTS.split(template))
 
 
 def _fill(template: str, levels: list[str]) -> str:
@@ -145,9 +189,9 @@ def foreseen(source: str, topics: Mapping[str, Topic]) -> dict[str, tuple[str, .
     """Channels by stream, as far as the configuration tells."""
     streams: dict[str, tuple[str, ...] | None] = {}
     for topic in topics.values():
-        if _LEVEL.search(topic.stream):
+        if _LEVEL.search(topic.stream) or topic.payload == "sparkplug":
             return None
-        name = f"{source}_{slug(topic.stream)}" if topic.stream else source
+        name = shortened(f"{source}_{slug(topic.stream)}") if topic.stream else source
         streams[name] = tuple(f.channel.name for f in fields(topic)) or None
     return streams
 

@@ -44,12 +44,13 @@ class Extra:
 
 
 CORE = ("numpy", "msgspec", "cbor2", "awscrt", "awsiot.greengrasscoreipc")
+FIELD = ("paho.mqtt.client", "google.protobuf.message", "pymodbus.client", "serial", "asyncua")
 TOOLS = (*CORE, "yaml", "rich", "matplotlib", "boto3", "moto", "pyarrow", "onnx", "onnxruntime")
 PROFILES = {
     "core": Profile(DEVICE, (), CORE),
     "vision": Profile(DEVICE, ("vision",), (*CORE, "onnxruntime", "cv2")),
     "upload": Profile(DEVICE, ("upload",), (*CORE, "stream_manager", "pyarrow.parquet", "boto3")),
-    "protocols": Profile(DEVICE, ("protocols",), (*CORE, "paho.mqtt.client", "pymodbus.client", "serial", "asyncua")),
+    "protocols": Profile(DEVICE, ("protocols",), (*CORE, *FIELD)),
     "neo": Profile(DEVICE, (), CORE, lone=("dlr==1.6.0 ; platform_machine == 'x86_64'",)),
     "video": Profile(DEVICE, ("video",), (*CORE, "av")),
     "console": Profile(DEVICE, ("console",), (*CORE, "starlette", "uvicorn", "argon2", "cryptography")),

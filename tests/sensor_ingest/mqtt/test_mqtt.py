@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edgeloop.clock import NS
 from edgeloop.config.load import convert
 from edgeloop.errors import ConfigurationError, EdgeloopError
-from edgeloop.sequence import Sequencer, Stream
+from edgeloop.sequence import Samples, Sequencer, Stream
 from edgeloop.wire.batch import Channel, Clock
 from sensor_ingest.payload.topics import matcher, wildcards
 from sensor_ingest.rehearsal import Rehearsal, Running, play
@@ -37,7 +37,7 @@ def test_what_a_device_publishes_becomes_samples(tmp_path: Path, broker: Any, de
         subscribed(source)
         for i in range(100):
             payload = {"ts": 1_700_000_000_000 + 100 * i, "data": {"t": 20 + i, "load": 0.5}}
-            device.publish("plant/Press 1/state", json.dumps(payload))
+            device.publish("plant/press_1/state", json.dumps(payload))
             device.publish("plant/p2/state", json.dumps(payload))
         source.until(lambda: len(outlet.samples("hall_press_1")) == len(outlet.samples("hall_p2")) == 100)
     assert outlet.streams["hall_p2"] == Stream("hall_p2", (Channel("temp", "Cel"), Channel("load", "%", 100.0)))
@@ -102,15 +102,18 @@ def test_bad_payloads_and_odd_topics_are_counted_and_end_nothing(tmp_path: Path,
         device.publish("p/" + "x" * 40, b'{"x":1,"t":1700000000}')
         for t in (1_700_000_001, 1_700_000_003, 1_700_000_002):
             device.publish("p/one", json.dumps({"x": 7, "t": t}))
-        source.until(lambda: len(outlet.samples("s_one")) == 3)
-    assert outlet.counts == {"bad_payloads": 6, "bad_topics": 1, "late": 1}
-    assert "s_one: a payload is dropped: it " in outlet.problems["payload"]
-    assert "'ONE' and 'one' would both be the stream s_one" in outlet.problems["topic"]
-    assert "at most 32 characters" in outlet.problems["streams"]
-    assert outlet.times() == [1_700_000_001 * NS, 1_700_000_003 * NS, 1_700_000_002 * NS]
+        source.until(lambda: len(outlet.samples("s_one")) == 4)
+    assert outlet.counts == {"bad_payloads": 5, "unset_clocks": 1, "late": 1}
+    assert "s_one: a payload is dropped: 'high' is no number" in outlet.problems["payload"]
+    assert "does not know the time" in outlet.problems["clock"]
+    assert {"s_one", "s_one_e677e23e", "s_xxxxxxxxxxxxxxxxxxxxx_65673968"} == set(outlet.streams)
+    assert outlet.streams["s_xxxxxxxxxxxxxxxxxxxxx_65673968"].title == "s_" + "x" * 40
+    mine = [c for c in outlet.chunks if isinstance(c, Samples) and c.stream == "s_one"]
+    assert outlet.times("s_one")[1:] == [1_700_000_001 * NS, 1_700_000_003 * NS, 1_700_000_002 * NS]
+    assert mine[0].clock == Clock("free")
     sequencer = Sequencer(outlet.streams["s_one"], 1)
-    flags = [sequencer.next(chunk, Clock()).discontinuity for chunk in outlet.chunks]
-    assert sum(flags) == 1
+    flags = [sequencer.next(chunk, Clock()).discontinuity for chunk in mine]
+    assert sum(flags) == 2
 
 
 def test_lists_at_a_rate_are_a_regular_stream(tmp_path: Path, broker: Any, device: Any) -> None:

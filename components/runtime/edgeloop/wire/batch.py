@@ -43,6 +43,7 @@ class Batch:
     rate: samples a second as a rational, or None where `times` (n,) int64 ns UTC says when each was taken.
     time: ns UTC of the first sample.
     previous: (epoch, last index) of the writer before, in the first batch of an epoch.
+    title: the full name of what the stream is about, where `stream` is a short one.
     """
 
     stream: str
@@ -57,6 +58,7 @@ class Batch:
     calibration: str = ""
     discontinuity: bool = False
     previous: tuple[int, int] | None = None
+    title: str = ""
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -8,7 +8,7 @@ Each item is a CBOR map with text keys in a frame (`edgeloop.wire.frame`). A bat
     channels     [{name, unit (UCUM), scale (else 1), offset (else 0)}]
     rate         samples a second, rational (tag 30); absent where `times` is given
     clock        {source, offset, uncertainty, synced_at}, ns, else 0
-    calibration  only where there is one
+    calibration, title   only where there is one
     align        zeros, so that the samples start at a multiple of 8 in the frame
     index        of the first sample, uint64
     time         of the first sample, ns UTC
@@ -61,6 +61,7 @@ class _Head(NamedTuple):
     rate: Fraction | None
     clock: Clock
     calibration: str
+    title: str = ""
 
 
 _encoded: dict[str, tuple[_Head, bytes, int]] = {}
@@ -151,7 +152,7 @@ def _encode_batch(batch: Batch) -> list[bytes | memoryview]:
 
 def _head(batch: Batch) -> tuple[bytes, int]:
     """What every batch of a stream begins with, after the first byte of the map, and how many keys a plain one has."""
-    head = _Head(batch.stream, batch.epoch, batch.channels, batch.rate, batch.clock, batch.calibration)
+    head = _Head(batch.stream, batch.epoch, batch.channels, batch.rate, batch.clock, batch.calibration, batch.title)
     known = _encoded.get(batch.stream)
     if known is not None and known[0] == head:
         return known[1:]
@@ -166,6 +167,8 @@ def _head(batch: Batch) -> tuple[bytes, int]:
     fields["clock"] = clock_map(head.clock)
     if head.calibration:
         fields["calibration"] = head.calibration
+    if head.title:
+        fields["title"] = head.title
     body = dump_map(fields)[1:] + b"\x65align"
     data_at = PREFIX + _START.size + len(body) + 1 + _WHEN.size + _SAMPLES.size
     zeros = -data_at % 8
@@ -248,7 +251,8 @@ def _decode_batch(payload: memoryview) -> Batch | None:
     if time_key == _TIME_BEFORE_1970:
         time = -1 - time
     return Batch(
-        head.stream, head.epoch, index, time, head.channels, samples, head.rate, times, head.clock, head.calibration
+        head.stream, head.epoch, index, time, head.channels, samples, head.rate, times, head.clock, head.calibration,
+        title=head.title,
     )  # fmt: skip
 
 

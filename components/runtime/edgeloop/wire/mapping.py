@@ -23,7 +23,7 @@ DEEPEST = 32
 INT64 = 1 << 63
 _FAILURES = (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError, MemoryError, ArithmeticError)
 _HEAD = {"fixed", "type", "stream", "epoch", "channels", "clock", "align"}
-_OPTIONAL = {"rate", "calibration"}
+_OPTIONAL = {"rate", "calibration", "title"}
 _COLUMNS: dict[ColumnType, str] = {"bool": "u1", "enum": "<i4", "status": "<u4", "int": "<i8", "float": "<f8"}
 
 
@@ -77,15 +77,15 @@ def head_fields(head: bytes) -> Fields | None:
     return fields
 
 
-def batch_head(fields: Fields) -> tuple[str, int, tuple[Channel, ...], Fraction | None, Clock, str]:
+def batch_head(fields: Fields) -> tuple[str, int, tuple[Channel, ...], Fraction | None, Clock, str, str]:
     return (
         text(fields, "stream"), integer(fields, "epoch"), _channels(fields), _rate(fields), _clock(fields),
-        text(fields, "calibration", ""),
+        text(fields, "calibration", ""), text(fields, "title", ""),
     )  # fmt: skip
 
 
 def _batch(fields: Fields) -> Batch:
-    stream, epoch, channels, rate, clock, calibration = batch_head(fields)
+    stream, epoch, channels, rate, clock, calibration, title = batch_head(fields)
     shaped = fields.get("samples")
     if not isinstance(shaped, cbor2.CBORTag) or shaped.tag != typed.MULTI_DIMENSIONAL:
         raise WireError("samples are no row-major array", where=stream)
@@ -102,6 +102,7 @@ def _batch(fields: Fields) -> Batch:
     return Batch(
         stream, epoch, integer(fields, "index"), integer(fields, "time", low=-INT64, high=INT64 - 1), channels,
         samples.reshape(rows, columns), rate, times, clock, calibration, _discontinuity(fields), _previous(fields),
+        title,
     )  # fmt: skip
 
 

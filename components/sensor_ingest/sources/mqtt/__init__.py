@@ -16,6 +16,7 @@ from edgeloop.config.quantities import Duration
 from edgeloop.errors import EdgeloopError
 from sensor_ingest.payload.feed import Feed
 from sensor_ingest.payload.gather import Gather
+from sensor_ingest.payload.sparkplug import Sparkplug
 from sensor_ingest.payload.topics import Router, Topic, foreseen
 from sensor_ingest.sources.base import Foreseen, Outlet, Source, SourceConfiguration
 from sensor_ingest.sources.mqtt import address
@@ -57,6 +58,9 @@ class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unkno
         ),
     ] = Duration("30 s")
     retained: Annotated[bool, Meta(title="Retained", description="a retained message is a sample, too")] = False
+    rebirth: Annotated[
+        bool, Meta(title="Rebirth", description="Sparkplug B: a node whose birth was missed is asked for another")
+    ] = True
     expect: Annotated[Duration, Meta(title="Expect", description="silence of a stream that is a problem; 0: never")] = (
         Duration("0 s")
     )
@@ -90,6 +94,7 @@ class Mqtt(Source[Configuration]):
         self._router = Router(outlet.id, configuration.topics)
         self._feed = Feed(outlet, configuration.expect.seconds)
         self._gather = Gather(self._feed)
+        self._plugged: Sparkplug | None = None
         self._subscribing: dict[int, list[str]] = {}
         self._connected = threading.Event()
         self._client: Any = None
@@ -105,10 +110,10 @@ class Mqtt(Source[Configuration]):
         packets = optional.load("paho.mqtt.packettypes", PURPOSE)
         c, mqtt = self.configuration, self._mqtt
         five = c.version == "5"
-        name = c.client or f"edgeloop-{os.environ.get('AWS_IOT_THING_NAME') or socket.gethostname()}-{self.outlet.id}"
+        name = c.client or address.client(os.environ.get("AWS_IOT_THING_NAME") or socket.gethostname(), self.outlet.id)
         client = mqtt.Client(
             mqtt.CallbackAPIVersion.VERSION2,
-            client_id=name[:64],
+            client_id=name,
             clean_session=None if five else not c.session,
             protocol=mqtt.MQTTv5 if five else mqtt.MQTTv311,
             reconnect_on_failure=False,
@@ -142,6 +147,16 @@ class Mqtt(Source[Configuration]):
         if self.outlet.stop.is_set():
             self.interrupt()
         self._feed.run(self._gather.due)
+
+    @property
+    def _sparkplug(self) -> Sparkplug:
+        if self._plugged is None:
+            self._plugged = Sparkplug(self._feed, self._router.name, self._ask if self.configuration.rebirth else None)
+        return self._plugged
+
+    def _ask(self, topic: str, payload: bytes) -> None:
+        self._client.publish(topic, payload, qos=0)
+        self.outlet.count("rebirths")
 
     # -- on the client's thread ----------------------------------------------------------------------------------------
 
@@ -195,8 +210,10 @@ class Mqtt(Source[Configuration]):
             self.outlet.count("unwanted")
         elif route.channel:
             self._gather.take(route, message.payload, arrival)
+        elif route.topic.payload == "sparkplug":
+            self._sparkplug.take(message.topic, route.topic, message.payload, arrival)
         else:
-            self._feed.take(route.stream, route.topic, message.payload, arrival, again=message.dup)
+            self._feed.take(route.stream, route.topic, message.payload, arrival, again=message.dup, title=route.title)
 
     def _on_disconnect(self, client: Any, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
         was, failed = self._connected.is_set(), self._failed

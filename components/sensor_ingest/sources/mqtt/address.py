@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from urllib.parse import urlsplit
 from edgeloop.component import user
 from edgeloop.errors import EdgeloopError
 
+LONGEST = 64
+"""Characters of a client id."""
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
@@ -44,6 +47,19 @@ class Address:
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
+
+
+def client(thing: str, source: str) -> str:
+    """A client id that no other source, here or elsewhere, has: what does not fit is told by its digest.
+
+    >>> client("edge7", "press1"), len(client("x" * 128, "press1")), client("x" * 128, "press1")[-16:]
+    ('edge7-press1', 64, '')
+    """
+    whole = f"edgeloop-{thing}-{source}"
+    if len(whole) <= LONGEST:
+        return whole
+    end = f"-{source}-{hashlib.sha256(whole.encode()).hexdigest()[:12]}"
+    return f"edgeloop-{thing}"[: LONGEST - len(end)] + end
 
 
 def context(ca: str, certificate: str, key: str) -> ssl.SSLContext:

@@ -30,6 +30,8 @@ class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unkno
         if not self.topics:
             raise ValueError("there are no topics")
         for id, topic in self.topics.items():
+            if topic.payload == "sparkplug":
+                raise ValueError(f"topics.{id}: Sparkplug B comes from a broker: take a source of type mqtt")
             if (topic.filter.startswith(OWN) and not topic.filter.startswith(ALLOWED)) or topic.filter[0] in "#+":
                 raise ValueError(f"topics.{id}: {topic.filter} has what Edgeloop says itself; take {ALLOWED}…")
 
@@ -78,7 +80,7 @@ class Topics(Source[Configuration]):
         elif route.channel:
             self._gather.take(route, payload, arrival)
         else:
-            self._feed.take(route.stream, route.topic, payload, arrival)
+            self._feed.take(route.stream, route.topic, payload, arrival, title=route.title)
 
     def interrupt(self) -> None:
         self._feed.wake()

@@ -1,0 +1,137 @@
+"""Lists of tags, name by name: what Kepware, EdgeX, ThingsBoard and other gateways send."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from sensor_ingest.payload import places
+from sensor_ingest.payload.errors import BadPayload
+from sensor_ingest.payload.form import Form
+from sensor_ingest.payload.numerals import Numerals
+from sensor_ingest.payload.places import ABSENT, Keys
+
+TIME: Final = " time"
+"""Key of a reading that no tag is named by."""
+NAMES = ("resourceName", "tagName", "tag", "name", "metric", "variable", "signal", "key", "n", "id", "i", "nodeId")
+VALUES = ("value", "v", "val", "Value")
+GOODS = ("quality", "q", "good", "statusCode", "status", "Quality", "StatusCode")
+STAMPS = ("origin", "timestamp", "ts", "time", "t", "sourceTimestamp", "SourceTimestamp", "timeStamp", "Timestamp")
+GOOD = range(192, 256)
+"""Quality of OPC DA."""
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_WORDS = frozenset({"good", "ok", "true", "valid", "1"})
+
+
+class Tags:
+    """Where in an item of a list name, value, quality and time are. codes: qualities that are good."""
+
+    def __init__(self, name: Keys, value: Keys, good: Keys | None, codes: frozenset[str], time: Keys | None) -> None:
+        self.name, self.value, self.good, self.codes, self.time = name, value, good, codes, time
+
+    @classmethod
+    def configured(cls, form: Form) -> Tags | None:
+        if not form.name:
+            return None
+        place, *codes = form.good.split() if form.good else [""]
+        time = places.parse(form.time) if form.time and form.time != "arrival" else None
+        return cls(
+            places.parse(form.name), places.parse(form.value or "value"), places.parse(place) if place else None,
+            frozenset(code.casefold().strip(",") for code in codes), time,
+        )  # fmt: skip
+
+    def readings(self, items: Iterable[Any], document: Any, numerals: Numerals) -> list[dict[str, Any]]:
+        """A reading for each time; a value whose quality is not good is missing. Raises BadPayload."""
+        result: list[dict[str, Any]] = []
+        newest: dict[Any, dict[str, Any]] = {}
+        for item in items:
+            name = places.find(item, self.name)
+            if isinstance(name, (int, float)) and not isinstance(name, bool):
+                name = str(name)
+            if not isinstance(name, str) or not name:
+                raise BadPayload(f"an item of its list has no name {'.'.join(map(str, self.name))}")
+            value = places.find(item, self.value)
+            time = ABSENT
+            if self.time is not None:
+                time = places.find(item, self.time)
+                if time is ABSENT:
+                    time = places.find(document, self.time)
+            if value is ABSENT:
+                value = None
+            if self.good is not None and not self._is_good(places.find(item, self.good), numerals):
+                value = None
+            key = None if time is ABSENT else repr(time)
+            reading = newest.get(key)
+            if reading is None or name in reading:
+                reading = newest[key] = {} if time is ABSENT else {TIME: time}
+                result.append(reading)
+            reading[name] = value
+        return result
+
+    def _is_good(self, quality: Any, numerals: Numerals) -> bool:
+        if quality is ABSENT:
+            return True
+        if isinstance(quality, dict):
+            quality = next((quality[k] for k in ("code", "Code", "value", "Value") if k in quality), 0)
+        if self.codes:
+            said = str(quality).casefold()
+            return said in self.codes or (isinstance(quality, float) and f"{quality:g}" in self.codes)
+        if isinstance(quality, bool):
+            return quality
+        if isinstance(quality, (int, float)):
+            if quality == 0:
+                numerals.odd += 1
+                numerals.why = "quality 0 is good in OPC UA, bad in OPC DA: say `good: <place> 0`, or `192`"
+            return quality == 1 or quality in GOOD
+        word = str(quality).strip().casefold()
+        return word in _WORDS or word.startswith("good")
+
+
+def found(items: list[Any]) -> Tags | None:
+    """Where they are, if a list looks like tags: each item a map with a name among the known ones and a value."""
+    maps = [item for item in items if isinstance(item, dict)]
+    if not maps or len(maps) < len(items):
+        return None
+    value = _common(VALUES, maps)
+    name = next((k for k in NAMES if all(isinstance(m.get(k), str) and m[k] for m in maps)), "")
+    if not value or not name or any(_others(each, value) for each in maps):
+        return None
+    good, time = _common(GOODS, maps), _common((k for k in STAMPS if k not in (value, name)), maps)
+    return Tags((name,), (value,), (good,) if good else None, frozenset(), (time,) if time else None)
+
+
+def one(document: Any) -> str:
+    """The tag that a single message names, where it holds nothing but that tag's value; else nothing."""
+    if not isinstance(document, dict) or (where := found([document])) is None:
+        return ""
+    name = str(document[where.name[0]])
+    return "" if _UUID.fullmatch(name) else name
+
+
+def _others(item: dict[str, Any], value: str) -> bool:
+    """Whether there are more numbers than the value of a tag, its quality and its times."""
+    return any(
+        isinstance(each, (int, float)) and key != value and key not in GOODS and key not in STAMPS
+        for key, each in item.items()
+    )
+
+
+def _common(keys: Iterable[str], maps: list[dict[str, Any]]) -> str:
+    return next((key for key in keys if all(key in each for each in maps)), "")
+
+
+def of_devices(document: Any) -> list[dict[str, Any]] | None:
+    """Readings of `{"Device A": [{"ts": …, "values": {…}}], …}`, as gateways write to ThingsBoard; else None."""
+    if not isinstance(document, Mapping) or not document:
+        return None
+    readings: dict[Any, dict[str, Any]] = {}
+    for device, entries in document.items():
+        if not isinstance(entries, list) or not entries:
+            return None
+        for entry in entries:
+            if not isinstance(entry, dict) or not isinstance(entry.get("values"), dict) or "ts" not in entry:
+                return None
+            reading = readings.setdefault(entry["ts"], {TIME: entry["ts"]})
+            reading.update({f"{device}.{key}": value for key, value in entry["values"].items()})
+    return list(readings.values())
