@@ -112,6 +112,7 @@ BOUNDS_OF_THEIR_OWN = {
     "components/runtime/edgeloop/wire": "frames of samples, checked by CRC-32C, length and type, key by key",
     "components/runtime/__main__.py": "the installer, which has the standard library alone, reads its own child",
     "components/anomaly_inference": "what monitors have learned, inside the arrays that they wrote themselves",
+    "components/sensor_ingest/payload/compiled.py": "rows of a type made for them: numbers and times, nothing nested",
 }
 
 
