@@ -255,6 +255,7 @@ class Service:
             return known
         active = ActiveModel(
             name, NAME, self.app.root, default=default_model(name), options=options, on_problem=self.app.health.set,
+            on_hung=self.app.restart,
         )  # fmt: skip
         starting = threading.Thread(target=active.start, name=f"loading-{name}", daemon=True)
         engine = self._engines[name] = Engine(active, Session(name, active, self.unexpected), options, starting)

@@ -168,7 +168,7 @@ def test_a_dead_token_ends_the_process_once_in_20_minutes(nucleus: Any, run: Run
     nucleus.components.clear()
     nucleus.add("new token", configuration={"site": "plant"})
     nucleus.start()
-    process.line("exiting to be started with a new one", 30)
+    process.line("exiting to be started anew", 30)
     assert process.end() == (1, "")
     marker = short_folder / "work" / NAME / "last-exit"
     assert marker.exists()
@@ -176,7 +176,7 @@ def test_a_dead_token_ends_the_process_once_in_20_minutes(nucleus: Any, run: Run
     time.sleep(3)
     assert again.process.poll() is None
     os.utime(marker, (time.time() - 1201, time.time() - 1201))
-    again.line("exiting to be started with a new one", 30)
+    again.line("exiting to be started anew", 30)
     assert again.end()[0] == 1
 
 

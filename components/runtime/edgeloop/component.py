@@ -203,22 +203,28 @@ class App(Generic[C]):
         else:
             self.log.warning("%s", line, problem=key)
 
-    def _token_refused(self) -> None:
-        """A new token comes with a restart only; the nucleus must not take this for a component that keeps failing."""
+    def restart(self, why: str) -> bool:
+        """Ends the process, to be started anew; whether it does. At most once in 20 minutes: the nucleus must not take
+        this for a component that keeps failing. why: one line.
+        """
         marker = self.work / _MARKER
         try:
             age = time.time() - marker.stat().st_mtime
         except FileNotFoundError:
             age = EXIT_INTERVAL
-        if 0 <= age < EXIT_INTERVAL:
-            return
+        if 0 <= age < EXIT_INTERVAL or self.stop.is_set():
+            return False
         try:
-            replace(marker, b"the nucleus refused the token\n")
+            replace(marker, why.encode() + b"\n")
         except OSError as error:
             self._problem("exit", f"not restarted, because {marker} cannot be written: {error.strerror}")
-            return
-        self.log.error("the nucleus refuses this process's token: exiting to be started with a new one")
+            return False
+        self.log.error("%s: exiting to be started anew", why)
         self._quit()
+        return True
+
+    def _token_refused(self) -> None:
+        self.restart("the nucleus refuses this process's token")
 
     def _quit(self) -> None:
         self._code = 1

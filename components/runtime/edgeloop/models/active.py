@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from edgeloop.models.report import Fate, Origin, Report
 from edgeloop.models.runners import Options, Runner, open_runner
 from edgeloop.models.runners.base import DEFAULT
 from edgeloop.models.store import Pointer, Ref
+from edgeloop.models.watch import Watched
 
 PERIOD: Final = 30.0
 """Seconds between two looks at the store where no notice comes, and between two reports."""
@@ -32,6 +34,9 @@ STARTS: Final = 3
 """Starts of the process with a model on probation, unclean ends between them, from which on it is not used."""
 FORGOTTEN: Final = 3600 * clock.NS
 """Crashes count together (ns) while a nucleus counts them together; a load that succeeds ends the count."""
+HUNG: Final = 30.0
+"""Seconds after which an inference hangs. One alone cannot be ended within a process: the process is."""
+_WATCH: Final = 1.0
 _PATIENCE: Final = 2.0
 
 Open = Callable[[Package, Variant, Options], Runner]
@@ -55,7 +60,9 @@ class ActiveModel:
 
     A new model is loaded and tried on a case of its golden set beside the one in use, then takes its place in one step.
     A model that cannot be loaded, or that ended the process while it was, makes way for the previous one, and that for
-    the default; the report says so. `default`: a package's archive that came with the component.
+    the default; the report says so. A model that hangs is marked, so that it is not taken again, and `on_hung` is
+    called with a line, again and again, until the process ends. `default`: a package's archive that came with the
+    component.
     """
 
     def __init__(
@@ -68,17 +75,23 @@ class ActiveModel:
         options: Options = DEFAULT,
         on_problem: Callable[[str, str | None], None] = lambda key, line: None,
         on_change: Callable[[Loaded | None], None] = lambda loaded: None,
+        on_hung: Callable[[str], object] = lambda line: None,
         opener: Open = open_runner,
         period: float = PERIOD,
+        hung: float = HUNG,
     ) -> None:
         self._name, self._default, self._options = name, default, options
         self._folder = store.directory(root, name)
         self._work = root / "work" / component
         self._path = report.path(self._work, name)
         self._on_problem, self._on_change, self._open, self._period = on_problem, on_change, opener, period
+        self._on_hung, self._limit = on_hung, hung
+        self._watched: list[tuple[str, weakref.ref[Watched]]] = []
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._wake, self._stopped = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"model {name}", daemon=True)
+        self._watcher = threading.Thread(target=self._watch, name=f"watch {name}", daemon=True)
         self._pointer: Pointer | None = None
         self._looked = self._again = False
         self._default_package: Package | None = None
@@ -96,6 +109,7 @@ class ActiveModel:
 
     def start(self) -> None:
         """Loads what there is, then watches the store."""
+        self._watcher.start()
         self._look()
         self._thread.start()
 
@@ -158,6 +172,25 @@ class ActiveModel:
                 self._look()
                 if time.monotonic() - self._written >= (ON_PROBATION if probation else self._period) / 2:
                     self._say()
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(min(_WATCH, self._limit / 4)):
+            for digest, reference in self._watched:
+                watched = reference()
+                if watched is not None and watched.longest > self._limit:
+                    self._hangs(digest)
+
+    def _hangs(self, digest: str) -> None:
+        line = f"an inference of model {self._name} ({digest[:12]}) has taken more than {self._limit:g} s: it hangs"
+        known = self._report
+        if known.strikes.get(digest, 0) < STRIKES:
+            strikes = {**known.strikes, digest: STRIKES}
+            self._report = msgspec.structs.replace(known, strikes=strikes)
+            if digest == known.digest:
+                self._report = msgspec.structs.replace(self._report, fate="crashed", reason=line)
+            self._say()
+            self._on_problem(f"model.{self._name}.hung", line)
+        self._on_hung(line)
 
     def _look(self) -> None:
         try:
@@ -222,7 +255,7 @@ class ActiveModel:
         strikes = self._report.strikes.get(active.digest, 0)
         probation = pointer.state == "probation"
         if strikes >= (1 if probation else STRIKES):
-            return None, "crashed", f"the process died while loading it, {strikes} times"
+            return None, "crashed", f"it ended the process or hung, {strikes} times"
         if probation and self._report.starts >= STARTS:
             return None, "crashed", f"the process died {self._report.starts - 1} times with it"
         try:
@@ -256,12 +289,14 @@ class ActiveModel:
                 return replace(held, generation=generation, origin=origin)
         variant = package.manifest.variants[place]
         if origin != "active" and self._report.strikes.get(package.digest, 0) >= STRIKES:
-            raise ModelRefused("the process died while loading it", where=package.digest[:12])
+            raise ModelRefused("it ended the process or hung", where=package.digest[:12])
         fate: Fate = "trying" if origin == "active" else self._report.fate
         self._report = msgspec.structs.replace(self._report, trying=package.digest, fate=fate)
         self._say()
         try:
-            runner = self._open(package, variant, self._options)
+            runner = Watched(self._open(package, variant, self._options))
+            alive = [(digest, known) for digest, known in self._watched if known() is not None]
+            self._watched = [*alive, (package.digest, weakref.ref(runner))]
             self._first_use(package, runner)
         finally:
             self._report = msgspec.structs.replace(self._report, trying="")
@@ -298,7 +333,8 @@ class ActiveModel:
             )
             current = self._report
         try:
-            report.write(self._path, current)
+            with self._writing:
+                report.write(self._path, current)
         except ModelError as error:
             self._on_problem(f"model.{self._name}.report", str(error))
         else:

@@ -1,0 +1,45 @@
+"""How long the inferences that are under way have taken: a model that hangs answers nobody."""
+
+from __future__ import annotations
+
+import time
+from itertools import count
+
+from edgeloop.models.manifest import Tensor
+from edgeloop.models.runners import Runner
+from edgeloop.models.runners.base import Array, Inputs
+
+
+class Watched:
+    """A runner, and when each inference under way began."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._numbers = count()
+        self._began: dict[int, float] = {}
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        return self._runner.inputs
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        return self._runner.outputs
+
+    def run(self, inputs: Inputs) -> list[Array]:
+        """See Runner."""
+        number = next(self._numbers)
+        self._began[number] = time.monotonic()
+        try:
+            return self._runner.run(inputs)
+        finally:
+            del self._began[number]
+
+    def close(self) -> None:
+        self._runner.close()
+
+    @property
+    def longest(self) -> float:
+        """Seconds that the oldest inference under way has taken; 0 where there is none."""
+        began = min(tuple(self._began.values()), default=None)
+        return 0.0 if began is None else time.monotonic() - began
