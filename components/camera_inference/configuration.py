@@ -150,6 +150,6 @@ def area(text: str) -> tuple[float, float, float, float]:
         x, y, width, height = (float(word) for word in text.replace(",", " ").split())
     except ValueError:
         raise ValueError(f"region: {text!r} is no area, such as 0.1 0.1 0.8 0.8") from None
-    if x < 0 or y < 0 or width <= 0 or height <= 0 or x + width > 1.001 or y + height > 1.001:
+    if not (0 <= x < 1 and 0 <= y < 1 and 0 < width <= 1.001 - x and 0 < height <= 1.001 - y):
         raise ValueError(f"region: {text!r} is not within the image, 0..1")
     return x, y, width, height

@@ -112,9 +112,10 @@ class Session:
                 try:
                     finding = interpret(loaded.manifest, job.outputs, job.placement, preprocessor.criteria)
                     self._models.used(loaded)
-                except ModelError as error:
+                except Exception as error:
                     self._models.failed(loaded)
-                    job.error = str(error)
+                    known = isinstance(error, ModelError)
+                    job.error = str(error) if known else f"no verdict: {type(error).__name__}: {error}"
             error_line, strange = job.error, job.strange
             preprocessor.free.put(job)
             try:
@@ -193,6 +194,9 @@ class Preprocessor:
                     job.frame, job.error = replace(job.frame, reason=reason), reason
             except EdgeloopError as error:
                 job.error = str(error)
+            except Exception as error:
+                job.error = f"the image could not be prepared: {type(error).__name__}: {error}"
+                job.tensor = None
 
     def _for(self, loaded: Loaded) -> Preparation:
         """Raises EdgeloopError where the model takes no images."""

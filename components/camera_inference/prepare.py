@@ -75,7 +75,7 @@ class Preparation:
         """The input, either `out` or a view of the frame, and where it lies."""
         assert frame.image is not None
         self.pixels = None
-        cut, left, top = self._cut(frame.image)
+        cut, left, top = cut_of(frame.image, self._area)
         pixels, placement = self._fit(cut, left, top, frame.image)
         self.pixels = pixels if self.pixels is None else self.pixels
         pixels = self._coloured(pixels, frame.colour)
@@ -95,13 +95,6 @@ class Preparation:
                 target -= self._mean.reshape(shape)
                 target /= self._deviation.reshape(shape)
         return out, placement
-
-    def _cut(self, image: Pixels) -> tuple[Pixels, int, int]:
-        height, width = image.shape[:2]
-        x, y, w, h = self._area
-        left, top = int(x * width), int(y * height)
-        right, bottom = max(left + 1, round((x + w) * width)), max(top + 1, round((y + h) * height))
-        return image[top:bottom, left:right], left, top
 
     def _fit(self, cut: Pixels, left: int, top: int, whole: Pixels) -> tuple[Pixels, Placement]:
         """The cut at the model's size."""
@@ -151,6 +144,15 @@ class Preparation:
         if pixels.ndim == 2:
             return np.broadcast_to(pixels[:, :, None], (*pixels.shape, 3))
         return pixels if colour == wanted else pixels[:, :, ::-1]
+
+
+def cut_of(image: Pixels, area: Area) -> tuple[Pixels, int, int]:
+    """The part of an image within an area, at least one pixel, and its left and top."""
+    height, width = image.shape[:2]
+    x, y, w, h = area
+    left, top = min(int(x * width), width - 1), min(int(y * height), height - 1)
+    right, bottom = max(left + 1, round((x + w) * width)), max(top + 1, round((y + h) * height))
+    return image[top:bottom, left:right], left, top
 
 
 def _shape(image: Image, tensor: Tensor) -> tuple[int, ...]:

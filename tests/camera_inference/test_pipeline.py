@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +19,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from camera_inference.configuration import Camera, Configuration
+from camera_inference.configuration import Camera, Configuration, area
 from camera_inference.documents import Result
 from camera_inference.frame import Every, Frame, Latest
 from camera_inference.hard_examples import HardExamples
 from camera_inference.inference import Session
 from camera_inference.pictures import decode
 from camera_inference.pipeline import STOPPED, CameraPipeline
+from camera_inference.prepare import Preparation, cut_of
 from camera_inference.sources import Registry
 from edgeloop.config.load import convert
 from edgeloop.errors import ConfigurationError, EdgeloopError
@@ -237,6 +241,72 @@ def test_a_folder_is_taken_once(tmp_path: Path, load: Any) -> None:
     with Line(tmp_path, models, uri=uri, policy="every", queue=1, deadline="5 s", pictures=ANY) as line:
         line.until(lambda: line.results)
     assert [r.part for r in line.results] == ["new.png"]
+
+
+def _png_header(width: int, height: int) -> bytes:
+    """A whole PNG that says how large it is, and has next to nothing."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    head = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, 2, 0, 0, 0])
+    rows = zlib.compress(bytes(64))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def test_a_png_of_20000_by_20000_a_loop_of_links_and_a_fifo_in_a_folder_cost_one_part_each(
+    tmp_path: Path, load: Any
+) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "huge.png").write_bytes(_png_header(20_000, 20_000))
+    (images / "loop.png").symlink_to(images / "loop.png")
+    os.mkfifo(images / "fifo.png")
+    (images / "folder.png").mkdir()
+    with (images / "endless.png").open("wb") as file:
+        file.truncate(1 << 40)
+    cv2.imwrite(str(images / "good.png"), np.full((12, 16, 3), 160, np.uint8))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with Line(tmp_path, Models(load("1.0.0")), uri=f"{images}?poll=20 ms", policy="every", deadline="5 s",
+              pictures=ANY) as line:  # fmt: skip
+        line.until(lambda: len(line.results) >= 6)
+    assert {r.part: r.verdict for r in line.results} == {
+        "huge.png": "unknown", "loop.png": "unknown", "fifo.png": "unknown", "folder.png": "unknown",
+        "endless.png": "unknown", "good.png": "fail",
+    }  # fmt: skip
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+
+
+@pytest.mark.parametrize(
+    "region", ["1.0 0 0.001 1", "0 1 1 0.001", "nan 0 1 1", "0 0 nan 1", "0 0 inf 1", "0 0 1e-9 0"]
+)
+def test_a_region_that_holds_no_pixel_is_refused(region: str) -> None:
+    with pytest.raises(ConfigurationError, match="region"):
+        convert({"uri": "/images", "region": region}, Camera)
+
+
+@given(st.lists(st.floats(0, 1), min_size=4, max_size=4))
+def test_any_region_that_is_taken_holds_a_pixel(numbers: list[float]) -> None:
+    try:
+        found = area(" ".join(map(str, numbers)))
+    except ValueError:
+        return
+    cut, left, top = cut_of(np.zeros((48, 64, 3), np.uint8), found)
+    assert min(cut.shape[:2]) >= 1
+    assert 0 <= left < 64
+    assert 0 <= top < 48
+
+
+def test_an_error_that_nobody_foresaw_costs_one_verdict(
+    tmp_path: Path, load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: object, frame: Frame, out: object) -> None:
+        raise cv2.error("(-215:Assertion failed) !ssize.empty()")
+
+    monkeypatch.setattr(Preparation, "fill", broken)
+    with Line(tmp_path, Models(load("1.0.0")), uri="simulator:?rate=50", policy="every", pictures=ANY) as line:
+        line.until(lambda: len(line.results) >= 3)
+    assert any("ssize" in result.reason for result in line.results)
 
 
 def test_a_video_is_watched(tmp_path: Path, load: Any) -> None:

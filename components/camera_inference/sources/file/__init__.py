@@ -12,7 +12,11 @@ from camera_inference.pictures import cv2, decode
 from camera_inference.sources import STILLS
 from camera_inference.sources.base import Options, Source
 from edgeloop.config.quantities import Rate
+from edgeloop.decode import content
 from edgeloop.errors import EdgeloopError
+
+LARGEST = 256 << 20
+"""Bytes of a file that is read."""
 
 
 class FileOptions(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,7 +41,9 @@ class File(Source[FileOptions]):
                 return
 
     def _image(self) -> bool:
-        image = decode(Path(self.place).read_bytes(), self.place, bits=self.configuration.bits)
+        image = decode(
+            content(Path(self.place), what="an image", most=LARGEST), self.place, bits=self.configuration.bits
+        )
         rate = float(self.configuration.rate) or 1.0
         return self.outlet.put(image, "bgr") and not self.outlet.wait(1 / rate)
 

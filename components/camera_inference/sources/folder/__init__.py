@@ -15,9 +15,11 @@ from camera_inference.sources import STILLS
 from camera_inference.sources.base import Options, Outlet, Source
 from edgeloop import files
 from edgeloop.config.quantities import Duration, Rate
-from edgeloop.decode import file
+from edgeloop.decode import content, file
 from edgeloop.errors import DecodeError, EdgeloopError
 
+LARGEST = 256 << 20
+"""Bytes of a file that is read."""
 SAVE = 1.0
 """s between two savings of how far it came."""
 
@@ -84,7 +86,7 @@ class Folder(Source[FolderOptions]):
             return False
         part, path = mark.name if self._once else "", self._folder / mark.name
         try:
-            image = decode(path.read_bytes(), str(path), bits=self.configuration.bits)
+            image = decode(content(path, what="an image", most=LARGEST), str(path), bits=self.configuration.bits)
         except (EdgeloopError, OSError) as error:
             if isinstance(error, FileNotFoundError):
                 return True
@@ -111,7 +113,7 @@ class Folder(Source[FolderOptions]):
                 self.outlet.count("ignored")
             if path.suffix.lower() in STILLS and not path.name.startswith("."):
                 try:
-                    mark = Mark(path.stat().st_mtime_ns, path.name)
+                    mark = Mark(_changed(path), path.name)
                 except FileNotFoundError:
                     continue
                 if mark > self._mark:
@@ -130,6 +132,16 @@ class Folder(Source[FolderOptions]):
     def _save(self) -> None:
         self._saved = time.monotonic()
         files.replace(self.outlet.state, msgspec.json.encode(self._mark))
+
+
+def _changed(path: Path) -> int:
+    """ns; of a loop of links, the link's own. Raises FileNotFoundError."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return path.lstat().st_mtime_ns
 
 
 SOURCE = Folder
