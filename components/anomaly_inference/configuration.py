@@ -65,6 +65,14 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     budget: Annotated[Budget, Meta(title="Budget", description="false alarms that are acceptable")] = Budget(
         "1 alarm/week"
     )
+    adapt: Annotated[
+        Duration | None,
+        Meta(
+            title="Adapt",
+            description="after this long a steady abnormal state is no alarm any more but a new normal that is offered "
+            "as a notice; 0: never; without it a twentieth of the budget's time, 24 rows or more, 2 days at most",
+        ),
+    ] = None
     detect: Annotated[
         str,
         Meta(

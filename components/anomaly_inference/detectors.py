@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from anomaly_inference.stream_input import BLOCKS_FROM, Layout
 from edgeloop.clock import NS
 from edgeloop.detect.display import display
 from edgeloop.detect.learning import learning_rows
+from edgeloop.detect.ledger import EVERY, Ledger
 from edgeloop.detect.models import Models, Provider
 from edgeloop.detect.protocol import Bool, Context, Detector, Float, Rows, Scores, Setup, State, Words
 from edgeloop.detect.registry import DETECTORS
@@ -21,12 +22,15 @@ from edgeloop.detect.registry import DETECTORS
 LEVELS_FROM = 2.0
 """Hz: from here on a condition is a level, of the last row or over seconds; below, a state over many rows."""
 MODELS = "models"
+ADAPT_SHARE, ADAPT_ROWS, ADAPT_MOST = 20, 24, 2 * 86_400.0
+"""A state that lasts for this share of the budget's time, so many rows at least and s at most, is a new normal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Of n rows, all (n,): return times in log10 s of conditions and of points, and what is decided.
 
+    settled, returned: a lasting state has become a new normal, a former one is back;
     models: whether one of them finds it abnormal; returns: their return times, by name; parts: by detector.
     """
 
@@ -37,6 +41,8 @@ class Verdict:
     alert: Bool
     models: Bool
     learning: Bool
+    settled: Bool
+    returned: Bool
     parts: Mapping[str, Scores] = field(default_factory=dict)
     returns: Mapping[str, float] = field(default_factory=dict)
 
@@ -58,6 +64,7 @@ class MonitorDetectors:
             memory=config.memory / NS,
             confirm=config.confirm / NS,
             recover=config.recover / NS,
+            adapt=self._adapt(config),
             features=layout.features.features if layout.features is not None else (),
             models=tuple(config.models.split()),
             provider=provider,
@@ -65,6 +72,14 @@ class MonitorDetectors:
         self._parts: dict[str, Detector] = {n: DETECTORS[n].make(setup) for n in _wanted(config, layout)}
         self.models = self._models(setup)
         self._learn, self._seen = learning_rows(setup.learn, setup.step), 0
+        self.ledger = Ledger(10.0 ** (self.budget - math.log10(self.step)), self._learn)
+        self._around = Context()
+
+    def _adapt(self, config: configuration.Monitor) -> float:
+        """Seconds after which a state that lasts is offered as a new normal."""
+        if config.adapt is not None:
+            return config.adapt / NS
+        return max(ADAPT_ROWS * self.step, min(config.budget / NS / ADAPT_SHARE, ADAPT_MOST))
 
     def _models(self, setup: Setup) -> Models:
         models = DETECTORS[MODELS].make(setup)
@@ -84,9 +99,21 @@ class MonitorDetectors:
         streaming = self._telling("condition") or self._telling("event")
         return min((self._parts[name].learned for name in streaming), default=min(1.0, self._seen / self._learn))
 
+    def pieces(self, rows: Rows) -> Iterator[tuple[int, Rows]]:
+        """(first, rows) between which the demand may change."""
+        at, samples = 0, rows.samples
+        while at < len(rows):
+            end = min(len(rows), at + self.ledger.left)
+            own = samples[at:end] if len(samples) == len(rows) else samples
+            yield at, Rows(rows.times[at:end], rows.values[at:end], own)
+            at = end
+
     def update(self, rows: Rows, context: str) -> Verdict:
-        """Each detector sees the rows once."""
-        n, around = len(rows), Context(context)
+        """Each detector sees the rows once; they are a piece, and `watched` is to be told."""
+        if self.ledger.rows % EVERY == 0:
+            demand = self.ledger.demand + math.log10(self.step)
+            self._around = Context("", demand, self.ledger.overdraft, self.ledger.rows / self.ledger.budget)
+        n, around = len(rows), replace(self._around, name=context)
         parts = {name: part.update(rows, around) for name, part in self._parts.items()}
         conditions = [parts[name] for name in self._telling("condition")]
         events = [parts[name] for name in self._telling("event")]
@@ -102,6 +129,8 @@ class MonitorDetectors:
             alert=_any(n, (s.alert for s in events)),
             models=parts[MODELS].alert,
             learning=learning,
+            settled=_any(n, (s.settled for s in conditions)),
+            returned=_any(n, (s.returned for s in conditions)),
             parts=parts,
             returns=self.models.scored(),
         )
@@ -127,13 +156,18 @@ class MonitorDetectors:
         for part in self._parts.values():
             part.calm()
 
+    def accept(self) -> None:
+        for part in self._parts.values():
+            part.accept()
+
     def relearn(self) -> None:
         for part in self._parts.values():
             part.relearn()
         self._seen = 0
 
     def state(self) -> State:
-        own: State = {"seen": np.array([self._seen])}
+        around = [self._around.demand or self.budget, self._around.overdraft, self._around.watched]
+        own: State = {"seen": np.array([self._seen]), "around": np.array(around)} | self.ledger.state()
         for name, part in self._parts.items():
             own[f"{name}.schema"] = np.array([DETECTORS[name].schema])
             own |= {f"{name}.own.{k}": v for k, v in part.state().items()}
@@ -148,6 +182,9 @@ class MonitorDetectors:
             if schema not in (kind.schema, *kind.reads) or not part.restore(known):
                 return False
         self._seen = int(state["seen"][0])
+        if "ledger" in state:
+            self.ledger.restore(state)
+            self._around = Context("", *(float(n) for n in state["around"]))
         return True
 
 

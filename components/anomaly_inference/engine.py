@@ -129,10 +129,10 @@ class Engine:
     def command(self, command: Command, now: int) -> Outcome:
         """An operator's word. EdgeloopError where it makes no sense."""
         alarms = self.book.command(command, now)
-        if isinstance(command, Acknowledge) and command.reason == "process_change":
+        if isinstance(command, Acknowledge):
             for alarm in alarms:
-                if alarm.monitor in self._monitors and alarm.kind == "process":
-                    self._monitors[alarm.monitor].relearn()
+                if alarm.monitor in self._monitors:
+                    self._monitors[alarm.monitor].answer(alarm.kind, command.reason)
         return Outcome(alarms=alarms)
 
     def apply(self, configuration: Configuration, now: int) -> Outcome:
@@ -246,6 +246,6 @@ class Engine:
 
 
 def _severity(monitor: Monitor, kind: Kind) -> Severity:
-    if kind == "drift":
+    if kind in ("drift", "notice"):
         return "low"
     return monitor.config.severity if kind in ("process", "event") else "medium"

@@ -14,7 +14,7 @@ from anomaly_inference.operating_state import Lookup
 from anomaly_inference.reporter import SETTLED, Reporter, Signal, Tap
 from anomaly_inference.results import Result
 from anomaly_inference.stream_input import Layout, StreamInput
-from edgeloop.alarms import Cause, Kind
+from edgeloop.alarms import Cause, Kind, Reason
 from edgeloop.detect.models import Provider
 from edgeloop.detect.protocol import Words
 from edgeloop.wire.batch import Batch
@@ -63,8 +63,10 @@ class Monitor:
                     detectors.calm()
                 self.reporter.passed(detectors, accepted, segment)
             else:
-                verdict = detectors.update(segment.rows, segment.operating.context)
-                signals += self.reporter.scored(detectors, accepted, segment, verdict, now)
+                for at, rows in detectors.pieces(segment.rows):
+                    verdict = detectors.update(rows, segment.operating.context)
+                    signals += self.reporter.scored(detectors, accepted, segment, at, verdict, now)
+                    detectors.ledger.watch(len(rows))
         self.input.diagnostics.set("models", detectors.models.problem)
         self.input.diagnostics.set("drift", detectors.models.drift)
         return signals
@@ -84,12 +86,13 @@ class Monitor:
         if layout is None or detectors is None:
             return
         yield "event", bool(reporter.until)
+        yield "notice", reporter.notice is not None
         if detectors.models.all:
             yield "drift", bool(detectors.models.drift)
         if reporter.idle:
             yield "process", False
         elif reporter.judged and not reporter.hold:
-            yield "process", reporter.abnormal
+            yield "process", reporter.abnormal or reporter.insisted
         for kind, condition in layout.sensors.conditions.items():
             if condition.active or layout.sensors.certain(kind):
                 yield kind, condition.active
@@ -108,6 +111,8 @@ class Monitor:
             words = f"{self.streams[0]} {layout.sensors.conditions[kind].text}", ()
         elif detectors is not None and kind == "drift":
             words = detectors.models.drift, ()
+        elif kind == "notice":
+            words = self.reporter.notice or "answered", self.reporter.words[1]
         elif detectors is not None:
             words = self.reporter.words
         cause = Cause(stream=self.streams[0], epoch=epoch, index=index, attribution=words[1])
@@ -116,6 +121,20 @@ class Monitor:
     def drain(self) -> Result | None:
         """See Reporter.drain."""
         return self.reporter.drain()
+
+    def answer(self, kind: Kind, reason: Reason) -> None:
+        """An operator's word on an alarm of this kind."""
+        detectors, reporter = self._detectors, self.reporter
+        if detectors is None:
+            return
+        if kind in ("process", "event") and reason == "true":
+            detectors.ledger.refund()
+        if kind == "process" and reason == "process_change":
+            self.relearn()
+        if kind == "notice" and reporter.notice is not None:
+            if reason == "process_change":
+                detectors.accept()
+            reporter.answered(insist=reason == "true")
 
     def relearn(self) -> None:
         """Forget what is normal."""

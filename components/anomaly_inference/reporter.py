@@ -14,7 +14,7 @@ from anomaly_inference.detectors import MonitorDetectors, Verdict
 from anomaly_inference.results import ModelScore, Result, State
 from anomaly_inference.stream_input import Segment
 from edgeloop.alarms import Cause, Contribution, Kind
-from edgeloop.clock import NS
+from edgeloop.clock import NS, rfc3339
 from edgeloop.detect.protocol import Bool, Float, Words
 from edgeloop.wire.batch import Batch
 
@@ -40,7 +40,9 @@ class Signal:
 class RowScores:
     """What a monitor says of the rows [first, first + n) of a batch; return times in log10 s, all (n,).
 
-    Where the rows are scored as blocks, that of the last whole block holds. models: return times by name.
+    Where the rows are scored as blocks, that of the last whole block holds. abnormal: a condition holds; notice: it has
+    lasted, and is offered as a new normal.
+    models: return times by name.
     """
 
     first: int
@@ -50,12 +52,13 @@ class RowScores:
     changepoint: Bool
     event: Float
     alert: Bool
+    notice: Bool
     models: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def none(cls, first: int, state: State, n: int) -> RowScores:
         no = np.zeros(n, dtype=np.bool_)
-        return cls(first, state, np.zeros(n), no, no, np.zeros(n), no)
+        return cls(first, state, np.zeros(n), no, no, np.zeros(n), no, no)
 
 
 Tap = Callable[[str, Batch, RowScores], None]
@@ -70,9 +73,11 @@ class Reporter:
         self._name, self._config, self._tap = name, config, tap
         self.result: Result | None = None
         self.words: Words = ("unusual", ())
-        self.until = self.hold = self.live_rows = 0
+        self.until = self.point = self.hold = self.live_rows = 0
         self.idle = self.judged = self.abnormal = False
-        self._shown = 0
+        self.notice: str | None = None
+        self.insisted = False
+        self.began = self._shown = 0
         self._fresh = False
         self._last = 0.0, False
 
@@ -82,7 +87,7 @@ class Reporter:
         self.idle = self.judged = self.abnormal = False
 
     def relearn(self) -> None:
-        self.live_rows, self.abnormal = 0, False
+        self.live_rows, self.abnormal, self.insisted, self.notice = 0, False, False, None
 
     def drain(self) -> Result | None:
         """The newest result with the worst score since the last call; None where nothing was scored."""
@@ -91,7 +96,7 @@ class Reporter:
 
     def tick(self, now: int) -> None:
         if self.until and now >= self.until:
-            self.until = 0
+            self.until = self.point = 0
 
     def pending(self, batch: Batch, segment: Segment) -> None:
         """Rows that belong to a block that is not whole yet: the last one's word holds."""
@@ -99,7 +104,8 @@ class Reporter:
             n, (return_time, abnormal) = segment.count, self._last
             none, same = np.zeros(n, dtype=bool), np.full(n, abnormal)
             times = np.full(n, return_time)
-            self._tap(self._name, batch, RowScores(segment.first, "live", times, same, none, np.zeros(n), none))
+            notice = np.full(n, self.notice is not None)
+            self._tap(self._name, batch, RowScores(segment.first, "live", times, same, none, np.zeros(n), none, notice))
 
     def passed(self, detectors: MonitorDetectors, batch: Batch, segment: Segment) -> None:
         """Rows that are not scored."""
@@ -111,8 +117,9 @@ class Reporter:
         self._say(detectors, batch, RowScores.none(segment.first, state, segment.count), None, 0, {})
 
     def scored(
-        self, detectors: MonitorDetectors, batch: Batch, segment: Segment, verdict: Verdict, now: int
+        self, detectors: MonitorDetectors, batch: Batch, segment: Segment, first: int, verdict: Verdict, now: int
     ) -> list[Signal]:
+        """first: row of the segment that the verdict begins with."""
         n = len(verdict.condition)
         learned = int(np.count_nonzero(verdict.learning))
         shadow = min(n - learned, max(0, int(self._config.shadow / NS / detectors.step) - self.live_rows))
@@ -128,9 +135,10 @@ class Reporter:
                 continue
             live = state == "live"
             part = RowScores(
-                segment.first + a, state,
+                segment.first + first + a, state,
                 verdict.condition[a:b], (verdict.abnormal[a:b] | verdict.models[a:b]) & live,
-                verdict.changepoint[a:b] & live, verdict.event[a:b], verdict.alert[a:b] & live, verdict.returns,
+                verdict.changepoint[a:b] & live, verdict.event[a:b], verdict.alert[a:b] & live,
+                np.zeros(b - a, dtype=np.bool_), verdict.returns,
             )  # fmt: skip
             if live:
                 signals += self._live(detectors, batch, part, verdict, a, now)
@@ -143,26 +151,73 @@ class Reporter:
         """Changes of the condition, and events while it is normal. at: of the first of these in the update."""
         signals = []
         self.judged, self.idle = True, False
-        changes = np.flatnonzero(np.diff(scores.abnormal, prepend=self.abnormal))
-        for i in changes.tolist():
-            loud = detectors.models.abnormal is not None and scores.condition[i] < detectors.budget
-            if detectors.streaming and not loud:
-                self.words = detectors.words(verdict, at + i)
-            elif detectors.models.abnormal is not None:
-                self.words = detectors.words(verdict, at + i, "model")
-            active, return_time = bool(scores.abnormal[i]), float(scores.condition[i])
-            signals.append(self._signal(detectors, batch, scores.first + i, "process", active, return_time, self.words))
+        changes = np.flatnonzero(np.diff(scores.abnormal, prepend=self.abnormal)).tolist()
+        points = np.flatnonzero(scores.alert & ~scores.abnormal).tolist()
+        for i, point in sorted([(i, False) for i in changes] + [(i, True) for i in points]):
+            if point:
+                signals += self._point(detectors, batch, scores, verdict, at, i, now)
+            else:
+                signals += self._change(detectors, batch, scores, verdict, at, i)
+        if self.notice or self.insisted or verdict.settled.any():
+            signals += self._notices(detectors, batch, scores, verdict, at)
         self.abnormal = bool(scores.abnormal[-1])
         calm = np.flatnonzero(scores.abnormal[::-1])
         rows = int(calm[0]) if len(calm) else len(scores.abnormal)
         self.hold = 0 if self.abnormal else max(0, self.hold - rows)
-        for i in np.flatnonzero(scores.alert & ~scores.abnormal).tolist():
-            if not self.until:
-                words = detectors.words(verdict, at + i, "event")
-                return_time = float(scores.event[i])
-                signals.append(self._signal(detectors, batch, scores.first + i, "event", True, return_time, words))
-            self.until = now + HOLD
         return signals
+
+    def _change(
+        self, detectors: MonitorDetectors, batch: Batch, scores: RowScores, verdict: Verdict, at: int, i: int
+    ) -> list[Signal]:
+        """The condition begins or ends at row i of the scores."""
+        row, active, return_time = scores.first + i, bool(scores.abnormal[i]), float(scores.condition[i])
+        loud = detectors.models.abnormal is not None and return_time < detectors.budget
+        if detectors.streaming and not loud:
+            self.words = detectors.words(verdict, at + i)
+        elif detectors.models.abnormal is not None:
+            self.words = detectors.words(verdict, at + i, "model")
+        if active:
+            detectors.ledger.spend(at + i)
+            self.began = batch.time_of(row)
+        elif self.insisted:
+            return []
+        return [self._signal(detectors, batch, row, "process", active, return_time, self.words)]
+
+    def _point(
+        self, detectors: MonitorDetectors, batch: Batch, scores: RowScores, verdict: Verdict, at: int, i: int, now: int
+    ) -> list[Signal]:
+        """An event at row i of the scores; one that is over by its time ends first."""
+        row, return_time = scores.first + i, float(scores.event[i])
+        detectors.ledger.spend(at + i)
+        words = detectors.words(verdict, at + i, "event")
+        signals = [self._signal(detectors, batch, row, "event", True, return_time, words)]
+        if self.point and batch.time_of(row) - self.point >= HOLD:
+            signals.insert(0, self._signal(detectors, batch, row, "event", False, return_time, words))
+        self.point, self.until = batch.time_of(row), now + HOLD
+        return signals
+
+    def _notices(
+        self, detectors: MonitorDetectors, batch: Batch, scores: RowScores, verdict: Verdict, at: int
+    ) -> list[Signal]:
+        """A state that has lasted is offered as a new normal, until a former normal is back or somebody answers."""
+        signals, n = [], len(scores.notice)
+        settled, returned = verdict.settled[at : at + n], verdict.returned[at : at + n]
+        for i in np.flatnonzero(settled | returned).tolist():
+            scores.notice[i:] = settled[i]
+            since = rfc3339(self.began or batch.time_of(scores.first + i))[:16].replace("T", " ")
+            text = f"since {since} steady at a new level: {self.words[0]}; was this intended?"
+            words = (text, self.words[1]) if settled[i] else ("back to what was normal before", ())
+            if settled[i] or self.notice:
+                signals.append(self._signal(detectors, batch, scores.first + i, "notice", bool(settled[i]), 0.0, words))
+            self.notice = text if settled[i] else None
+            self.insisted = False
+        if not (settled | returned).any():
+            scores.notice[:] = self.notice is not None
+        return signals
+
+    def answered(self, *, insist: bool) -> None:
+        """An operator has said what a new normal is; insist: no normal, the alarm stands until the former is back."""
+        self.notice, self.insisted = None, insist
 
     @staticmethod
     def _signal(
@@ -224,8 +279,9 @@ class Reporter:
     def state(self) -> dict[str, object]:
         """In numbers that JSON has."""
         return {
-            "until": self.until, "shown": self._shown, "hold": self.hold, "abnormal": self.abnormal,
-            "told": self._last, "live_rows": self.live_rows, "idle": self.idle, "judged": self.judged,
+            "until": self.until, "point": self.point, "shown": self._shown, "hold": self.hold,
+            "abnormal": self.abnormal, "told": self._last, "live_rows": self.live_rows, "idle": self.idle,
+            "judged": self.judged, "notice": self.notice, "began": self.began, "insisted": self.insisted,
         }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -234,5 +290,7 @@ class Reporter:
             int(state[k]) for k in ("until", "shown", "hold", "live_rows")
         )
         self.abnormal, self.idle, self.judged = (bool(state[k]) for k in ("abnormal", "idle", "judged"))
+        self.insisted, self.point = bool(state.get("insisted")), int(state.get("point", 0))
+        self.notice, self.began = state.get("notice"), int(state.get("began", 0))
         return_time, abnormal = state["told"]
         self._last = float(return_time), bool(abnormal)

@@ -12,13 +12,13 @@ from anomaly_inference.configuration import Configuration, Monitor
 from anomaly_inference.engine import Engine
 from anomaly_inference.reporter import RowScores
 from edgeloop.alarms import Alarm
-from edgeloop.clock import NS
+from edgeloop.clock import NS, rfc3339
 from edgeloop.config.quantities import Budget, Duration
 from edgeloop.wire.batch import Batch
 from edgeloop_tools.backtest.recording import STREAM, Recording
 
 NAME = "backtest"
-HEADER = "event_score,event_alert,condition_score,condition_alert,changepoint"
+HEADER = "time,event_score,event_alert,condition_score,condition_alert,changepoint,notice"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,16 +30,18 @@ class Columns:
     condition_score: NDArray[np.float64]
     condition_alert: NDArray[np.bool_]
     changepoint: NDArray[np.bool_]
+    notice: NDArray[np.bool_]
+    times: NDArray[np.int64]
     alarms: list[Alarm] = field(default_factory=list)
     problem: str = ""
 
     def text(self) -> str:
         """CSV with a header."""
         rows = zip(
-            self.event_score.tolist(), self.event_alert.tolist(), self.condition_score.tolist(),
-            self.condition_alert.tolist(), self.changepoint.tolist(), strict=True,
+            self.times.tolist(), self.event_score.tolist(), self.event_alert.tolist(), self.condition_score.tolist(),
+            self.condition_alert.tolist(), self.changepoint.tolist(), self.notice.tolist(), strict=True,
         )  # fmt: skip
-        lines = [f"{e:.4f},{a:d},{c:.4f},{b:d},{p:d}" for e, a, c, b, p in rows]
+        lines = [f"{rfc3339(t)},{e:.4f},{a:d},{c:.4f},{b:d},{p:d},{o:d}" for t, e, a, c, b, p, o in rows]
         return "\n".join([HEADER, *lines, ""])
 
 
@@ -64,14 +66,14 @@ def replay(
     """What the engine says, as it goes. fine: row from which batches are small. advanced: told of rows done."""
     n = len(recording)
     flag = np.zeros(n, dtype=bool)
-    found = Columns(np.zeros(n), flag, np.zeros(n), flag.copy(), flag.copy())
+    found = Columns(np.zeros(n), flag, np.zeros(n), flag.copy(), flag.copy(), flag.copy(), recording.times)
     problems: dict[str, str] = {}
 
     def tap(monitor: str, batch: Batch, scores: RowScores) -> None:
         rows = slice(batch.index + scores.first, batch.index + scores.first + len(scores.event))
         found.event_score[rows], found.event_alert[rows] = scores.event, scores.alert
-        found.condition_score[rows], found.condition_alert[rows] = scores.condition, scores.abnormal
-        found.changepoint[rows] = scores.changepoint
+        found.condition_score[rows], found.condition_alert[rows] = scores.condition, scores.abnormal | scores.notice
+        found.changepoint[rows], found.notice[rows] = scores.changepoint, scores.notice & ~scores.abnormal
 
     wanted = configuration(recording, learn=learn, budget=budget)
     engine = Engine(wanted, problem=problems.__setitem__, tap=tap)
@@ -82,5 +84,5 @@ def replay(
     line = problems.get(NAME, "")
     return Columns(
         found.event_score, found.event_alert, found.condition_score, found.condition_alert, found.changepoint,
-        found.alarms, line,
+        found.notice, found.times, found.alarms, line,
     )  # fmt: skip

@@ -30,7 +30,8 @@ def healthy(rows: int, seed: int = 1, channels: int = 2) -> np.ndarray:
 
 def columns(path: Path) -> tuple[list[str], np.ndarray]:
     head, *lines = path.read_text().splitlines()
-    return head.split(","), np.array([[float(cell) for cell in line.split(",")] for line in lines])
+    assert all(line[10] == "T" and line.partition(",")[0].endswith("Z") for line in lines)
+    return head.split(","), np.array([[float(cell) for cell in line.split(",")[1:]] for line in lines])
 
 
 def test_each_file_has_a_line_for_each_row_at_the_same_place(
@@ -49,13 +50,13 @@ def test_each_file_has_a_line_for_each_row_at_the_same_place(
     assert (said["files"], said["rows"], said["failed"]) == (2, 1900, [])
     names, one = columns(tmp_path / "out" / "a" / "one.csv")
     assert names == HEADER.split(",")
-    assert one.shape == (1200, 5)
+    assert one.shape == (1200, 6)
     assert np.isfinite(one).all()
-    assert set(np.unique(one[:, [1, 3, 4]])) <= {0.0, 1.0}
+    assert set(np.unique(one[:, [1, 3, 4, 5]])) <= {0.0, 1.0}
     assert one[905:1000, 3].all(), "the level is abnormal"
     assert not one[:300, 3].any(), "what is learned is not judged"
     assert one[900:905, 4].any()
-    assert columns(tmp_path / "out" / "two.csv")[1].shape == (700, 5)
+    assert columns(tmp_path / "out" / "two.csv")[1].shape == (700, 6)
 
 
 def test_nothing_of_what_is_to_come_is_seen(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from edgeloop.clock import rfc3339
 
-Kind = Literal["process", "event", "drift", "gap", "flat_line", "clock", "range", "flood", "camera"]
+Kind = Literal["process", "event", "drift", "gap", "flat_line", "clock", "range", "flood", "camera", "notice"]
 Severity = Literal["low", "medium", "high", "critical"]
 State = Literal["raised", "acknowledged", "cleared", "shelved"]
 Reason = Literal["true", "false", "maintenance", "process_change"]

@@ -41,9 +41,14 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """In which the rows were taken: a product or tool; empty where there is one only."""
+    """name: in which the rows were taken, a product or tool; empty where there is one only. demand: the return time
+    that a condition needs now, log10 s, None: the budget's. overdraft: alarms beyond the budget that were raised;
+    watched: budgets' times that were watched."""
 
     name: str = ""
+    demand: float | None = None
+    overdraft: float = 0.0
+    watched: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,8 @@ class Scores:
     """Of n rows, all (n,). return_time: log10 s between healthy rows like it; alert: what the detector decides: a
     state that lasts, or a point; changepoint: something began or ceased there; learning: not judged yet.
 
-    channel: the column that an event is about.
+    settled: a state that lasted has become a new normal there; returned: a former normal is back. channel: the column
+    that an event is about.
     """
 
     return_time: Float
@@ -59,12 +65,14 @@ class Scores:
     changepoint: Bool
     learning: Bool
     channel: NDArray[np.intp]
+    settled: Bool
+    returned: Bool
 
     @classmethod
     def none(cls, n: int) -> Scores:
         """Nothing to say."""
-        no = np.zeros(n, dtype=np.bool_)
-        return cls(np.zeros(n), no, no.copy(), no.copy(), np.zeros(n, dtype=np.intp))
+        a, b, c, d, e = np.zeros((5, n), dtype=np.bool_)
+        return cls(np.zeros(n), a, b, c, np.zeros(n, dtype=np.intp), d, e)
 
 
 class Detector(Protocol):
@@ -88,6 +96,9 @@ class Detector(Protocol):
     def relearn(self) -> None:
         """Forget: the process has changed."""
 
+    def accept(self) -> None:
+        """What has become normal is the normal: a former one is forgotten."""
+
     def state(self) -> State: ...
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> bool:
@@ -100,7 +111,7 @@ class Setup:
 
     columns: of the rows' values; channels: those of the stream itself, which come first; step: between rows; rate: of
     the samples, Hz; features: what a row's first values are where it is made from a block, empty where rows are values.
-    models, provider: names of models, and where they come from.
+    adapt: after which a steady abnormal state is a new normal; 0: never. models, provider: names, and where from.
     """
 
     monitor: str
@@ -113,6 +124,7 @@ class Setup:
     memory: float = 20.0
     confirm: float = 0.5
     recover: float = 1.0
+    adapt: float = 0.0
     features: tuple[Feature, ...] = ()
     models: tuple[str, ...] = ()
     provider: Callable[[str], Any] = field(default=lambda name: None)

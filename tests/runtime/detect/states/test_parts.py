@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from edgeloop.detect.states import ConditionSettings
-from edgeloop.detect.states.excursions import BLOCK, Excursions
 from edgeloop.detect.states.hysteresis import Condition, Movement
 
 SETTINGS = ConditionSettings(step=1.0, learn=400, off=0.4, hold=3, back=0.4, settle=5)
@@ -46,24 +44,3 @@ def test_movement_marks_both_edges() -> None:
     movement.update(np.array([1.0, 4.5, 3.0, 1.9, 1.0, 9.0, 8.0, 7.0]), changes)
     assert np.flatnonzero(changes).tolist() == [1, 3, 5]
     assert movement.moving
-
-
-@pytest.mark.parametrize("scale", [0.5, 2.0])
-def test_excursions_of_an_exponential_square_have_their_return_times(scale: float) -> None:
-    rng = np.random.default_rng(5)
-    excursions = Excursions(1.0, 2.5)
-    blocks = np.sqrt(rng.exponential(scale, (9000, BLOCK)))
-    excursions.fit(blocks[:10].max(axis=1) ** 2)
-    excursions.teach(blocks.ravel())
-    for decades in (4.0, 5.0):
-        expected = scale * decades * np.log(10)
-        assert excursions.return_time(expected) == pytest.approx(decades, abs=0.3)
-
-
-def test_excursions_count_clusters_once() -> None:
-    rng = np.random.default_rng(6)
-    single, clustered = Excursions(1.0, 2.5), Excursions(1.0, 2.5)
-    blocks = rng.exponential(1.0, 4000)
-    single.fit(blocks)
-    clustered.fit(np.repeat(blocks[:1000], 4))
-    assert clustered.return_time(4.0) > single.return_time(4.0) + 0.4

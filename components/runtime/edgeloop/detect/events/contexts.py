@@ -23,14 +23,15 @@ class EventContexts:
         self.channels, self.settings = channels, settings
         self._detectors: dict[str, EventDetector] = {}
 
-    def update(self, rows: NDArray[np.float64], context: str) -> EventScores:
+    def update(self, rows: NDArray[np.float64], context: str, harder: float = 0.0) -> EventScores:
+        """harder: decades by which an alert needs more."""
         detector = self._detectors.pop(context, None)
         if detector is None:
             detector = EventDetector(self.channels, self.settings)
             while len(self._detectors) >= MOST:
                 del self._detectors[next(iter(self._detectors))]
         self._detectors[context] = detector
-        return detector.update(rows)
+        return detector.update(rows, harder)
 
     def interrupt(self) -> None:
         for detector in self._detectors.values():

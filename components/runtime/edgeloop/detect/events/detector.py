@@ -59,7 +59,7 @@ class EventDetector:
         self._familiarity = Familiarity(channels, settings.bins)
         self._liveliness = Liveliness(channels)
         self._regulator = Regulator(channels, settings)
-        self._filled = 0
+        self._filled, self._harder = 0, 0.0
         self._pairs = np.zeros((2, settings.block, channels))
         self._activity = np.zeros((settings.block, channels))
         self._valid, self._known = np.zeros((2, settings.block, channels), dtype=np.bool_)
@@ -69,8 +69,9 @@ class EventDetector:
         """Share of the warm-up that is over, 0 to 1, of the channel that is furthest."""
         return min(1.0, float(self._familiarity.seen.max(initial=0.0)) / self.settings.warm)
 
-    def update(self, rows: Float) -> EventScores:
-        """Rows (n, channels); NaN and Inf are missing, and never an event."""
+    def update(self, rows: Float, harder: float = 0.0) -> EventScores:
+        """Rows (n, channels); NaN and Inf are missing, and never an event. harder: decades that an alert needs more."""
+        self._harder = harder
         n = len(rows)
         scores = EventScores(np.empty(n), np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.intp))
         for begin in range(0, n, AT_ONCE):
@@ -102,7 +103,7 @@ class EventDetector:
         np.multiply(self._liveliness.return_time(rows.activity), rows.known, out=times)
         np.maximum(times, self._familiarity.return_time(rows.pairs), out=times)
         times *= rows.valid
-        return self._regulator.alerts(times - self._regulator.demand)
+        return self._regulator.alerts(times - (self._regulator.demand + self._harder))
 
     def _keep(self, rows: Rows) -> None:
         """Until a block is full; then it is learned."""

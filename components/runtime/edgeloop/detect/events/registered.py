@@ -17,6 +17,9 @@ from edgeloop.detect.protocol import Context, DetectorType, Float, Rows, Scores,
 
 WARM = 16, 86_400.0
 """An event is rare only for who has watched for this share of the budget's time, or so many seconds if that is less."""
+SPARED, AHEAD, RAISED = 3.0, 3.0, 0.2
+"""Events are harder to tell, by so many decades for each, once more alarms than SPARED are beyond the budget; who has
+watched for less than 1 / AHEAD of it is spared as much less."""
 
 
 class Events:
@@ -37,11 +40,14 @@ class Events:
 
     def update(self, rows: Rows, context: Context) -> Scores:
         n = len(rows)
-        found = self._contexts.update(rows.values, context.name)
+        found = self._contexts.update(
+            rows.values, context.name, max(0.0, context.overdraft - SPARED * min(1.0, AHEAD * context.watched)) * RAISED
+        )
         learning = self._seen + np.arange(n) < self._learn
         self._seen = min(self._seen + n, self._learn)
         self._rows, self._channel = rows.values, found.channel
-        return Scores(found.return_time, found.alert, np.zeros(n, dtype=np.bool_), learning, found.channel)
+        none = Scores.none(n)
+        return replace(none, return_time=found.return_time, alert=found.alert, learning=learning, channel=found.channel)
 
     def words(self, at: int) -> Words:
         which = int(self._channel[at])
@@ -54,6 +60,9 @@ class Events:
 
     def calm(self) -> None:
         """A point is over by itself."""
+
+    def accept(self) -> None:
+        """A point does not last."""
 
     def relearn(self) -> None:
         self._contexts.relearn()

@@ -36,7 +36,8 @@ class Regulator:
 
     def learned(self, seen: Float) -> None:
         """What is demanded of a channel that has been seen so often."""
-        wanted = np.log10(np.minimum(np.maximum(seen / self._settings.similar, 1.0), self._most))
+        similar = self._settings.similar / len(seen)
+        wanted = np.log10(np.minimum(np.maximum(seen / similar, 1.0), self._most))
         self.demand = np.where(seen >= self._settings.warm, wanted, np.inf)
 
     def alerts(self, excess: Float) -> list[tuple[int, int]]:

@@ -178,6 +178,16 @@ class Detector:
         """
         return display(return_time, least=math.log10(self._window), budget=self.settings.budget)
 
+    def settle(self, context: str) -> None:
+        """Normal is what the last rows of a context say."""
+        baseline = self._baselines.get(context)
+        if baseline is None or not self._filled:
+            return
+        end = self._at + self._widest
+        baseline.centre = baseline.centre + np.median(self._history[end - self._filled : end], axis=0)
+        baseline.anchor = baseline.centre.copy()
+        self.interrupt()
+
     def interrupt(self) -> None:
         """The rows that follow do not continue those before: averages start again, what was learned stays."""
         self._filled = self._at = 0

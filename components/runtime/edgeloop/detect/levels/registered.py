@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgeloop.alarms import Contribution
 from edgeloop.detect.features import Feature
-from edgeloop.detect.learning import learning_rows
+from edgeloop.detect.learning import adapting_rows, learning_rows
 from edgeloop.detect.levels.detector import Cause, Detector, Score, Settings
 from edgeloop.detect.levels.words import describe
 from edgeloop.detect.protocol import Context, DetectorType, Rows, Scores, Setup, State, Words
@@ -64,6 +64,7 @@ class Levels:
         )
         self._detector, self._trigger = Detector(features, settings), trigger(setup)
         self._scores: list[Score] = []
+        self._adapt, self._lasted = adapting_rows(setup.adapt, setup.step), 0
 
     @property
     def learned(self) -> float:
@@ -83,7 +84,16 @@ class Levels:
             found.return_time[i] = score.return_time
             found.alert[i] = self._trigger.update(score.return_time)
             found.changepoint[i] = found.alert[i] != before
+            self._lasted = self._lasted + 1 if found.alert[i] else 0
+            if self._adapt and self._lasted >= self._adapt:
+                self._detector.settle(context.name)
+                self._trigger.reset()
+                self._lasted = 0
+                found.settled[i] = True
         return found
+
+    def accept(self) -> None:
+        """There is one normal only."""
 
     def words(self, at: int) -> Words:
         causes = self._scores[at].causes
@@ -100,14 +110,15 @@ class Levels:
         self._trigger.reset()
 
     def state(self) -> State:
-        own: State = {"trigger": np.array([self._trigger.active, self._trigger.count], dtype=np.int64)}
+        own: State = {"trigger": np.array([self._trigger.active, self._trigger.count, self._lasted], dtype=np.int64)}
         return own | {f"detector.{k}": v for k, v in self._detector.state().items()}
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> bool:
         detector = {k.removeprefix("detector."): v for k, v in state.items() if k.startswith("detector.")}
         if "trigger" not in state or not self._detector.restore(detector):
             return False
-        self._trigger.active, self._trigger.count = bool(state["trigger"][0]), int(state["trigger"][1])
+        active, self._trigger.count, *lasted = (int(n) for n in state["trigger"])
+        self._trigger.active, self._lasted = bool(active), sum(lasted)
         return True
 
 

@@ -140,6 +140,9 @@ class Models:
         """There is nothing to forget."""
         self.calm()
 
+    def accept(self) -> None:
+        """A model has its own idea of what is normal."""
+
     def calm(self) -> None:
         """Nothing is abnormal any more."""
         for model in self.all:

@@ -95,6 +95,11 @@ class Baseline:
         self.anchor = self.centre
         self.age = np.full_like(self.age, RESTART)
 
+    def become(self, centre: Float) -> None:
+        """A former normal is back."""
+        self.centre = self.anchor = centre
+        self.age = np.full_like(self.age, RESTART)
+
     def meet(self, rows: Float, context: str) -> None:
         """A further context, from its first rows (n, channels), NaN where missing."""
         seen = np.isfinite(rows).any(axis=0)

@@ -15,19 +15,22 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edgeloop.detect.pareto import CAP, PredictiveTail
 from edgeloop.detect.states.averages import CHUNK, Averages
 from edgeloop.detect.states.baseline import Baseline
-from edgeloop.detect.states.excursions import Excursions
 from edgeloop.detect.states.hysteresis import Condition, Movement
 from edgeloop.detect.states.learning import learn
 from edgeloop.detect.states.settings import Bool, ConditionScores, ConditionSettings, Float
-from edgeloop.detect.tail import LONGEST
+from edgeloop.detect.states.statistic import Statistic
 
 LARGEST = 1e100
 """A value beyond is taken to be missing."""
+YOUNG_TAIL = 27.0
+"""Rows that halve the confidence in a tail."""
 YOUNG, SHORT = 3, 8
 """A centre that is younger than so many widths moves every so many rows."""
-KNOTS = 128
+LATEST, MOST_FORMERS = 3, 8
+"""Times `adapt` after which a state is a new normal though it moves; former ones that are remembered."""
 OWN = ("settings", "counts", "names", "origin", "window", "transfer", "last", "held", "moving")
 
 
@@ -46,6 +49,7 @@ class ConditionDetector:
 
     def __init__(self, channels: int, settings: ConditionSettings) -> None:
         self.channels, self.settings = channels, settings
+        self._lasting = min(CHUNK, max(SHORT, settings.adapt // 3)) if settings.adapt else CHUNK
         self._window = np.zeros((settings.learn, channels))
         self._transfer = np.zeros((settings.transfer, channels))
         self.relearn()
@@ -58,14 +62,19 @@ class ConditionDetector:
         self._baseline: Baseline | None = None
         self._met, self._met_rows = "", 0
         self._averages = Averages((settings.width, settings.quick, 3 * settings.quick), channels)
-        self._condition = Condition(channels, settings)
+        self.statistic = Statistic(channels, settings.block)
+        self._condition = Condition(channels + 1, settings)
         self._movement = Movement(settings)
         self._last = np.full((2, channels), np.nan)
         self._context = ""
         self._fresh = 0
         self._length = CHUNK
+        self._formers: list[Float] = []
+        self._since = np.zeros(2, dtype=np.int64)
+        self._steady = np.zeros(channels)
         self._held: list[tuple[Float, Float, Float, Bool]] = []
-        self.tail = Excursions(settings.step, settings.prior)
+        self.tail = PredictiveTail(settings.step, block=settings.block, young=YOUNG_TAIL)
+        self._demand = settings.budget
         self._calibrate()
 
     @property
@@ -83,15 +92,17 @@ class ConditionDetector:
         """The deviation in spreads at which the machine is called abnormal."""
         return float(self._level)
 
-    def update(self, rows: ArrayLike, *, context: str = "") -> ConditionScores:
+    def update(self, rows: ArrayLike, *, context: str = "", demand: float | None = None) -> ConditionScores:
         """Rows (n, channels) of one context. NaN, Inf and values beyond 1e100 are missing, and taken to be normal.
 
-        The first rows of a further context teach its offset; meanwhile the state stays as it is.
+        The first rows of a further context teach its offset; meanwhile the state stays as it is. demand: the return
+        time that a condition needs, log10 s, from the next chunk on; None: the budget's.
         """
+        self._demand = self.settings.budget if demand is None else demand
         given = np.asarray(rows, dtype=np.float64).reshape(-1, self.channels)
         n = len(given)
-        flags = np.zeros((3, n), dtype=np.bool_)
-        scores = ConditionScores(np.zeros(n), flags[0], flags[1], np.zeros((n, self.channels)), flags[2])
+        flags = np.zeros((5, n), dtype=np.bool_)
+        scores = ConditionScores(np.zeros(n), flags[0], flags[1], np.zeros((n, self.channels)), *flags[2:])
         valid = np.abs(given) < LARGEST
         if not valid.all():
             given = np.where(valid, given, np.nan)
@@ -130,7 +141,8 @@ class ConditionDetector:
             learned = learn(self._window, self._origin, self.settings, self._averages)
             self._baseline = Baseline(learned, self.settings)
             self._origin = []
-            self.tail.fit(learned.peaks**2)
+            self.statistic.fit(learned.unseen)
+            self.tail.fit(self.statistic.magnitudes(learned.unseen).max(axis=1), self.settings.learn)
             self._calibrate()
         return n
 
@@ -158,8 +170,8 @@ class ConditionDetector:
         if math.isnan(deviation.sum()):
             deviation = np.where(np.isnan(taught), 0.0, taught)
         smooth = self._averages.update(deviation)
-        z = smooth[0] * baseline.scale
-        magnitude = np.abs(z)
+        z = self._beyond(smooth[0], baseline) * baseline.scale
+        magnitude = self.statistic.magnitudes(z)
         most = magnitude.max(axis=1)
         abnormal = scores.abnormal[at : at + n]
         used = n
@@ -167,21 +179,83 @@ class ConditionDetector:
             abnormal[:] = self._condition.abnormal
             self._fresh -= n
         else:
+            begins = not self._condition.abnormal and bool(most.max() > self._level)
+            if begins:
+                n = int((most > self._level).argmax()) + 1
+                magnitude, most, abnormal = magnitude[:n], most[:n], abnormal[:n]
             changes = scores.changepoint[at : at + n]
             used = self._condition.update(magnitude, most, self._level, abnormal, changes)
+            if begins:
+                self._length = min(self._length, math.ceil((self._averages.position + n) / SHORT) * SHORT)
             change = np.abs(smooth[1] - smooth[2])
             change *= baseline.pace
             self._movement.update(change[:used].max(axis=1), changes[:used])
             abnormal = abnormal[:used]
-            self._held.append((taught[:used], z[:used], most[:used], abnormal.copy()))
+            self._held.append((taught[:used], z[:used], magnitude[:used], abnormal.copy()))
         scores.z[at : at + used] = z[:used]
-        scores.return_time[at : at + used] = np.interp(most[:used], self._grid, self._times)
+        scores.return_time[at : at + used] = self.tail.return_times(most[:used])
         self._last = np.concatenate([self._last, residual[:used]])[-2:]
         self._averages.accept(used)
         recovered = bool(abnormal[-1]) and not self._condition.abnormal
         if recovered or self._averages.position == self._length:
+            length = self._averages.position
             self._close(baseline, recovered)
+            last = at + used - 1
+            scores.settled[last] = self._settle(baseline, length)
+            scores.returned[last] = self._return(baseline)
         return used
+
+    def _beyond(self, level: Float, baseline: Baseline) -> Float:
+        """Deviations of levels (n, channels) less what lies between the last former normal and today's."""
+        if not self._formers:
+            return level
+        way = self._formers[-1] - baseline.centre
+        return np.asarray(level - np.minimum(np.maximum(level, np.minimum(way, 0.0)), np.maximum(way, 0.0)))
+
+    def _settle(self, baseline: Baseline, rows: int) -> bool:
+        """At the end of a chunk: whether what is abnormal has lasted, and steadily, so that it is a new normal."""
+        adapt = self.settings.adapt
+        if not self._condition.abnormal or not adapt:
+            self._since[:] = 0
+            return False
+        level = self._averages.means[0]
+        if not self._since[0]:
+            self._steady = level
+        self._since += rows
+        if self._since[1] < adapt / 2:
+            return False
+        moved = float(self.statistic.magnitudes(((level - self._steady) * baseline.scale)[None]).max())
+        self._since[1], self._steady = 0, level
+        if self._since[0] < adapt or (moved > self._level and self._since[0] < LATEST * adapt):
+            return False
+        self._formers = [*self._formers[-MOST_FORMERS + 1 :], baseline.centre]
+        baseline.rebase(level)
+        self._begin(level)
+        return True
+
+    def _return(self, baseline: Baseline) -> bool:
+        """At the end of a chunk: whether the machine is back where it was before."""
+        here = baseline.centre + self._averages.means[0]
+        for i, former in enumerate(self._formers):
+            off = (here - former) * baseline.scale
+            if float(self.statistic.magnitudes(off[None]).max()) < self.settings.off * self._level:
+                del self._formers[i:]
+                shift = former - baseline.centre
+                baseline.become(former)
+                self._begin(shift)
+                return True
+        return False
+
+    def _begin(self, shift: Float) -> None:
+        """Anew, from another normal."""
+        self._averages.restart(shift)
+        self._condition.end()
+        self._since[:] = 0
+        self._length = SHORT
+
+    def accept(self) -> None:
+        """Today's normal is the normal: what was before is forgotten."""
+        self._formers.clear()
 
     def _middle(self, residual: Float) -> Float:
         """The median of each three successive rows, so that a single row counts for nothing."""
@@ -193,26 +267,34 @@ class ConditionDetector:
         """The end of a chunk: centre, spreads and tail follow what its rows have taught."""
         fitted, shift = False, np.zeros(self.channels)
         if self._held:
-            deviation, z, most, abnormal = (np.concatenate(rows) for rows in zip(*self._held, strict=True))
+            deviation, z, magnitude, abnormal = (np.concatenate(rows) for rows in zip(*self._held, strict=True))
             self._held.clear()
-            shift = baseline.teach(deviation, z, abnormal, self._condition.involved, self._context)
-            fitted = not baseline.strained and self.tail.teach(most[~abnormal])
+            shift = baseline.teach(deviation, z, abnormal, self._involved, self._context)
+            if not baseline.strained:
+                fitted = self.tail.teach(magnitude[~abnormal].max(axis=1), CAP * self._level)
+                self.statistic.teach(magnitude, abnormal)
         self._averages.restart(shift)
         if recovered:
             level = self._averages.means[0]
             baseline.rebase(level)
             self._averages.restart(level)
-        self._length = SHORT if baseline.age.min() < YOUNG * self.settings.width else CHUNK
-        if fitted:
+        young = baseline.age.min() < YOUNG * self.settings.width
+        self._length = SHORT if young else self._lasting if self._condition.abnormal else CHUNK
+        if fitted or self._demand != self._demanded:
             self._calibrate()
 
+    @property
+    def _involved(self) -> Bool:
+        """Channels (channels,) that have to do with an abnormal state: all, where only all together say so."""
+        involved = self._condition.involved
+        return involved[:-1] if involved[:-1].any() or not involved[-1] else np.ones(self.channels, dtype=np.bool_)
+
     def _calibrate(self) -> None:
-        self._grid = np.linspace(0.0, self.tail.level(LONGEST) ** 0.5, KNOTS)
-        self._times = np.array([self.tail.return_time(s * s) for s in self._grid])
-        self._level = self.tail.level(self.settings.budget) ** 0.5
+        self._demanded = self._demand
+        self._level = float(self.tail.level(self._demand))
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        width = 2 * self.channels + 2
+        width = 3 * self.channels + 2
         own: dict[str, NDArray[np.generic]] = {
             "settings": np.array([f"{self.channels} {self.settings!r}"]),
             "counts": np.array([self._rows, self._met_rows, self._fresh, self._length]),
@@ -223,10 +305,15 @@ class ConditionDetector:
             "last": self._last.copy(),
             "held": np.concatenate([np.column_stack(rows) for rows in self._held] or [np.empty((0, width))]),
             "moving": np.array([self._movement.moving]),
+            "demand": np.array([self._demanded]),
+            "formers": np.array(self._formers).reshape(-1, self.channels),
+            "since": self._since.copy(),
+            "steady": self._steady.copy(),
         }
         parts: dict[str, dict[str, NDArray[np.generic]]] = {
             "averages": self._averages.state(),
             "condition": self._condition.state(),
+            "statistic": self.statistic.state(),
             "tail": self.tail.state(),
             "baseline": {} if self._baseline is None else self._baseline.state(),
         }
@@ -247,7 +334,10 @@ class ConditionDetector:
         held = np.array(state["held"], dtype=np.float64)
         if len(held):
             c = self.channels
-            self._held = [(held[:, :c].copy(), held[:, c : 2 * c].copy(), held[:, 2 * c].copy(), held[:, -1] > 0)]
+            magnitude = (
+                held[:, 2 * c : 3 * c + 1] if "demand" in state else self.statistic.magnitudes(held[:, c : 2 * c])
+            )
+            self._held = [(held[:, :c].copy(), held[:, c : 2 * c].copy(), magnitude.copy(), held[:, -1] > 0)]
         self._movement.moving = bool(state["moving"][0])
 
         def part(name: str) -> dict[str, NDArray[np.generic]]:
@@ -255,8 +345,20 @@ class ConditionDetector:
 
         self._averages.restore(part("averages"))
         self._condition.restore(part("condition"))
-        self.tail.restore(part("tail"))
+        if "demand" in state:
+            self.statistic.restore(part("statistic"))
+            self._formers = list(np.array(state["formers"], dtype=np.float64))
+            self._since = np.array(state["since"], dtype=np.int64)
+            self._steady = np.array(state["steady"], dtype=np.float64)
+        else:
+            self._condition.involved = np.append(self._condition.involved, False)
+        tail = part("tail")
+        if "numbers" in tail:
+            self.tail.adopt(np.sqrt(tail["recent"][: int(tail["numbers"][0])].astype(np.float64)))
+        else:
+            self.tail.restore(tail)
         if baseline := part("baseline"):
             self._baseline = Baseline.restored(baseline, self.settings)
+        self._demand = float(state["demand"][0]) if "demand" in state else self.settings.budget
         self._calibrate()
         return True

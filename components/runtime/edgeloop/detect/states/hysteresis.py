@@ -55,6 +55,11 @@ class Condition:
         self.involved = joined[-1].copy()
         return n
 
+    def end(self) -> None:
+        """It is abnormal no more, whatever the rows say."""
+        self.abnormal = False
+        self.involved[:] = False
+
     def state(self) -> dict[str, NDArray[np.generic]]:
         numbers = np.array([float(self.abnormal), self._peak, self._calm, self._back])
         return {"numbers": numbers, "involved": self.involved.copy()}

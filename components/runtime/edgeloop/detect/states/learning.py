@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeloop.detect.states.averages import CHUNK, Averages
-from edgeloop.detect.states.excursions import BLOCK
 from edgeloop.detect.states.settings import Bool, ConditionSettings, Float
 
 MAD = 1.4826
@@ -31,7 +30,7 @@ class Learned:
     """Per channel: centre; row, level, change: spreads of a row, of its level, of the level's changes; least: the
     smallest spread of the level; age: rows behind the centre; blind: too few values to judge by.
 
-    offsets: of each context against the centre; peaks: statistic by block of rows.
+    offsets: of each context against the centre; unseen: (rows, channels), |level| in spreads of the rows before.
     """
 
     centre: Float
@@ -42,7 +41,7 @@ class Learned:
     age: Float
     blind: Bool
     offsets: dict[str, Float]
-    peaks: Float
+    unseen: Float
 
 
 def learn(rows: Float, origin: list[str], settings: ConditionSettings, averages: Averages) -> Learned:
@@ -96,10 +95,18 @@ def learn(rows: Float, origin: list[str], settings: ConditionSettings, averages:
     sizes = np.minimum(sizes, most)
     level = np.maximum(np.sqrt((sizes**2).mean(axis=0)), least)
     change = np.maximum(np.sqrt((changes[settled] ** 2).mean(axis=0)), floor)
-    statistic = (sizes / level).max(axis=1)
-    blocks = max(1, len(statistic) // BLOCK)
-    peaks = np.array([block.max() for block in np.array_split(statistic, blocks)])
-    return Learned(centre, row, level, change, least, age, np.asarray(blind), offsets, peaks)
+    return Learned(centre, row, level, change, least, age, np.asarray(blind), offsets, _unseen(levels[settled], least))
+
+
+def _unseen(levels: Float, least: Float) -> Float:
+    """z (n, channels) of the later levels (rows, channels), in spreads of those before: of rows not learned yet."""
+    found, sizes = [], np.abs(levels)
+    for at in range(len(sizes) // 3, len(sizes), CHUNK // 2):
+        before = sizes[:at]
+        most = UPSET * np.maximum(MAD * np.median(before, axis=0), least)
+        spread = np.maximum(np.sqrt((np.minimum(before, most) ** 2).mean(axis=0)), least)
+        found.append(sizes[at : at + CHUNK // 2] / spread)
+    return np.concatenate(found)
 
 
 def _ordinary(values: Float) -> Float:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.alarms import Contribution
-from edgeloop.detect.learning import learning_rows
+from edgeloop.detect.learning import adapting_rows, learning_rows
 from edgeloop.detect.protocol import Context, DetectorType, Rows, Scores, Setup, State, Words
 from edgeloop.detect.states.detector import ConditionDetector
 from edgeloop.detect.states.settings import ConditionScores, ConditionSettings
@@ -23,7 +23,9 @@ class States:
 
     def __init__(self, setup: Setup) -> None:
         learn = learning_rows(setup.learn, setup.step, FEWEST_ROWS)
-        settings = ConditionSettings(step=setup.step, learn=learn, budget=setup.budget)
+        settings = ConditionSettings(
+            step=setup.step, learn=learn, budget=setup.budget, adapt=adapting_rows(setup.adapt, setup.step)
+        )
         self._detector, self._columns = ConditionDetector(len(setup.columns), settings), setup.columns
         self._scores: ConditionScores | None = None
 
@@ -32,14 +34,19 @@ class States:
         return self._detector.learned
 
     def update(self, rows: Rows, context: Context) -> Scores:
-        self._scores = s = self._detector.update(rows.values, context=context.name)
-        return Scores(s.return_time, s.abnormal, s.changepoint, s.learning, np.zeros(len(rows), dtype=np.intp))
+        self._scores = s = self._detector.update(rows.values, context=context.name, demand=context.demand)
+        channel = np.zeros(len(rows), dtype=np.intp)
+        return Scores(s.return_time, s.abnormal, s.changepoint, s.learning, channel, s.settled, s.returned)
 
     def words(self, at: int) -> Words:
         if self._scores is None:
             return "unusual", ()
         z = self._scores.z[at]
-        order = [int(i) for i in np.argsort(-np.abs(z), kind="stable")[:SHOWN] if math.isfinite(z[i])]
+        order = [
+            int(i)
+            for i in np.argsort(-np.abs(z) / self._detector.statistic.typical[:-1], kind="stable")[:SHOWN]
+            if math.isfinite(z[i])
+        ]
         if not order:
             return "unusual", ()
         first = order[0]
@@ -57,6 +64,9 @@ class States:
 
     def relearn(self) -> None:
         self._detector.relearn()
+
+    def accept(self) -> None:
+        self._detector.accept()
 
     def state(self) -> State:
         return dict(self._detector.state())

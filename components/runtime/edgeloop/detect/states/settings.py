@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,8 @@ class ConditionSettings:
     quick: rows over which the level is averaged that shows when a channel starts and ceases to move.
     move: spreads at which it moves; `still`: share of them at which it moves no more.
     transfer: rows from which the centre of a further context is taken.
-    prior: mean excess of the squared deviation's tail, before there are data.
+    prior: of release 0.1.0; nothing reads it.
+    adapt: rows after which a steady abnormal state is a new normal; 0: never.
     """
 
     step: float
@@ -43,6 +44,12 @@ class ConditionSettings:
     still: float = 0.5
     transfer: int = 30
     prior: float = 2.5
+    adapt: int = field(default=0, repr=False)
+
+    @property
+    def block(self) -> int:
+        """Rows of a block, of which the tail learns the largest."""
+        return min(max(self.learn // 24, 4), 16)
 
     def __post_init__(self) -> None:
         if self.learn < 4 * self.width:
@@ -53,7 +60,8 @@ class ConditionSettings:
 class ConditionScores:
     """Row by row. return_time (n,): log10 s between healthy rows like it; 0 while learning.
 
-    abnormal, changepoint, learning: (n,); z: (n, channels), signed deviation of each channel's level in its spreads.
+    abnormal, changepoint, learning: (n,); settled: (n,) where an abnormal state has become a new normal; returned: (n,)
+    where a former normal is back; z: (n, channels), signed deviation of each channel's level in its spreads.
     """
 
     return_time: Float
@@ -61,3 +69,5 @@ class ConditionScores:
     changepoint: Bool
     z: Float
     learning: Bool
+    settled: Bool
+    returned: Bool

@@ -1,0 +1,84 @@
+"""The budget of a monitor: one account for all of its detectors, which raises the demand as it is overdrawn.
+
+An alarm needs a return time of `demand`; each alarm costs one, the budget pays back, an alarm that an operator confirms
+costs nothing. While little has been watched the demand grows with the rows watched (alpha spending), so that few
+alarms beyond the budget are to be expected until then; it is never below what the budget asks. Deterministic: alarms
+≤ time / budget + the overdraft at which no score reaches the demand + 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+TOGETHER = 30
+"""Rows within which alarms of a monitor are one."""
+RAISED = 0.6
+"""Decades by which an alarm too many raises what the next has to reach."""
+KINDS = 3
+"""Points, states, slow drifts: each has its share of the budget."""
+EXTRA = 1.0
+"""Alarms beyond the budget that a young monitor may be expected to raise."""
+EVERY = 32
+"""Rows between two changes of the demand, counted from the first: how rows are handed over changes nothing."""
+
+
+class Ledger:
+    """budget: rows between false alarms that are acceptable; learn: rows that are learned first.
+
+    >>> ledger = Ledger(budget=10_000.0, learn=100)
+    >>> ledger.watch(100); round(ledger.demand, 2)
+    3.14
+    >>> ledger.spend(), ledger.spend(at=20), ledger.overdraft
+    (True, False, 1.0)
+    >>> ledger.watch(5_000); round(ledger.overdraft, 2), round(ledger.demand, 2)
+    (0.5, 4.78)
+    >>> ledger.refund(); ledger.overdraft
+    0.0
+    """
+
+    def __init__(self, budget: float, learn: int) -> None:
+        self.budget = max(budget, 1.0)
+        self._young = max(1.0, math.log(max(self.budget / max(learn, 1), 1.0)) / EXTRA)
+        self.rows = 0
+        self.overdraft = 0.0
+        self.alarms = 0
+        self._last = -TOGETHER - 1
+
+    @property
+    def left(self) -> int:
+        """Rows until the demand may change."""
+        return EVERY - self.rows % EVERY
+
+    @property
+    def demand(self) -> float:
+        """log10 rows."""
+        return math.log10(KINDS * min(self.budget, self._young * max(self.rows, 1))) + RAISED * self.overdraft
+
+    def watch(self, rows: int) -> None:
+        self.rows += rows
+        self.overdraft = max(0.0, self.overdraft - rows / self.budget)
+
+    def spend(self, at: int = 0) -> bool:
+        """An alarm, `at` rows after those watched. Returns whether it is one of its own."""
+        row = self.rows + at
+        if row - self._last <= TOGETHER:
+            return False
+        self._last = row
+        self.overdraft += 1.0
+        self.alarms += 1
+        return True
+
+    def refund(self) -> None:
+        """An operator has confirmed one."""
+        self.overdraft = max(0.0, self.overdraft - 1.0)
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        return {"ledger": np.array([self.rows, self.overdraft, self.alarms, self._last], dtype=np.float64)}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        rows, self.overdraft, alarms, last = (float(n) for n in state["ledger"])
+        self.rows, self.alarms, self._last = int(rows), int(alarms), int(last)
