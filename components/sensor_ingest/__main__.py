@@ -15,7 +15,8 @@ def main(argv: list[str] | None = None) -> int:
         app.on_configuration(ingest.apply)
         ingest.apply(app.config)
         app.bus.subscribe(topics.ACTIONS, ingest.actions.receive)
-        while not app.stop.wait(ingest.pause()):
+        while not app.stop.is_set():
+            ingest.rest(app.stop)
             ingest.tick()
     return 0
 

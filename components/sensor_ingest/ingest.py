@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -26,6 +28,8 @@ from sensor_ingest.osclock import DeviceClock
 from sensor_ingest.runner import Runner
 from sensor_ingest.standstill import Standstill
 
+LOOK = 0.1
+"""s: how soon the end is noticed."""
 RETRY = 1.0
 """s: between two attempts to write to a journal that refused."""
 SHOWN = 30.0
@@ -49,6 +53,8 @@ class Ingest:
         self._publisher: SamplesPublisher | None = None
         self._sequencers: dict[str, Sequencer] = {}
         self._unwritten: list[Item] = []
+        self._confirmations: list[Callable[[], None]] = []
+        """Called once what was drained is written."""
         self._retry = 0.0
         self._refusing = False
         self._seen: dict[str, float] = {}
@@ -72,6 +78,8 @@ class Ingest:
         self._lineup.close(1.0)
         if self._journal is not None:
             self._write(self._unwritten or self._drain())
+            if not self._unwritten:
+                self._confirm()
             self._journal.close()
 
     def apply(self, configuration: Configuration) -> None:
@@ -79,11 +87,13 @@ class Ingest:
         self._configuration = configuration
         self._lineup.apply(configuration.sources)
 
-    def pause(self) -> float:
-        """s until the next tick is due; ticks that were missed are not made up for."""
-        now = time.monotonic()
-        self._next = max(self._next + self._configuration.tick.seconds, now)
-        return self._next - now
+    def rest(self, stop: threading.Event) -> None:
+        """Until the next tick is due, or a source asks for it; ticks that were missed are not made up for."""
+        self._next = max(self._next + self._configuration.tick.seconds, time.monotonic())
+        while not stop.is_set() and (left := self._next - time.monotonic()) > 0:
+            if self._lineup.hurried.wait(min(left, LOOK)):
+                self._lineup.hurried.clear()
+                self._next = time.monotonic()
 
     def tick(self) -> None:
         """One round: what came in since the last one is in the journal and announced."""
@@ -99,7 +109,17 @@ class Ingest:
             self._write(self._drain())
         elif time.monotonic() >= self._retry:
             self._write(self._unwritten)
+        if not self._unwritten:
+            self._confirm()
         self._watch()
+
+    def _confirm(self) -> None:
+        confirmations, self._confirmations = self._confirmations, []
+        for confirm in confirmations:
+            try:
+                confirm()
+            except Exception as error:
+                self._app.log.exception(error)
 
     def _open(self, wanted: JournalConfiguration) -> None:
         """The journal as configured; one that cannot be used is tried again."""
@@ -130,6 +150,7 @@ class Ingest:
     def _drain(self) -> list[Item]:
         items: list[Item] = []
         for runner in self._lineup.runners():
+            self._confirmations += runner.intake.confirmations()
             chunks, dropped = runner.intake.take()
             if dropped:
                 self._app.health.count(f"dropped.{runner.id}", dropped)
@@ -154,6 +175,7 @@ class Ingest:
             sequencer = self._sequencers[chunk.stream] = Sequencer(stream, self._journal.epoch, previous)
         sequencer.stream = stream
         item = sequencer.next(chunk, self._clock.value)
+        self._lineup.known.add(item)
         self.actions.interlocks.see(item)
         now = time.monotonic()
         if sequencer.step:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 
 from edgeloop.sequence import Chunk, Records
 
@@ -29,6 +30,7 @@ class Intake:
         self._limit, self._live = limit, live
         self._chunks: deque[Chunk] = deque()
         self._bytes = 0
+        self._written: list[Callable[[], None]] = []
         self._closed = False
         self._dropped = 0
         self._condition = threading.Condition()
@@ -47,6 +49,17 @@ class Intake:
             self._chunks.append(chunk)
             self._bytes += new
             return True
+
+    def confirm(self, written: Callable[[], None]) -> None:
+        """To be called once all that came in before is written."""
+        with self._condition:
+            self._written.append(written)
+
+    def confirmations(self) -> list[Callable[[], None]]:
+        """Those of what was taken; asked for before `take`, or with nothing coming in between."""
+        with self._condition:
+            written, self._written = self._written, []
+            return written
 
     def take(self) -> tuple[deque[Chunk], int]:
         """Everything there is, and the samples dropped since the last call."""

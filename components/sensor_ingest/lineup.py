@@ -10,8 +10,10 @@ from edgeloop.component import App
 from edgeloop.config.identifiers import is_id
 from edgeloop.config.load import convert
 from edgeloop.errors import ConfigurationError
+from edgeloop.journal import directory
 from edgeloop.sequence import Stream
 from sensor_ingest.configuration import Configuration
+from sensor_ingest.known import Newest
 from sensor_ingest.runner import Runner
 from sensor_ingest.sources import Registry
 from sensor_ingest.sources.base import Closable, Source, SourceConfiguration
@@ -24,6 +26,9 @@ class Lineup:
         self._app, self._period = app, period
         self._registry = Registry(lambda line: app.log.error("%s", line))
         self._folder = app.work / "sources"
+        self.hurried = threading.Event()
+        """Set where a source asks for the next tick now."""
+        self.known = Newest(directory(app.root))
         self._lock = threading.Lock()
         self._wanted: dict[str, tuple[Any, type[Source[Any]], SourceConfiguration]] = {}
         self._named: set[str] = set()
@@ -125,6 +130,12 @@ class Lineup:
                         mend="rename one of them",
                     )
             self._streams |= {stream.name: (source, stream) for stream in streams}
+
+    def hurry(self) -> None:
+        self.hurried.set()
+
+    def newest(self, stream: str) -> int:
+        return self.known.of(stream)
 
     def problem(self, key: str, line: str) -> None:
         self._app.health.problem(key, line)

@@ -27,6 +27,8 @@ class Rehearsal:
         self.problems: dict[str, str] = {}
         self.counts: dict[str, int] = {}
         self.lines: list[str] = []
+        self.known: dict[str, int] = {}
+        """What `newest` answers, by stream."""
         self.reachable = True
         self.connections = 1
         self.handlers: list[tuple[str, Callable[[str, bytes], None]]] = []
@@ -41,6 +43,15 @@ class Rehearsal:
             self.chunks.append(chunk)
             self._changed.notify_all()
         return len(self.chunks) < self._room and not self.stop.is_set()
+
+    def confirm(self, written: Callable[[], None]) -> None:
+        written()
+
+    def hurry(self) -> None:
+        """There is no tick."""
+
+    def newest(self, stream: str) -> int:
+        return self.known.get(stream, 0)
 
     def wait(self, true: Callable[[], object], seconds: float) -> bool:
         """Until a condition holds, looked at whenever the source said anything."""

@@ -23,6 +23,10 @@ class Around(Surroundings, Protocol):
 
     def subscribe(self, filter: str, handler: Callable[[str, bytes], None], *, cloud: bool) -> Closable: ...
 
+    def hurry(self) -> None: ...
+
+    def newest(self, stream: str) -> int: ...
+
 
 class Runner(Supervisor[Source[Any], Around]):
     """The outlet of one source, and its thread."""
@@ -81,6 +85,15 @@ class Runner(Supervisor[Source[Any], Around]):
             chunk = replace(chunk, gap=True)
         self._streams.add(chunk.stream)
         return self.intake.put(chunk)
+
+    def confirm(self, written: Callable[[], None]) -> None:
+        self.intake.confirm(written)
+
+    def hurry(self) -> None:
+        self.around.hurry()
+
+    def newest(self, stream: str) -> int:
+        return self.around.newest(stream)
 
     def subscribe(self, filter: str, handler: Callable[[str, bytes], None], *, cloud: bool = False) -> Closable:
         return self.around.subscribe(filter, handler, cloud=cloud)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
@@ -113,7 +114,7 @@ def until(ingest: Ingest, true: Any) -> None:
         ingest.tick()
         if true():
             return
-        time.sleep(ingest.pause())
+        ingest.rest(threading.Event())
     raise AssertionError("not within 2000 ticks")
 
 

@@ -47,10 +47,17 @@ class _Stream:
 
 
 class Feed:
-    """`take` from any thread; `run` in the source's. expect: s of a stream's silence that is a gap, 0: any."""
+    """`take` from any thread; `run` in the source's. expect: s of a stream's silence that is a gap, 0: any.
 
-    def __init__(self, outlet: Outlet, expect: float = 0.0) -> None:
-        self._outlet, self._expect = outlet, expect
+    written: asked before what waits is handed over; what it returns is called once that is in the journal. With it
+    nothing is dropped for want of room: `take` waits.
+    """
+
+    def __init__(
+        self, outlet: Outlet, expect: float = 0.0, written: Callable[[], Callable[[], None] | None] | None = None
+    ) -> None:
+        self._outlet, self._expect, self._written = outlet, expect, written
+        self._hurried = threading.Event()
         self._streams: dict[str, _Stream] = {}
         self._lock = threading.Lock()
         self._event = threading.Event()
@@ -112,6 +119,8 @@ class Feed:
                 return None
             title = title or self._titles.get(name, "")
             known = _Stream(Decoder(form), title=title, pace=None if form.rate is None else Pace(form.rate, live=True))
+            if self._written is not None:
+                known.newest = self._outlet.newest(name)
             with self._lock:
                 self._streams[name] = known
         return None if known.refused else known
@@ -133,8 +142,10 @@ class Feed:
                 if newest < known.newest:
                     self._outlet.count("late", len(rows.values))
             known.newest = newest
+        while self._written is not None and self._rows > WAITING and not self._outlet.stop.wait(0.02):
+            self._event.set()
         with self._lock:
-            if self._rows + len(rows.values) > WAITING:
+            if self._rows + len(rows.values) > WAITING and self._written is None:
                 self._outlet.count("dropped", len(rows.values))
                 known.gap = True
                 return
@@ -201,15 +212,27 @@ class Feed:
     def wake(self) -> None:
         """Makes `run` look at `outlet.stop`."""
         self._event.set()
+        if self._outlet.stop.is_set():
+            self._hurried.set()
+
+    def hurry(self) -> None:
+        """What waits goes into the journal now."""
+        self._hurried.set()
+        self._event.set()
 
     def run(self, due: Callable[[], float | None] = lambda: None) -> None:
         """Until `outlet.stop` or `fail`. due: called once a round; s until it wants to be called again."""
         while not self._outlet.stop.is_set():
             self._event.wait(self._rest(due()))
-            if self._outlet.stop.wait(self._outlet.period / 2):
+            self._hurried.wait(self._outlet.period / 2)
+            hurried = self._hurried.is_set()
+            self._hurried.clear()
+            if self._outlet.stop.is_set():
                 break
             self._event.clear()
             self._flush()
+            if hurried:
+                self._outlet.hurry()
             if self._error is not None:
                 raise self._error
         self._flush()
@@ -228,6 +251,7 @@ class Feed:
     def _flush(self, only: str = "") -> None:
         if not only:
             self._watch()
+        written = self._written() if self._written is not None and not only else None
         with self._lock:
             streams = self._streams.items() if not only else [(only, self._streams[only])]
             taken = [(name, k, k.waiting, k.gap, k.declared) for name, k in streams if k.waiting]
@@ -237,6 +261,8 @@ class Feed:
         for name, known, waiting, gap, channels in taken:
             for chunk in _chunks(name, known, waiting, gap):
                 self._outlet.put(replace(chunk, channels=channels))
+        if written is not None:
+            self._outlet.confirm(written)
 
     def _watch(self) -> None:
         """Streams that fell silent; problems that are old enough to go."""

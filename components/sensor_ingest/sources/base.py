@@ -122,6 +122,18 @@ class Outlet(Protocol):
         """
         ...
 
+    def confirm(self, written: Callable[[], None]) -> None:
+        """Calls back, on another thread, once all that was put before is in the journal."""
+        ...
+
+    def hurry(self) -> None:
+        """Asks for the next tick now."""
+        ...
+
+    def newest(self, stream: str) -> int:
+        """ns UTC of the newest sample that the journal has of a stream, also of earlier processes; 0: none."""
+        ...
+
     def publish(self, topic: str, document: Mapping[str, Any]) -> bool: ...
 
     def subscribe(self, filter: str, handler: Callable[[str, bytes], None], *, cloud: bool = False) -> Closable:

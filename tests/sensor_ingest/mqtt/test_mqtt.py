@@ -178,6 +178,50 @@ def test_a_session_brings_what_came_meanwhile(tmp_path: Path, broker: Any, devic
     assert outlet.samples().ravel().tolist() == [0, 1, 2, 3, 4]
 
 
+def test_nothing_is_acknowledged_before_it_is_written(tmp_path: Path, broker: Any, device: Any) -> None:
+    """The broker keeps what was taken and not written, and what is sent again is known by its time."""
+    options: dict[str, Any] = {
+        "topics": {"a": {"filter": "a", "channels": {"x": "x"}, "time": "t"}}, "session": "1 h", "client": "edge1",
+    }  # fmt: skip
+    held: list[Any] = []
+    outlet = Rehearsal("s", tmp_path)
+    outlet.confirm = held.append  # type: ignore[method-assign]
+    with running(outlet, broker, **options) as source:
+        subscribed(source)
+        for i in range(5):
+            device.publish("a", json.dumps({"x": i, "t": 1_700_000_000 + i}))
+        source.until(lambda: len(outlet.samples()) == 5)
+        source.source.interrupt = lambda: None  # type: ignore[method-assign]
+        broker_side = source.source._client.socket()
+        broker_side.shutdown(2)
+    again = Rehearsal("s", tmp_path)
+    again.known = {"s": 1_700_000_002 * NS}
+    with running(again, broker, **options) as source:
+        source.until(lambda: len(again.samples()) == 2)
+        device.publish("a", json.dumps({"x": 5, "t": 1_700_000_005}))
+        source.until(lambda: len(again.samples()) == 3)
+    assert again.samples().ravel().tolist() == [3, 4, 5]
+    assert again.counts["duplicates"] == 3
+    third = Rehearsal("s", tmp_path)
+    with running(third, broker, **options) as source:
+        subscribed(source)
+        device.publish("a", json.dumps({"x": 6, "t": 1_700_000_006}))
+        source.until(lambda: len(third.samples()) == 1)
+    assert third.samples().tolist() == [[6]]
+
+
+def test_a_broker_with_a_small_window_is_not_held_up(tmp_path: Path, make_broker: Any, make_device: Any) -> None:
+    broker = make_broker(lines="allow_anonymous true\nmax_inflight_messages 10")
+    device = make_device(broker)
+    outlet = Rehearsal("s", tmp_path)
+    outlet.period = 5.0
+    with running(outlet, broker, topics={"a": {"filter": "a"}}) as source:
+        subscribed(source)
+        for i in range(100):
+            device.client.publish("a", str(i), 1)
+        source.until(lambda: len(outlet.samples()) >= 90)
+
+
 def test_silence_that_was_not_expected_is_a_problem_and_a_gap(tmp_path: Path, broker: Any, device: Any) -> None:
     outlet = Rehearsal("s", tmp_path)
     with running(outlet, broker, topics={"a": {"filter": "a"}}, expect="100 ms") as source:

@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -21,6 +22,7 @@ from sensor_ingest.payload.topics import Router, Topic, foreseen
 from sensor_ingest.sources.base import Foreseen, Outlet, Source, SourceConfiguration
 from sensor_ingest.sources.mqtt import address
 from sensor_ingest.sources.mqtt.address import Address
+from sensor_ingest.sources.mqtt.link import Link
 from sensor_ingest.sources.mqtt.writes import Write, parse
 
 PURPOSE = "an MQTT source"
@@ -28,6 +30,8 @@ PATIENCE = 10.0
 """s for connection and answer."""
 CONFIRMED = 2.0
 """s within which the broker has to take what is written."""
+KEPT = 3600.0
+"""s for which a broker keeps a session, if nothing else is said."""
 REFUSED = 128
 """Reason codes from here on are failures (MQTT 5.0, section 2.4)."""
 
@@ -46,9 +50,13 @@ class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unkno
     version: Annotated[Literal["3.1.1", "5"], Meta(title="Version", description="of MQTT")] = "3.1.1"
     qos: Annotated[Literal[0, 1], Meta(title="QoS", description="1: at least once")] = 1
     session: Annotated[
-        Duration,
-        Meta(title="Session", description="time for which the broker keeps messages while away; 0: it does not"),
-    ] = Duration("0 s")
+        Duration | None,
+        Meta(
+            title="Session",
+            description="time for which the broker keeps messages while away; 0: it does not; empty: 1 h, where the "
+            "client id stays the same",
+        ),
+    ] = None
     keep_alive: Annotated[
         Duration,
         Meta(
@@ -81,7 +89,16 @@ class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unkno
             raise ValueError("a password needs a username")
         if self.session and not self.qos:
             raise ValueError("a session needs qos 1")
+        if len({topic.filter for topic in self.topics.values()}) < len(self.topics):
+            raise ValueError("two topics have the same filter")
         parse(self.writes, self.actions)
+
+    @property
+    def kept(self) -> float:
+        """s for which the broker keeps a session."""
+        if self.session is not None:
+            return float(self.session.seconds)
+        return KEPT if self.qos and (self.client or os.environ.get("AWS_IOT_THING_NAME")) else 0.0
 
 
 class Mqtt(Source[Configuration]):
@@ -92,13 +109,21 @@ class Mqtt(Source[Configuration]):
         self._address = Address.parse(configuration.broker)
         self._writes: dict[str, Write] = parse(configuration.writes, configuration.actions)
         self._router = Router(outlet.id, configuration.topics)
-        self._feed = Feed(outlet, configuration.expect.seconds)
+        self._feed = Feed(outlet, configuration.expect.seconds, self._written if configuration.qos else None)
+        self._taken: list[tuple[int, int]] = []
+        """(mid, QoS) of messages that are to be acknowledged once they are in the journal."""
+        self._link: Link | None = None
         self._gather = Gather(self._feed)
         self._plugged: Sparkplug | None = None
         self._subscribing: dict[int, list[str]] = {}
         self._connected = threading.Event()
         self._client: Any = None
         self._failed = False
+
+    @classmethod
+    def live(cls, configuration: Configuration) -> bool:
+        """What the broker keeps may wait there."""
+        return not configuration.qos
 
     @classmethod
     def foresee(cls, id: str, configuration: Configuration) -> Foreseen:
@@ -114,7 +139,8 @@ class Mqtt(Source[Configuration]):
         client = mqtt.Client(
             mqtt.CallbackAPIVersion.VERSION2,
             client_id=name,
-            clean_session=None if five else not c.session,
+            clean_session=None if five else not c.kept,
+            manual_ack=True,
             protocol=mqtt.MQTTv5 if five else mqtt.MQTTv311,
             reconnect_on_failure=False,
         )
@@ -127,10 +153,11 @@ class Mqtt(Source[Configuration]):
         client.on_subscribe, client.on_message = self._on_subscribe, self._on_message
         about: dict[str, Any] = {}
         if five:
-            about["clean_start"] = not c.session
+            about["clean_start"] = not c.kept
             about["properties"] = properties.Properties(packets.PacketTypes.CONNECT)
-            about["properties"].SessionExpiryInterval = min(int(c.session.seconds), 2**32 - 1)
+            about["properties"].SessionExpiryInterval = min(int(c.kept), 2**32 - 1)
         self._client = client
+        self._link = Link(client, f"mqtt-{self.outlet.id}", self._feed.hurry, mqtt.MQTT_ERR_CONN_LOST)
         try:
             client.connect(self._address.host, self._address.port, max(1, round(c.keep_alive.seconds)), **about)
         except ssl.SSLError as error:
@@ -143,7 +170,8 @@ class Mqtt(Source[Configuration]):
             raise self._error("cannot be reached", why) from None
 
     def run(self) -> None:
-        self._client.loop_start()
+        assert self._link is not None
+        self._link.start()
         if self.outlet.stop.is_set():
             self.interrupt()
         self._feed.run(self._gather.due)
@@ -155,7 +183,8 @@ class Mqtt(Source[Configuration]):
         return self._plugged
 
     def _ask(self, topic: str, payload: bytes) -> None:
-        self._client.publish(topic, payload, qos=0)
+        if self._link is not None:
+            self._link.call(lambda: self._client.publish(topic, payload, qos=0))
         self.outlet.count("rebirths")
 
     # -- on the client's thread ----------------------------------------------------------------------------------------
@@ -194,6 +223,18 @@ class Mqtt(Source[Configuration]):
             self._take(message, arrival)
         except Exception as error:
             self._guarded(error)
+            return
+        if message.qos and not self._failed and self._link is not None:
+            self._link.took()
+            self._taken.append((message.mid, message.qos))
+            if len(self._taken) == 1:
+                self._feed.wake()
+
+    def _written(self) -> Callable[[], None] | None:
+        """Acknowledges what was taken so far, once it is in the journal."""
+        taken, self._taken = self._taken, []
+        link = self._link
+        return (lambda: link.acknowledge(taken)) if taken and link is not None else None
 
     def _take(self, message: Any, arrival: int) -> None:
         if self._failed:
@@ -252,8 +293,8 @@ class Mqtt(Source[Configuration]):
     def close(self) -> None:
         client, self._client = self._client, None
         if client is not None:
-            client.disconnect()
-            client.loop_stop()
+            assert self._link is not None
+            self._link.close()
 
 
 SOURCE = Mqtt
