@@ -14,6 +14,7 @@ from edgeloop.detect.registry import DETECTORS
 from edgeloop.detect.sensor import Range
 from edgeloop.errors import ConfigurationError
 from edgeloop.join import Condition
+from edgeloop.limits import Limit
 from edgeloop.rules import Rule
 
 Multiple = Annotated[float, Meta(gt=0, le=1000)]
@@ -131,6 +132,10 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     site: Annotated[str, Meta(title="Site", description="name of the site in results", max_length=64)] = "plant"
     monitors: Annotated[dict[Id, Monitor], Meta(title="Monitors", description="what is watched, by id")] = {}
     rules: Annotated[dict[Id, Rule], Meta(title="Rules", description="alarms that act, by id")] = {}
+    limits: Annotated[
+        dict[Id, Limit],
+        Meta(title="Limits", description="thresholds and conditions that people set, by id; they need no monitor"),
+    ] = {}
     alarms: Annotated[AlarmSettings, Meta(title="Alarms", description="how they are kept few")] = AlarmSettings()
     upload: Annotated[
         Size,
@@ -153,11 +158,11 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 def orphans(configuration: Configuration) -> list[ConfigurationError]:
-    """Rules whose monitor does not exist."""
+    """Rules whose monitor or limit does not exist."""
     return [
         ConfigurationError(
             "unknown monitor", where=f"rules.{name}.monitor", why=repr(rule.monitor), mend="name a monitor"
         )
         for name, rule in configuration.rules.items()
-        if rule.monitor not in configuration.monitors
+        if rule.monitor not in configuration.monitors and rule.monitor not in configuration.limits
     ]

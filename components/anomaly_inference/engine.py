@@ -16,11 +16,12 @@ from anomaly_inference.deduplication import AlarmDeduplication
 from anomaly_inference.monitor import Monitor
 from anomaly_inference.reporter import Signal, Tap
 from anomaly_inference.results import Result
-from edgeloop.alarms import Acknowledge, Alarm, AlarmBook, Command, Kind, Severity
+from edgeloop.alarms import Acknowledge, Alarm, AlarmBook, Cause, Command, Kind, Severity
 from edgeloop.detect.models import Provider, Serving
 from edgeloop.errors import EdgeloopError
 from edgeloop.join import Latest
 from edgeloop.join.asof import column
+from edgeloop.limits import Limits
 from edgeloop.rules import Action, Rules
 from edgeloop.wire.batch import Batch, Item, RecordBatch
 
@@ -64,6 +65,7 @@ class Engine:
     ) -> None:
         self._models, self._tap = models, tap
         self._lines: dict[str, str] = {}
+        self._limit_lines: dict[str, str] = {}
         self.book = book or AlarmBook()
         self.rules = Rules(configuration.rules)
         self._deduplication = AlarmDeduplication(self.book, self.rules.wait_for)
@@ -74,6 +76,7 @@ class Engine:
         self._by_stream: dict[str, list[Monitor]] = {}
         self._clocks: dict[str, deque[int]] = {}
         self._newest = 0
+        self.limits = Limits(configuration.limits)
         self.configuration = configuration
         self._arrange(configuration)
         for alarm in self.book.open:
@@ -90,6 +93,7 @@ class Engine:
         for item in items:
             if isinstance(item, (Batch, RecordBatch)) and len(item):
                 self._arrived(item, now)
+                self._limit(item, outcome, now)
             if not isinstance(item, Batch):
                 continue
             for monitor in tuple(self._by_stream.get(item.stream, ())):
@@ -139,8 +143,9 @@ class Engine:
         """A new configuration: what has not changed goes on as it was."""
         self.configuration = configuration
         self.rules.replace(configuration.rules)
+        self.limits.apply(configuration.limits)
         self._arrange(configuration)
-        return Outcome(alarms=self.book.retire(configuration.monitors, now))
+        return Outcome(alarms=self.book.retire([*configuration.monitors, *configuration.limits], now))
 
     def skipped(self) -> None:
         """Samples between those seen and those to come were not read."""
@@ -205,6 +210,24 @@ class Engine:
         for name, latest in self._columns_of.get(item.stream, ()):
             for time, value in column(item, name) or ():
                 latest.add(time, value)
+
+    def _limit(self, item: Batch | RecordBatch, outcome: Outcome, now: int) -> None:
+        """What people have set, row by row."""
+        for judged in self.limits.take(item):
+            cause = Cause(stream=judged.stream, epoch=judged.epoch, index=judged.index)
+            if judged.active:
+                alarms = self.book.raise_(
+                    judged.limit, judged.kind, asset=judged.asset, severity=judged.severity, text=judged.text,
+                    cause=cause, now=now, sample=judged.time,
+                )  # fmt: skip
+            else:
+                alarms = self.book.clear(judged.limit, judged.kind, cause=cause, now=now, sample=judged.time)
+            outcome.alarms += alarms
+            outcome.actions += self.rules.fire(alarms, now)
+        if self.limits.problems != self._limit_lines:
+            for name in self._limit_lines.keys() | self.limits.problems.keys():
+                self._problem(f"limits.{name}", self.limits.problems.get(name, ""))
+            self._limit_lines = dict(self.limits.problems)
 
     def _latest(self, stream: str, name: str, reader: str) -> tuple[Latest, int]:
         """A column, and by how many ns its stream's clock is ahead of the reader's; small differences are none."""

@@ -175,7 +175,11 @@ class Actions:
     @staticmethod
     def _write(writable: Writable, action: Action, source: str) -> tuple[Outcome, str]:
         try:
-            writable.write(action.target, action.value)
+            carry = getattr(writable, "carry", None)
+            if carry is None:
+                writable.write(action.target, action.value)
+            else:
+                carry(action.target, action.value, {"id": action.id, **action.cause})
         except (EdgeloopError, OSError) as error:
             return "refused", str(error)
         except Exception as error:

@@ -21,7 +21,7 @@ DECLARATION = Declaration(
         topics.health(NAME),
         topics.ping(NAME),
     ),
-    subscribes=("edgeloop/actions/*", topics.INPUTS, topics.ping(NAME)),
+    subscribes=("edgeloop/actions/*", "edgeloop/alarms/*", topics.INPUTS, topics.ping(NAME)),
     cloud_subscribes=(topics.INPUTS,),
     policy=2,
     dependencies={"io.edgeloop.Runtime": Dependency(">=0.1.0 <0.2.0")},

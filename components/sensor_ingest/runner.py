@@ -68,6 +68,13 @@ class Runner(Supervisor[Source[Any], Around]):
     def targets(self) -> Mapping[str, Target]:
         return self.configuration.actions
 
+    def carry(self, target: str, value: float, cause: Mapping[str, Any]) -> None:
+        """Raises EdgeloopError."""
+        source = self.source
+        if source is None:
+            raise EdgeloopError(f"the source {self.id} is not connected")
+        source.carry(target, value, cause)
+
     def write(self, target: str, value: float) -> None:
         """Raises EdgeloopError."""
         source = self.source

@@ -192,6 +192,10 @@ class Source(Generic[C]):
     def close(self) -> None:
         """Releases everything; called once for each setup, whatever happened."""
 
+    def carry(self, target: str, value: float, cause: Mapping[str, Any]) -> None:
+        """Writes to the machine, as `write`; cause: what an action says of the alarm behind it."""
+        self.write(target, value)
+
     def write(self, target: str, value: float) -> None:
         """Writes to the machine, called from another thread. Raises EdgeloopError."""
         raise EdgeloopError(f"the source {self.outlet.id} cannot be written to")

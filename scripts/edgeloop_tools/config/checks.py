@@ -27,6 +27,7 @@ def check(line: Line, nucleus: Nucleus = "lite") -> None:
     _secrets(line)
     streams = Streams(line)
     _monitors(line, streams)
+    _limits(line, streams)
     _rules(line)
     _cameras(line)
     _capture(line, streams)
@@ -99,8 +100,22 @@ def _columns(line: Line, streams: Streams, inputs: list[str], wanted: Iterable[s
             line.add(where, "unknown channel", f"{channel!r} of {' '.join(inputs)}", near(channel, known))
 
 
+def _limits(line: Line, streams: Streams) -> None:
+    """Whether each channel is one of one stream."""
+    for id, limit in _entries(line, ANOMALY, "limits").items():
+        where = line.located(ANOMALY, f"limits.{id}")
+        _asset(line, f"{where}.asset", limit.asset)
+        for name in limit.names(id):
+            found, near_by, open_ = streams.with_channel(name)
+            if len(found) > 1:
+                mend = f"say which, such as {found[0]}.{name}"
+                line.add(where, "a channel of several streams", f"{name!r} of {', '.join(found)}", mend)
+            elif not found and not open_:
+                line.add(where, "unknown channel", repr(name), near(name, near_by), key=not limit.channel)
+
+
 def _rules(line: Line) -> None:
-    monitors = _ids(line, ANOMALY, "monitors")
+    monitors = {**_ids(line, ANOMALY, "monitors"), **_ids(line, ANOMALY, "limits")}
     for id, rule in _entries(line, ANOMALY, "rules").items():
         where = line.located(ANOMALY, f"rules.{id}")
         if rule.monitor not in monitors:

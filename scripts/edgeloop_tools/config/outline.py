@@ -33,7 +33,9 @@ SECTIONS: Final[dict[str, Section]] = {
     "sources": Section(INGEST, ("sources",)),
     "cameras": Section(CAMERA, ("cameras",)),
     "monitors": Section(ANOMALY, ("monitors",)),
+    "limits": Section(ANOMALY, ("limits",)),
     "rules": Section(ANOMALY, ("rules",)),
+    "alarms": Section(ANOMALY, ("alarms",)),
     "capture": Section(UPLOAD, ("capture",)),
     "upload": Section(UPLOAD),
     "models": Section(MODELS, ("models",)),
@@ -54,6 +56,8 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     sources: Annotated[Any_, Meta(title="Sources", description="where samples come from, by id")] = None
     cameras: Annotated[Any_, Meta(title="Cameras", description="what is looked at, by id")] = None
     monitors: Annotated[Any_, Meta(title="Monitors", description="what is watched, by id")] = None
+    limits: Annotated[Any_, Meta(title="Limits", description="thresholds and conditions that people set, by id")] = None
+    alarms: Annotated[Any_, Meta(title="Alarms", description="how they are kept few")] = None
     rules: Annotated[Any_, Meta(title="Rules", description="alarms that act, by id")] = None
     actions: Annotated[Any_, Meta(title="Actions", description="what may be written, by source and then by target")] = (
         None

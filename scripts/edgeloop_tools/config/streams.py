@@ -46,6 +46,21 @@ class Streams:
     def columns(self, stream: str) -> tuple[str, ...] | None:
         return self.streams.get(stream, ("", None))[1]
 
+    def with_channel(self, name: str) -> tuple[list[str], set[str], bool]:
+        """Streams that have a channel, `channel` or `stream.channel`; the names there are; whether only a run knows."""
+        stream, _, column = name.partition(".")
+        names: set[str] = set()
+        found: list[str] = []
+        open_ = bool(self.open)
+        for each, (_, columns) in sorted(self.streams.items()):
+            if columns is None:
+                open_ = True
+                continue
+            names |= set(columns) | {f"{each}.{known}" for known in columns}
+            if name in columns or (stream == each and column in columns):
+                found.append(each)
+        return found, names, open_
+
     def condition(self, condition: Condition, where: str) -> None:
         """Stream and column of a condition."""
         if not self.known(condition.stream, where):

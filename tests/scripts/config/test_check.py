@@ -33,6 +33,19 @@ def test_a_good_line(told: Told) -> None:
     assert told(GOOD) == []
 
 
+def test_limits_and_alarms_are_sections_of_a_line(told: Told) -> None:
+    limits = "limits: {oil: {high: 70, for: 2 s, asset: saw}, o: {if: 'plc.oil > 60 and x > 1'}}\n"
+    rule = "rules:\n  l: {monitor: oil, source: a, target: stop}\n"
+    assert told(GOOD.replace("rules:\n", rule) + limits + "alarms: {latch: high}\n") == []
+    assert "unknown asset" in told(GOOD + limits.replace("saw", "mill"))[0]
+    assert "a limit has thresholds" in str(told(GOOD + "limits: {oil: {}}\n"))
+    known = GOOD.replace("  any: {type: process, command: ./own}\n", "")
+    assert "unknown channel" in told(known + limits.replace("x > 1", "xx > 1"))[0]
+    other = "  two: {type: modbus, url: 'tcp://10.0.0.2:502', tags: {oil: hr 1 int16 Cel}}\n  plc:"
+    twice = known.replace("  plc:", other)
+    assert "a channel of several streams" in told(twice + limits)[0]
+
+
 ACROSS = [
     ("input: a_vib", "input: a_bib", "9:26: unknown stream (monitors.m.input): 'a_bib'; did you mean 'a_vib'?"),
     ("input: a_vib", "input: [a_vib, plcs]", "9:26: unknown stream (monitors.m.input): 'plcs'; did you mean 'plc'?"),

@@ -154,6 +154,31 @@ def test_an_action_is_published_and_confirmed(tmp_path: Path, broker: Any, make_
             source.source.write("stop", 1)
 
 
+def test_an_action_says_what_it_is_about_and_alarms_go_out(tmp_path: Path, broker: Any, make_device: Any) -> None:
+    """A source that only writes needs no topics."""
+    press = make_device(broker, hears="press/#")
+    outlet = Rehearsal("s", tmp_path)
+    options: dict[str, Any] = {
+        "actions": {"stop": {"range": "0..1"}}, "alarms": "press/alarms/{asset}/{alarm}",
+        "writes": {"stop": 'press/{asset}/cmd {"stop": {value}, "why": "{text}", "at": "{time}", "of": "{channel}"}'},
+    }  # fmt: skip
+    cause = {"text": 'temp "is" 80', "asset": "p/1", "time": 1_700_000_000 * NS, "channel": "temp"}
+    with running(outlet, broker, **options) as source:
+        source.until(lambda: bool(outlet.handlers))
+        source.source.carry("stop", 1.0, cause)
+        ((filter, handler),) = outlet.handlers
+        assert filter == "edgeloop/alarms/+"
+        alarm = {"id": "a1", "asset": "press1", "state": "raised", "text": "too hot", "active": True}
+        handler("edgeloop/alarms/a1", json.dumps(alarm).encode())
+        handler("edgeloop/alarms/a1", b"{")
+        (topic, payload), (alarms, document) = sorted(press.wait(2), reverse=True)
+    assert topic == "press/p_1/cmd"
+    at = "2023-11-14T22:13:20.000000000Z"
+    assert json.loads(payload) == {"stop": 1, "why": 'temp "is" 80', "at": at, "of": "temp"}
+    assert (alarms, json.loads(document)) == ("press/alarms/press1/a1", alarm)
+    assert outlet.counts == {"alarms": 1, "bad_alarms": 1}
+
+
 def test_a_broker_that_no_longer_answers_is_gone_after_its_keep_alive(tmp_path: Path, broker: Any) -> None:
     outlet = Rehearsal("s", tmp_path)
     with running(outlet, broker, topics={"a": {"filter": "a"}}, keep_alive="1 s") as source:

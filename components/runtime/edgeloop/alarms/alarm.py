@@ -9,7 +9,12 @@ import msgspec
 
 from edgeloop.clock import rfc3339
 
-Kind = Literal["process", "event", "drift", "gap", "flat_line", "clock", "range", "flood", "camera", "notice"]
+Kind = Literal[
+    "process", "event", "drift", "gap", "flat_line", "clock", "range", "flood", "camera", "notice",
+    "high_high", "high", "low", "low_low", "limit",
+]  # fmt: skip
+LIMITS: frozenset[Kind] = frozenset({"high_high", "high", "low", "low_low", "limit"})
+"""Kinds of what people have set."""
 Severity = Literal["low", "medium", "high", "critical"]
 State = Literal["raised", "acknowledged", "cleared", "shelved"]
 Reason = Literal["true", "false", "maintenance", "process_change"]

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from edgeloop.alarms import Alarm, Kind, Severity
+from edgeloop.alarms.alarm import LIMITS
 from edgeloop.config.identifiers import Id
 from edgeloop.config.quantities import Duration
 
@@ -23,7 +24,7 @@ OFTEN = 1_000_000_000
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to do when a monitor raises an alarm."""
 
-    monitor: Annotated[Id, Meta(title="Monitor", description="whose alarms fire the rule")]
+    monitor: Annotated[Id, Meta(title="Monitor", description="the monitor or limit whose alarms fire the rule")]
     source: Annotated[Id, Meta(title="Source", description="source of SensorIngest whose write-back acts")]
     target: Annotated[
         str, Meta(title="Target", description="name of the action in that source", min_length=1, max_length=64)
@@ -31,7 +32,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     value: Annotated[float, Meta(title="Value", description="what is written")] = 1.0
     kinds: Annotated[
         str,
-        Meta(title="Kinds", description="kinds that fire: process, event, drift, gap, flat_line, clock, range"),
+        Meta(
+            title="Kinds",
+            description="kinds that fire: process, event, drift, gap, flat_line, clock, range; of a limit: high, "
+            "high_high, low, low_low, limit (process: all of them)",
+        ),
     ] = "process"
     severity: Annotated[Severity, Meta(title="Severity", description="lowest severity that fires")] = "low"
     expires: Annotated[Duration, Meta(title="Expires", description="age at which the action is refused")] = Duration(
@@ -68,7 +73,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ActionCause(msgspec.Struct, frozen=True, kw_only=True):
-    """renewal: 0 for the action itself."""
+    """renewal: 0 for the action itself. time: ns UTC of the sample that decided."""
 
     rule: str
     alarm: str
@@ -76,6 +81,12 @@ class ActionCause(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     text: str
     renewal: int = 0
+    asset: str = ""
+    channel: str = ""
+    severity: str = ""
+    state: str = ""
+    score: float = 0.0
+    time: int = 0
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,7 +178,7 @@ class Rules:
 
     def wait_for(self, monitor: str, kind: Kind) -> bool:
         """Whether any rule is about such alarms."""
-        return any(r.monitor == monitor and kind in r.kinds.replace(",", " ").split() for r in self._rules.values())
+        return any(r.monitor == monitor and _fires(r, kind) for r in self._rules.values())
 
     def replace(self, rules: Mapping[str, Rule]) -> None:
         """New rules; what has fired stays remembered."""
@@ -177,9 +188,7 @@ class Rules:
     @staticmethod
     def _matches(rule: Rule, alarm: Alarm) -> bool:
         return (
-            alarm.monitor == rule.monitor
-            and alarm.kind in rule.kinds.replace(",", " ").split()
-            and ORDER[alarm.severity] >= ORDER[rule.severity]
+            alarm.monitor == rule.monitor and _fires(rule, alarm.kind) and ORDER[alarm.severity] >= ORDER[rule.severity]
         )
 
     def state(self) -> dict[str, Any]:
@@ -198,6 +207,12 @@ class Rules:
                 self._times[name].extend(int(t) for t in times)
 
 
+def _fires(rule: Rule, kind: Kind) -> bool:
+    """A limit has no process alarms: all of its own are."""
+    kinds = rule.kinds.replace(",", " ").split()
+    return kind in kinds or (kind in LIMITS and "process" in kinds)
+
+
 def identity(rule: str, alarm: str, renewal: int = 0) -> str:
     """The id of an action.
 
@@ -206,6 +221,12 @@ def identity(rule: str, alarm: str, renewal: int = 0) -> str:
     """
     number = f"/{renewal}" if renewal else ""
     return hashlib.blake2b(f"{rule}/{alarm}{number}".encode(), digest_size=8).hexdigest()
+
+
+def _channel(alarm: Alarm) -> str:
+    """The channel that adds most, or the stream."""
+    found = alarm.cause.attribution
+    return found[0].channel if found else alarm.cause.stream
 
 
 def _action(name: str, rule: Rule, alarm: Alarm, now: int, renewal: int) -> Action:
@@ -218,6 +239,17 @@ def _action(name: str, rule: Rule, alarm: Alarm, now: int, renewal: int) -> Acti
         expires=now + rule.expires,
         armed=rule.armed,
         cause=ActionCause(
-            rule=name, alarm=alarm.id, monitor=alarm.monitor, kind=alarm.kind, text=alarm.text, renewal=renewal
+            rule=name,
+            alarm=alarm.id,
+            monitor=alarm.monitor,
+            kind=alarm.kind,
+            text=alarm.text,
+            renewal=renewal,
+            asset=alarm.asset,
+            channel=_channel(alarm),
+            severity=alarm.severity,
+            state=alarm.state,
+            score=alarm.cause.score,
+            time=alarm.sample_time,
         ),
     )

@@ -6,30 +6,32 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from edgeloop import clock, optional
+from edgeloop import clock, optional, topics
 from edgeloop.config.identifiers import Id
 from edgeloop.config.quantities import Duration
-from edgeloop.errors import EdgeloopError
+from edgeloop.decode import document
+from edgeloop.errors import DecodeError, EdgeloopError
 from sensor_ingest.payload.feed import Feed
 from sensor_ingest.payload.gather import Gather
 from sensor_ingest.payload.sparkplug import Sparkplug
 from sensor_ingest.payload.topics import Router, Topic, foreseen
-from sensor_ingest.sources.base import Foreseen, Outlet, Source, SourceConfiguration
+from sensor_ingest.sources.base import Closable, Foreseen, Outlet, Source, SourceConfiguration
 from sensor_ingest.sources.mqtt import address
 from sensor_ingest.sources.mqtt.address import Address
 from sensor_ingest.sources.mqtt.link import Link
-from sensor_ingest.sources.mqtt.writes import Write, parse
+from sensor_ingest.sources.mqtt.writes import VALUE, Write, parse, row
 
 PURPOSE = "an MQTT source"
 PATIENCE = 10.0
 """s for connection and answer."""
 CONFIRMED = 2.0
 """s within which the broker has to take what is written."""
+ALARMS = topics.ALARMS
 KEPT = 3600.0
 """s for which a broker keeps a session, if nothing else is said."""
 REFUSED = 128
@@ -38,7 +40,9 @@ REFUSED = 128
 
 class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="mqtt"):
     broker: Annotated[str, Meta(title="Broker", description="mqtt://host:1883, or with TLS mqtts://host:8883")]
-    topics: Annotated[dict[Id, Topic], Meta(title="Topics", description="what is subscribed to, and what it brings")]
+    topics: Annotated[
+        dict[Id, Topic], Meta(title="Topics", description="what is subscribed to, and what it brings")
+    ] = {}  # noqa: RUF012
     ca: Annotated[str, Meta(title="CA", description="file with the certificates that the broker is believed by")] = ""
     certificate: Annotated[str, Meta(title="Certificate", description="file with the client's certificate")] = ""
     key: Annotated[str, Meta(title="Key", description="file with its private key")] = ""
@@ -74,13 +78,27 @@ class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unkno
     )
     writes: Annotated[
         dict[str, str] | str,
-        Meta(title="Writes", description='topic and payload of each of `actions`: `press1/cmd {"stop": {value}}`'),
+        Meta(
+            title="Writes",
+            description='topic and payload of each of `actions`: `press1/cmd {"stop": {value}}`; known '
+            "are value, alarm, text, channel, time, score, state, asset, severity, monitor, kind, id",
+        ),
     ] = {}  # noqa: RUF012
+    alarms: Annotated[
+        str,
+        Meta(
+            title="Alarms",
+            description="topic, and payload if it is not the whole alarm as JSON, to which alarms go out: "
+            "`plant/alarms/{asset}/{alarm}`",
+        ),
+    ] = ""
 
     def __post_init__(self) -> None:
         where = Address.parse(self.broker)
-        if not self.topics and not self.actions:
+        if not self.topics and not self.actions and not self.alarms:
             raise ValueError("there are no topics")
+        if self.alarms:
+            row("alarms", self.alarms, needed=False)
         if not where.secure and (self.ca or self.certificate or self.key):
             raise ValueError("certificates need TLS: the broker is mqtts://…")
         if self.key and not self.certificate:
@@ -119,6 +137,8 @@ class Mqtt(Source[Configuration]):
         self._connected = threading.Event()
         self._client: Any = None
         self._failed = False
+        self._alarms = row("alarms", configuration.alarms, needed=False) if configuration.alarms else None
+        self._heard: Closable | None = None
 
     @classmethod
     def live(cls, configuration: Configuration) -> bool:
@@ -203,9 +223,29 @@ class Mqtt(Source[Configuration]):
         self.outlet.clear()
         self.outlet.log(f"connected to {self._address}")
         filters = [topic.filter for topic in self.configuration.topics.values()]
+        if self._alarms is not None and self._heard is None:
+            self._heard = self.outlet.subscribe(ALARMS, self._alarm)
         if filters:
             _, number = client.subscribe([(filter, self.configuration.qos) for filter in filters])
             self._subscribing[number] = filters
+
+    def _alarm(self, topic: str, payload: bytes) -> None:
+        """An alarm of this device, on its way to the broker."""
+        wanted, link = self._alarms, self._link
+        try:
+            about = document(payload, what="an alarm")
+        except DecodeError as error:
+            self._feed.bad(str(error), "alarm")
+            return
+        if wanted is None or link is None or not isinstance(about, dict) or not self._connected.is_set():
+            self.outlet.count("unsent_alarms")
+            return
+        said = {**about, "alarm": about.get("id", ""), "score": (about.get("cause") or {}).get("score", "")}
+        said["channel"] = _channel(about)
+        content = payload if wanted.template == VALUE else wanted.payload(1.0 if about.get("active") else 0.0, said)
+        where = wanted.target(1.0, said)
+        link.call(lambda: self._client.publish(where, content, qos=1))
+        self.outlet.count("alarms")
 
     def _on_subscribe(self, client: Any, userdata: Any, number: int, codes: Any, properties: Any) -> None:
         filters = self._subscribing.pop(number, [])
@@ -273,28 +313,42 @@ class Mqtt(Source[Configuration]):
         self._feed.wake()
 
     def write(self, target: str, value: float) -> None:
+        self.carry(target, value, {})
+
+    def carry(self, target: str, value: float, cause: Mapping[str, Any]) -> None:
         wanted = self._writes.get(target)
         if wanted is None:
             raise EdgeloopError(f"{target} has no topic", where=self.outlet.id, mend="name it in `writes`")
         if not self._connected.is_set():
             raise EdgeloopError(f"the broker {self._address} is not connected", mend="nothing was sent")
-        sent = self._client.publish(wanted.topic, wanted.payload(value), qos=1)
+        topic = wanted.target(value, cause)
+        sent = self._client.publish(topic, wanted.payload(value, cause), qos=1)
         try:
             sent.wait_for_publish(CONFIRMED)
             confirmed = sent.is_published()
         except (RuntimeError, ValueError) as error:
-            raise EdgeloopError(f"{wanted.topic} cannot be published", why=str(error)) from None
+            raise EdgeloopError(f"{topic} cannot be published", why=str(error)) from None
         if not confirmed:
             raise EdgeloopError(
-                f"the broker {self._address} did not confirm {wanted.topic} within {CONFIRMED:g} s",
+                f"the broker {self._address} did not confirm {topic} within {CONFIRMED:g} s",
                 mend="it may have been carried out",
             )
 
     def close(self) -> None:
+        if self._heard is not None:
+            self._heard.close()
+            self._heard = None
         client, self._client = self._client, None
         if client is not None:
             assert self._link is not None
             self._link.close()
+
+
+def _channel(alarm: Mapping[str, Any]) -> str:
+    """The channel that adds most, or the stream."""
+    cause = alarm.get("cause") or {}
+    found = cause.get("attribution") or [{}]
+    return str(found[0].get("channel") or cause.get("stream", ""))
 
 
 SOURCE = Mqtt

@@ -153,12 +153,12 @@ class Link:
                 break
 
     def _write(self, sock: Buffered) -> bool:
-        while self._calls:
-            self._calls.popleft()()
         while self._acknowledged:
             mid, qos = self._acknowledged.popleft()
             self._unacknowledged -= 1
             self.client.ack(mid, qos)
+        while self._calls:
+            self._calls.popleft()()
         if self.client.want_write():
             self.client.loop_write()
         return sock.flush()
