@@ -11,7 +11,7 @@ TICK = 0.05
 
 def main() -> int:
     with App.start(DECLARATION) as app:
-        service = Service(app)
+        service = app.made(lambda: Service(app))
         while not app.stop.is_set():
             service.publish(service.infer(TICK))
         service.close()

@@ -66,6 +66,7 @@ class Engine:
         self._models, self._tap = models, tap
         self._lines: dict[str, str] = {}
         self._limit_lines: dict[str, str] = {}
+        self._refused: set[str] = set()
         self.book = book or AlarmBook()
         self.rules = Rules(configuration.rules)
         self._deduplication = AlarmDeduplication(self.book, self.rules.wait_for)
@@ -185,13 +186,24 @@ class Engine:
         monitors: dict[str, Monitor] = {}
         for name, config in configuration.monitors.items():
             known = self._monitors.get(name)
-            monitors[name] = (
-                known
-                if known is not None and known.config == config
-                else Monitor(name, config, self._latest, self._models, self._tap)
-            )
-            if known is not None and monitors[name] is not known:
-                monitors[name].restore(known.state())
+            try:
+                if known is not None and known.config == config:
+                    monitors[name] = known
+                else:
+                    monitors[name] = made = Monitor(name, config, self._latest, self._models, self._tap)
+                    if known is not None:
+                        made.restore(known.state())
+            except Exception as error:
+                why = str(error) if isinstance(error, EdgeloopError) else f"{type(error).__name__}: {error}"
+                self._problem(name, f"the new configuration was not applied: {why}" if known else why)
+                self._refused.add(name)
+                monitors.pop(name, None)
+                if known is not None:
+                    monitors[name] = known
+                continue
+            if name in self._refused:
+                self._refused.discard(name)
+                self._problem(name, "")
         self._monitors = monitors
         wanted = {key for m in monitors.values() for key in m.input.operating.columns}
         self._columns = {key: self._columns.get(key) or Latest() for key in wanted}

@@ -69,10 +69,7 @@ class Service:
         """The outcome of what arrives within `timeout` seconds, and of commands and configuration meanwhile."""
         outcome = Outcome()
         while not self._changes.empty():
-            configuration = self._changes.get()
-            self._check(configuration)
-            self.engine.book.settings = configuration.alarms
-            _extend(outcome, self.engine.apply(configuration, clock.now()))
+            self._apply(self._changes.get(), outcome)
         while not self._commands.empty():
             try:
                 _extend(outcome, self.engine.command(parse(self._commands.get()), clock.now()))
@@ -82,6 +79,19 @@ class Service:
         items = self._samples.read(timeout)
         _extend(outcome, self.engine.process(*items, now=self._now(items)) if items or self._live else Outcome())
         return outcome
+
+    def _apply(self, configuration: Configuration, outcome: Outcome) -> None:
+        """As at the start; whatever fails is a line, and what was applied before stays."""
+        try:
+            self._check(configuration)
+            self._models.apply(configuration)
+            self.engine.book.settings = configuration.alarms
+            _extend(outcome, self.engine.apply(configuration, clock.now()))
+        except Exception as error:
+            why = str(error) if isinstance(error, EdgeloopError) else f"{type(error).__name__}: {error}"
+            self._app.health.problem("configuration.apply", f"the new configuration was not applied: {why}")
+        else:
+            self._app.health.clear("configuration.apply")
 
     def publish(self, outcome: Outcome) -> None:
         """Actions at once, before anything waits for the disk; then alarms; results as one message of a tick."""

@@ -40,6 +40,8 @@ class ModelStore:
 
     def provide(self, name: str) -> Serving | None:
         """The model as it is now, None while there is none."""
+        if name not in self._active:
+            return None
         active, _ = self._active[name]
         loaded = active.current
         if loaded is None:

@@ -10,7 +10,7 @@ from edgeloop.component import App
 
 
 def main(argv: list[str] | None = None) -> int:
-    with App.start(DECLARATION, argv) as app, Service(app) as service:
+    with App.start(DECLARATION, argv) as app, app.made(lambda: Service(app)) as service:
         app.on_configuration(service.apply)
         service.apply(app.config)
         while not app.stop.wait(service.pause()):

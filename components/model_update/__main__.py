@@ -12,7 +12,7 @@ from model_update.updates import Updates
 def main(argv: list[str] | None = None) -> int:
     with (
         App.start(DECLARATION, argv) as app,
-        Updates(app.root, app.work, app.bus.publish, app.health, app.log) as updates,
+        app.made(lambda: Updates(app.root, app.work, app.bus.publish, app.health, app.log)) as updates,
     ):
         app.on_configuration(updates.apply)
         updates.start(app.config)

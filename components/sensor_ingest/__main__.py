@@ -11,7 +11,7 @@ from sensor_ingest.ingest import Ingest
 
 
 def main(argv: list[str] | None = None) -> int:
-    with App.start(DECLARATION, argv) as app, Ingest(app) as ingest:
+    with App.start(DECLARATION, argv) as app, app.made(lambda: Ingest(app)) as ingest:
         app.on_configuration(ingest.apply)
         ingest.apply(app.config)
         app.bus.subscribe(topics.ACTIONS, ingest.actions.receive)

@@ -10,7 +10,7 @@ from stream_upload.uploader import Uploader
 
 
 def main(argv: list[str] | None = None) -> int:
-    with App.start(DECLARATION, argv) as app, Uploader(app) as uploader:
+    with App.start(DECLARATION, argv) as app, app.made(lambda: Uploader(app)) as uploader:
         app.on_configuration(uploader.apply)
         uploader.apply(app.config)
         while not app.stop.wait(uploader.pause()):

@@ -38,6 +38,7 @@ from edgeloop.supervise import Alone, Parent
 from edgeloop.supervise.parent import HUNG_UP
 
 C = TypeVar("C", bound=msgspec.Struct)
+T = TypeVar("T")
 
 EXIT_INTERVAL: Final = 20 * 60.0
 """Seconds between two exits for a dead connection: both nuclei give a component up at its third failure in an hour."""
@@ -45,6 +46,9 @@ _PATIENCE: Final = 10.0
 _PARTING: Final = 2.0
 """Seconds for leaving in order when the nucleus or the run script is gone: its successor waits for this one's lock."""
 _START: Final = 5.0
+_FIRST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 30.0
+_SETUP: Final = "setup"
 _MARKER: Final = "last-exit"
 
 
@@ -63,6 +67,7 @@ class App(Generic[C]):
         self._code = 0
         self._signals: Signals | None = None
         self._starting = True
+        self._lock = Alone(self.work)
 
     @classmethod
     def start(cls, declaration: Declaration[C], argv: list[str] | None = None) -> Self:
@@ -88,10 +93,7 @@ class App(Generic[C]):
             self._signals = Signals(self._signalled)
         threading.excepthook = self._thread_failed
         Parent(self._orphaned).start()
-        self._check_work()
-        if not self._alone():
-            self._end()
-            raise SystemExit(self._code)
+        refused = self._take_work()
         short = topics.short(self.name)
         dimensions = {"Component": short, "Thing": os.environ.get("AWS_IOT_THING_NAME", "unknown")}
         metrics = MetricFiles(self.work / "metrics", short, dimensions, on_problem=self._problem)
@@ -114,6 +116,8 @@ class App(Generic[C]):
         self.log.info("starting", pid=os.getpid(), python=sys.version.split()[0], root=str(self.root))
         self.bus.__enter__()
         self.health.start()
+        if refused is not None:
+            self._problem(_SETUP, refused)
         self.bus.wait_connected(_START)
         self._live.start()
         self._starting = False
@@ -136,10 +140,32 @@ class App(Generic[C]):
         """The configuration in force, always valid."""
         return self._live.current
 
+    def made(self, make: Callable[[], T]) -> T:
+        """What `make` returns. Where files refuse it (a disk that is full or read-only) it is tried again for as long
+        as that lasts: the component runs, is degraded and says why. Raises SystemExit once it is told to end.
+        """
+        pause = _FIRST_PAUSE
+        while not self.stop.is_set():
+            try:
+                refused = None if self._lock.held else self._take_work()
+                if refused is None:
+                    found = make()
+                    self.health.clear(_SETUP)
+                    return found
+            except OSError as error:
+                where = f" ({error.filename})" if error.filename else ""
+                refused = f"the disk refuses what is needed to begin{where}: {error.strerror or error}"
+            except EdgeloopError as error:
+                refused = f"it cannot begin: {error}"
+            self._problem(_SETUP, refused)
+            self.stop.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        raise SystemExit(self._code)
+
     def on_configuration(self, apply: Callable[[C], None]) -> None:
         """Calls `apply` with each configuration after the one that `config` had at the start, on a thread of its own.
 
-        An EdgeloopError that it raises is a problem in `health`.
+        Whatever it raises is a problem in `health`, and what was applied before stays.
         """
         self._live.listen(apply)
 
@@ -165,6 +191,21 @@ class App(Generic[C]):
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
+    def _take_work(self) -> str | None:
+        """The work folder, checked and for this process alone; why not, where its disk takes nothing at present. Raises
+        EdgeloopError where that is no matter of the disk, SystemExit where told to end."""
+        try:
+            self._check_work()
+            alone = self._alone()
+        except EdgeloopError as error:
+            if not _takes_nothing(self.work):
+                raise
+            return str(error)
+        if not alone:
+            self._end()
+            raise SystemExit(self._code)
+        return None
+
     def _check_work(self) -> None:
         if not self.work.is_dir():
             try:
@@ -176,7 +217,6 @@ class App(Generic[C]):
 
     def _alone(self) -> bool:
         """Waits for another process of this component (of a nucleus that died) to leave; False where told to end."""
-        self._lock = Alone(self.work)
 
         def say(pid: int) -> None:
             who = f"process {pid}" if pid else "another process"
@@ -256,6 +296,15 @@ class App(Generic[C]):
             self._signals.close()
         threading.excepthook = threading.__excepthook__
         self.log.info("stopped", code=self._code)
+
+
+def _takes_nothing(path: Path) -> bool:
+    """Whether the disk of a folder, or of the nearest above it, is read-only or full."""
+    while not path.exists():
+        path = path.parent
+    about = os.statvfs(path)
+    full = about.f_bavail == 0 or (about.f_files > 0 and about.f_favail == 0)
+    return bool(about.f_flag & os.ST_RDONLY) or full
 
 
 def user() -> str:

@@ -216,16 +216,24 @@ def test_a_nucleus_that_answers_late_is_heard(case: Case, connected: bool) -> No
     assert not case.problems
 
 
-def test_a_listener_that_refuses_is_a_problem(case: Case) -> None:
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ConfigurationError("no such site", where="site"), "no such site (site)"),
+        (KeyError("vibration"), "the new configuration was not applied: KeyError: 'vibration'"),
+        (RecursionError("too deep"), "the new configuration was not applied: RecursionError: too deep"),
+    ],
+)
+def test_a_listener_that_refuses_is_a_problem(case: Case, error: Exception, line: str) -> None:
     live = case.start(reconcile=0.05)
 
     def refuse(configuration: Configuration) -> None:
         if configuration.site == "bad":
-            raise ConfigurationError("no such site", where="site")
+            raise error
 
     live.listen(refuse)
     case.nucleus.value = {"site": "bad"}
-    wait(lambda: case.problems.get("configuration.apply") == "no such site (site)")
+    wait(lambda: case.problems.get("configuration.apply") == line)
     case.nucleus.value = {"site": "good"}
     wait(lambda: not case.problems)
 

@@ -145,6 +145,9 @@ class LiveConfiguration(Generic[C]):
             apply(self.current)
         except EdgeloopError as error:
             self._on_problem("configuration.apply", str(error))
+        except Exception as error:
+            line = f"the new configuration was not applied: {type(error).__name__}: {error}"
+            self._on_problem("configuration.apply", line)
         else:
             self._on_problem("configuration.apply", None)
 
