@@ -203,6 +203,20 @@ def test_a_session_brings_what_came_meanwhile(tmp_path: Path, broker: Any, devic
     assert outlet.samples().ravel().tolist() == [0, 1, 2, 3, 4]
 
 
+def test_a_session_leaves_what_is_no_longer_wanted(tmp_path: Path, broker: Any, device: Any) -> None:
+    options: dict[str, Any] = {"session": "1 h", "client": "edge1"}
+    both = {"a": {"filter": "a"}, "b": {"filter": "b"}}
+    with running(Rehearsal("s", tmp_path), broker, topics=both, **options) as source:
+        subscribed(source)
+    outlet = Rehearsal("s", tmp_path)
+    with running(outlet, broker, topics={"a": {"filter": "a"}}, **options) as source:
+        subscribed(source)
+        device.publish("b", "1")
+        device.publish("a", "2")
+        source.until(lambda: len(outlet.samples()) == 1)
+    assert "unwanted" not in outlet.counts
+
+
 def test_nothing_is_acknowledged_before_it_is_written(tmp_path: Path, broker: Any, device: Any) -> None:
     """The broker keeps what was taken and not written, and what is sent again is known by its time."""
     options: dict[str, Any] = {

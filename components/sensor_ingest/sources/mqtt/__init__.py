@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import ssl
@@ -14,8 +15,9 @@ from msgspec import Meta
 from edgeloop import clock, optional, topics
 from edgeloop.config.identifiers import Id
 from edgeloop.config.quantities import Duration
-from edgeloop.decode import document
+from edgeloop.decode import document, file
 from edgeloop.errors import DecodeError, EdgeloopError
+from edgeloop.files import replace
 from sensor_ingest.payload.feed import Feed
 from sensor_ingest.payload.gather import Gather
 from sensor_ingest.payload.sparkplug import Sparkplug
@@ -225,9 +227,24 @@ class Mqtt(Source[Configuration]):
         filters = [topic.filter for topic in self.configuration.topics.values()]
         if self._alarms is not None and self._heard is None:
             self._heard = self.outlet.subscribe(ALARMS, self._alarm)
+        self._leave(filters)
         if filters:
             _, number = client.subscribe([(filter, self.configuration.qos) for filter in filters])
             self._subscribing[number] = filters
+
+    def _leave(self, filters: list[str]) -> None:
+        """What an earlier configuration subscribed to goes on in the broker's session until it is left."""
+        state = self.outlet.state
+        if not self.configuration.kept:
+            return
+        try:
+            known = file(state, list[str], what="the filters of a session") if state.exists() else []
+            if gone := [filter for filter in known if filter not in filters]:
+                self._client.unsubscribe(gone)
+            if known != filters:
+                replace(state, json.dumps(filters).encode())
+        except (OSError, EdgeloopError) as error:
+            self.outlet.log(f"the filters of the session cannot be kept: {error}")
 
     def _alarm(self, topic: str, payload: bytes) -> None:
         """An alarm of this device, on its way to the broker."""
