@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import shutil
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -139,9 +142,10 @@ def test_whatever_is_in_the_password_reaches_the_camera(tmp_path: Path) -> None:
     ("text", "mode", "words"),
     [
         ("u:hunter2", 0o644, "no secret"),
+        ("u:hunter2", 0o660 | 1, "no secret"),
         ("hunter2", 0o600, "user:password"),
         (":hunter2", 0o600, "user:password"),
-        ("", 0o600, "user:password"),
+        ("", 0o600, "empty"),
     ],
 )
 def test_files_that_are_refused(text: str, mode: int, words: str, tmp_path: Path) -> None:
@@ -173,3 +177,50 @@ def test_uris_that_take_none(uri: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words) as error:
         found(uri, "/etc/gate")
     assert "hunter2" not in str(error.value)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Of localhost, signed by itself; the key is beside it."""
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(tmp_path / "key.pem")]
+    command += ["-out", str(tmp_path / "certificate.pem"), "-days", "2", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=DNS:localhost"]
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl on this machine")
+    subprocess.run(command, check=True, capture_output=True)
+    return tmp_path / "certificate.pem"
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_camera_over_tls_is_verified_before_it_gets_the_password(
+    tmp_path: Path, certificate: Path, trusted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    asked: list[str] = []
+
+    class Listening(Handler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            super().do_GET()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Listening)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, tmp_path / "key.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    around, come = Around(), threading.Event()
+    place = found(f"https://localhost:{server.server_port}/live.mjpg", secret(tmp_path / "c"))
+    sink = Sink(lambda frame: come.set(), lambda: True, str)
+    capture = Capture("gate", place, "latest", tmp_path / "state", sink, around)
+    capture.start()
+    try:
+        assert (come if trusted else around.told).wait(60), around.lines
+    finally:
+        capture.end()
+        capture.join(30)
+        server.shutdown()
+        server.server_close()
+    assert bool(asked) is trusted
+    assert trusted or "is its certificate signed by an authority of" in around.lines[0]

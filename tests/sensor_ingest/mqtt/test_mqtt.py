@@ -283,8 +283,12 @@ def test_user_and_password_come_from_a_file(tmp_path: Path, make_broker: Any, ma
     device = make_device(broker, configure=lambda client: client.username_pw_set("device", "x"))
     secret = tmp_path / "password"
     secret.write_text("wrong\n")
+    secret.chmod(0o644)
     options: dict[str, Any] = {"topics": {"a": {"filter": "plant/a"}, "b": {"filter": "secret/b"}}, "username": "edge"}
     outlet = Rehearsal("s", tmp_path)
+    with pytest.raises(EdgeloopError, match="everybody may read the password file"):
+        play(SOURCE, outlet, type="mqtt", broker=broker.url, password_file=str(secret), **options)
+    secret.chmod(0o600)
     with running(outlet, broker, password_file=str(secret), **options) as source:
         with pytest.raises(TimeoutError, match="refuses the connection .*[Nn]ot authori.*correct `username`") as caught:
             source.until(lambda: False)
@@ -296,7 +300,7 @@ def test_user_and_password_come_from_a_file(tmp_path: Path, make_broker: Any, ma
         device.publish("secret/b", "1")
         device.publish("plant/a", "2")
         source.until(lambda: len(outlet.samples()) == 1)
-    with pytest.raises(EdgeloopError, match="cannot read a file .*No such file"):
+    with pytest.raises(EdgeloopError, match="cannot read the password file .*No such file"):
         play(SOURCE, outlet, type="mqtt", broker=broker.url, password_file=str(tmp_path / "none"), **options)
 
 

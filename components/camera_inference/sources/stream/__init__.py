@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import ssl
+import threading
 from typing import Any
 
 from camera_inference.pictures import cv2
@@ -10,6 +13,8 @@ from camera_inference.sources.base import Nothing, Outlet, Source
 from camera_inference.sources.stream.credentials import signed_in
 from edgeloop.errors import EdgeloopError
 
+_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+_opening = threading.Lock()
 PATIENCE = 5000
 """ms without an answer, or without a frame, after which the connection is made anew."""
 
@@ -32,9 +37,13 @@ class Stream(Source[Nothing]):
             limits = [cv.CAP_PROP_OPEN_TIMEOUT_MSEC, PATIENCE, cv.CAP_PROP_READ_TIMEOUT_MSEC, PATIENCE]
             file = self.outlet.credentials_file
             uri = signed_in(self.place, file) if file else self.place
-            self._capture = cv.VideoCapture(uri, cv.CAP_FFMPEG, limits)
+            with _opening:
+                os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = options()
+                self._capture = cv.VideoCapture(uri, cv.CAP_FFMPEG, limits)
         if not self._capture.isOpened():
             mend = "is it there, does it take the credentials?" if self.outlet.credentials_file else ""
+            if self.place.startswith(("https:", "rtsps:")):
+                mend = f"is it there, and is its certificate signed by an authority of {authorities()}? {mend}".strip()
             if self.place.startswith("/dev/"):
                 mend = "is it there, and is this user in group video?"
             raise EdgeloopError("the camera does not answer", where=redacted(self.place), mend=mend)
@@ -50,6 +59,17 @@ class Stream(Source[Nothing]):
     def close(self) -> None:
         if self._capture is not None:
             self._capture.release()
+
+
+def authorities() -> str:
+    """The file of certificate authorities that this device trusts: `SSL_CERT_FILE`, else that of the system."""
+    known = ssl.get_default_verify_paths()
+    return os.environ.get("SSL_CERT_FILE") or known.cafile or next(filter(os.path.exists, _BUNDLES), _BUNDLES[0])
+
+
+def options() -> str:
+    """FFmpeg's options of a connection. Without the first it takes any certificate, and sends it the password."""
+    return f"tls_verify;1|ca_file;{authorities()}|rtsp_flags;prefer_tcp"
 
 
 def redacted(uri: str) -> str:

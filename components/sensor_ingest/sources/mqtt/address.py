@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from edgeloop.component import user
 from edgeloop.errors import EdgeloopError
+from edgeloop.secret import first_line
 
 LONGEST = 64
 """Characters of a client id."""
@@ -87,12 +88,8 @@ def _no_password() -> str:
 
 
 def secret(path: str) -> str:
-    """The first line of a file. Raises EdgeloopError."""
-    readable(path)
-    line = Path(path).read_text("utf-8", "replace").partition("\n")[0].rstrip("\r")
-    if not line:
-        raise EdgeloopError("a password file is empty", where=path)
-    return line
+    """The first line of a file that others may not touch. Raises EdgeloopError."""
+    return first_line(path)
 
 
 def readable(path: str) -> None:

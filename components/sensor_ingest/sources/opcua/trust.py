@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import msgspec
 from edgeloop import decode, files, optional
 from edgeloop.component import user
 from edgeloop.errors import DecodeError, EdgeloopError
+from edgeloop.secret import first_line
 
 LARGEST = 1 << 20
 
@@ -35,13 +34,7 @@ def read(path: str, what: str) -> bytes:
 
 def password(path: str) -> str:
     """The first line of a file that nobody else may read. Raises EdgeloopError."""
-    content = read(path, "password file")
-    if os.stat(path).st_mode & stat.S_IRWXO:
-        raise EdgeloopError("everybody may read the password file", where=path, mend=f"chmod 600, owner {user()}")
-    try:
-        return content.decode().splitlines()[0] if content else ""
-    except UnicodeDecodeError:
-        raise EdgeloopError("the password file is no UTF-8 text", where=path) from None
+    return first_line(path)
 
 
 def check(certificate: bytes, pinned: bytes | None, address: str, state: Path) -> bool:

@@ -1,0 +1,40 @@
+"""Files of the device that hold a secret."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from edgeloop.errors import EdgeloopError
+
+LARGEST: Final = 4096
+
+
+def first_line(path: str, what: str = "password file") -> str:
+    """The first line of a regular file that others may not touch, of 4 KiB at most. Raises EdgeloopError, which shows
+    nothing of it."""
+    try:
+        descriptor = os.open(Path(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            mode = os.fstat(descriptor).st_mode
+            content = os.read(descriptor, LARGEST + 1) if stat.S_ISREG(mode) else b""
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        mend = "let the components' user read it" if isinstance(error, PermissionError) else "correct its path"
+        raise EdgeloopError(f"cannot read the {what}", where=path, why=error.strerror or "", mend=mend) from None
+    if not stat.S_ISREG(mode):
+        raise EdgeloopError(f"the {what} is no regular file", where=path, mend="correct its path")
+    if mode & stat.S_IRWXO:
+        raise EdgeloopError(f"everybody may read the {what}", where=path, why="it is no secret",
+                            mend=f"chmod 640 {path}, with the components' group")  # fmt: skip
+    try:
+        line = content.decode("utf-8").partition("\n")[0].rstrip("\r")
+    except UnicodeDecodeError:
+        raise EdgeloopError(f"the {what} is no UTF-8 text", where=path) from None
+    if not line or len(content) > LARGEST:
+        why = "its first line is empty" if not line else f"more than {LARGEST} bytes"
+        raise EdgeloopError(f"the {what} holds no secret", where=path, why=why)
+    return line
