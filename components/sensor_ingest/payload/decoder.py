@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.clock import NS
-from edgeloop.tables.table import TIMES
+from edgeloop.tables.times import TIMES
 from edgeloop.wire.batch import Channel
 from sensor_ingest.payload import documents, envelope, influx, places, senml, tags
 from sensor_ingest.payload.compiled import Compiled

@@ -1,17 +1,18 @@
-"""A CSV file as a stream."""
+"""A table as a stream."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeloop import tables
 from edgeloop.clock import NS
 from edgeloop.errors import EdgeloopError
-from edgeloop.tables import BadRow, Table
+from edgeloop.tables import Options
 from edgeloop.wire.batch import Batch, Channel
 
 STREAM = "rows"
@@ -24,7 +25,8 @@ ROWS, FEW = 256, 4
 class Recording:
     """times (n,): ns UTC; values (n, channels): NaN where missing. bad: rows that were no numbers, kept as missing.
 
-    labels (n,): where a column of labels is not 0; all False where there is none.
+    labels (n,): where a column of labels is not 0; all False where there is none. understood: how the file was read,
+    one line. order (n,): place of each row in the file.
     """
 
     channels: tuple[str, ...]
@@ -32,6 +34,8 @@ class Recording:
     values: NDArray[np.float64]
     labels: NDArray[np.bool_]
     bad: int = 0
+    understood: str = ""
+    order: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.times)
@@ -54,41 +58,34 @@ class Recording:
             at = end
 
 
-def read(path: Path, ignore: Collection[str] = (), label: str = "") -> Recording:
-    """A file with a header, its first column the time. Raises EdgeloopError where it has nothing to score.
+def read(path: Path, ignore: Collection[str] = (), label: str = "", options: Options | None = None) -> Recording:
+    """A table with a time. Raises EdgeloopError where it has nothing to score, or could be read in two ways.
 
-    label: a column that is no channel, but says which rows are not normal.
+    label: a column that is no channel, but says which rows are not normal. Rows are in the order of their times.
     """
-    table = Table(path, ignore=set(ignore) - {label}, first=True)
-    times: list[int] = []
-    values: list[list[float]] = []
-    missing = [float("nan")] * len(table.channels)
-    bad, last, step = 0, 0, NS
-    try:
-        for row in table.rows():
-            if isinstance(row, BadRow):
-                bad += 1
-                times.append(last + step)
-                values.append(missing)
-            else:
-                assert row.time is not None
-                step = row.time - last if times and row.time > last else step
-                times.append(row.time)
-                values.append(row.values)
-            last = times[-1]
-    finally:
-        table.close()
-    if bad == len(times):
-        raise EdgeloopError("cannot use the file", where=str(path), why="no row is good", mend="repair the file")
-    channels, rows = table.channels, np.array(values)
-    labels = np.zeros(len(rows), dtype=bool)
+    given = options or Options()
+    wanted = replace(given, ignore=(set(ignore) | set(given.ignore)) - {label}, first=not given.time)
+    whole = tables.read(path, wanted)
+    if whole.times is None:
+        raise EdgeloopError("no column is a time", where=str(path), mend="name it: --time")
+    rows, times, values = whole.rows, whole.times, whole.values
+    bad = np.array([row for row, _ in whole.bad if row > 0], dtype=np.int64)
+    if len(bad) and len(rows) > 1 and rows[0] < rows[-1]:
+        place = np.searchsorted(rows, bad)
+        before = np.clip(place - 1, 0, len(rows) - 1)
+        times = np.insert(times, place, times[before])
+        values = np.insert(values, place, np.nan, axis=0)
+        rows = np.insert(rows, place, bad)
+    channels = tuple(channel.name for channel in whole.channels)
+    labels = np.zeros(len(values), dtype=bool)
     if label:
         if label not in channels:
             mend = f"it has {', '.join(channels)}"
             raise EdgeloopError("no column of labels", where=str(path), why=repr(label), mend=mend)
         at = channels.index(label)
-        labels = np.nan_to_num(rows[:, at]) != 0
-        channels, rows = channels[:at] + channels[at + 1 :], np.delete(rows, at, axis=1)
+        labels = np.nan_to_num(values[:, at]) != 0
+        channels, values = channels[:at] + channels[at + 1 :], np.delete(values, at, axis=1)
         if not channels:
             raise EdgeloopError("cannot use the file", where=str(path), why="labels are its only column")
-    return Recording(channels, np.array(times, dtype=np.int64), rows, labels, bad)
+    order = np.argsort(np.argsort(rows, kind="stable"), kind="stable")
+    return Recording(channels, times, values, labels, len(bad), understood=whole.understood, order=order)

@@ -1,5 +1,10 @@
-"""Files of rows and columns, as people and machines write them."""
+"""Files of rows and columns, as people and machines write them: CSV and its relatives, Parquet, workbooks, recorders.
 
-from edgeloop.tables.table import BadRow, Row, Table
+One reader with one set of options, for replay, backtest, train, demo and export.
+"""
 
-__all__ = ["BadRow", "Row", "Table"]
+from edgeloop.tables.options import Options
+from edgeloop.tables.table import Block, Table
+from edgeloop.tables.whole import Whole, read
+
+__all__ = ["Block", "Options", "Table", "Whole", "read"]

@@ -1,194 +1,493 @@
-"""A CSV file as rows of numbers, however it is written."""
+"""A file of rows and columns as times and numbers, however it is written."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
-from typing import IO
 
-from edgeloop.component import user
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeloop.clock import NS
 from edgeloop.errors import EdgeloopError
-from edgeloop.tables import times
-from edgeloop.tables.times import Parse
+from edgeloop.tables import columns, files, long, moments, numerals, times
+from edgeloop.tables.cells import Floats, boolean
+from edgeloop.tables.chunk import Chunk, Columns, Stamps
+from edgeloop.tables.columns import Place
+from edgeloop.tables.moments import Ambiguous, Moments
+from edgeloop.tables.numerals import HUGE, SPACES, Evidence, Style
+from edgeloop.tables.options import FORMS, Options
+from edgeloop.tables.sequence import Sequence, sequence
+from edgeloop.tables.shapes import Cuts, Kind, cut
+from edgeloop.tables.text import Again
+from edgeloop.tables.times import TIMES
+from edgeloop.wire.batch import Channel
 
-SEPARATORS = ";\t,|"
-LOOK = 50
-"""Lines looked at to find out how the file is written."""
-MISSING = frozenset({"", "na", "nan", "null", "none", "-", "n/a", "?"})
-TIMES = ("time", "timestamp", "datetime", "date", "date_time", "ts", "t")
+__all__ = ["TIMES", "Block", "Table"]
+HOLD = 8 << 20
+"""Numbers held in memory, so that a file need not be read twice."""
+SENTINELS = (-9999.0, -999.0, -99999.0, -999.9, -999.25, 9999.0, 99999.0, -32768.0, 32767.0, 65535.0)
 
 
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row that is skipped. line: 1 is the first of the file."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """times (n,) ns UTC, or None where the file has none; values (n, channels), NaN where missing; rows (n,) their
+    places in the file, from 1. bad: places of rows that were left out, and why."""
 
-    line: int
-    why: str
+    times: NDArray[np.int64] | None
+    values: NDArray[np.float64]
+    rows: NDArray[np.int64]
+    bad: tuple[tuple[int, str], ...] = ()
+
+    def line(self, row: int) -> int:
+        return int(self.rows[row])
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """line: 1 is the first of the file. time: ns UTC, None without a time column."""
+@dataclass(slots=True, eq=False)
+class _Held:
+    """A chunk, its numbers already read as plain ones."""
 
-    line: int
-    time: int | None
-    values: list[float]
+    chunk: Chunk
+    plain: list[tuple[Floats, NDArray[np.bool_] | None] | None]
+
+
+@dataclass(slots=True)
+class _Facts:
+    """What a pass over the file found."""
+
+    rows: int = 0
+    cuts: list[Cuts] = field(default_factory=list)
+    stamps: list[Stamps] = field(default_factory=list)
+    lines: list[NDArray[np.int64]] = field(default_factory=list)
+    odd: dict[int, str] = field(default_factory=dict)
+    short: list[tuple[int, str]] = field(default_factory=list)
+    huge: int = 0
+    low: dict[int, float] = field(default_factory=dict)
+    high: dict[int, float] = field(default_factory=dict)
+    lasting: Counter[tuple[int, float]] = field(default_factory=Counter)
+    held: list[_Held] | None = field(default_factory=list)
+    texts: dict[int, Counter[str]] = field(default_factory=dict)
 
 
 class Table:
-    """A CSV file with its separator sniffed, its header, its time column and its numeric columns.
+    """Raises EdgeloopError where the file cannot be read, has no numbers, or may be read in two ways.
 
-    time: name of the time column; empty: found by its name and looks. form: as strptime has it.
-    ignore: columns left out, such as labels. first: the first column is the time, whatever it is called.
-    Raises EdgeloopError where the file cannot be read or has no numbers.
+    channels: its numbers. text, unknown: columns without numbers, and those to ignore that are not there. rate: where
+    the file says so. understood: one line for people. place: what `rows` counts, `line` or `row`.
     """
 
-    def __init__(
-        self, path: Path, *, time: str = "", ignore: Collection[str] = (), form: str = "", first: bool = False
-    ) -> None:
-        self.path = path
-        self._first = first
+    def __init__(self, path: Path, options: Options | None = None, *, hold: int = HOLD) -> None:
+        self.path, self.options = path, options or Options()
+        self._where, self._hold = str(path), hold
+        if self.options.zone:
+            moments.known_zone(self.options.zone)
+        self._file = files.opened(path, self.options)
         try:
-            self._file: IO[str] = path.open(encoding="utf-8-sig", errors="replace", newline="")
-        except OSError as error:
-            mend = f"let user {user()} read it" if isinstance(error, PermissionError) else "correct its path"
-            raise EdgeloopError("cannot read the file", where=str(path), why=error.strerror or "", mend=mend) from None
-        try:
-            self._understand(time, ignore, form)
+            self._understand()
         except BaseException:
             self._file.close()
             raise
 
-    def _understand(self, time: str, ignore: Collection[str], form: str) -> None:
-        lines = [line for line in (self._file.readline() for _ in range(LOOK)) if line.strip()]
-        if not lines:
-            raise self._error("the file is empty")
-        self.separator = _sniff(lines)
-        self._comma = self.separator != ","
-        sample = list(csv.reader(lines, delimiter=self.separator))
-        headed = not all(self._numeric(c) or times.recognise([c.strip()]) for c in sample[0])
-        names = [c.strip() for c in sample[0]] if headed else [f"c{i}" for i in range(len(sample[0]))]
-        body = [[c.strip() for c in row] for row in sample[headed:] if len(row) == len(names)]
-        if not body:
-            raise self._error("there is no row under the header")
-        self._columns = len(names)
-        self._headed = headed
-        self._time, self._parse = self._time_column(names, body, time, form)
-        unknown = [c for c in ignore if c not in names]
-        if unknown and headed:
-            self.unknown = tuple(unknown)
-        else:
-            self.unknown = ()
-        kept: list[int] = []
-        text: list[int] = []
-        for i, name in enumerate(names):
-            if i != self._time and name not in ignore:
-                (kept if any(self._number(row[i]) is not None for row in body) else text).append(i)
-        if not kept:
-            raise self._error("no column has numbers")
-        self._kept = kept
-        self.channels = tuple(names[i] or f"c{i}" for i in kept)
-        self.text = tuple(names[i] for i in text)
-        if len(set(self.channels)) < len(self.channels):
-            raise self._error("two columns have the same name")
-        self._file.seek(0)
-
-    def _time_column(self, names: list[str], body: list[list[str]], time: str, form: str) -> tuple[int | None, Parse]:
-        if self._first and not time:
-            parse = times.recognise(_present([row[0] for row in body]), certain=True)
-            if parse is None:
-                raise self._error(f"the first column ({names[0]}) is no time", "put the time first")
-            return 0, parse
-        if time:
-            if time not in names:
-                raise self._error(f"there is no column {time!r}", f"the columns are {', '.join(names)}")
-            column = names.index(time)
-            values = [row[column] for row in body]
-            found = times.written(form) if form else times.recognise(_present(values), certain=True)
-            if found is None:
-                raise self._error(
-                    f"the time {values[0]!r} is not understood", "give its `form`, such as %d.%m.%Y %H:%M:%S"
-                )
-            return column, found
-        order = sorted(range(len(names)), key=lambda i: names[i].lower() not in TIMES)
-        for column in order:
-            named = names[column].lower() in TIMES
-            parse = times.recognise(_present([row[column] for row in body]), certain=named)
-            if parse is not None and (named or parse is not times.epoch):
-                return column, parse
-        return None, times.iso
-
     @property
     def has_time(self) -> bool:
-        return self._time is not None
+        return self._place is not None
 
-    def rows(self) -> Iterator[Row | BadRow]:
-        """From the first row on. Raises EdgeloopError where reading fails."""
-        self._file.seek(0)
-        reader = csv.reader(self._file, delimiter=self.separator)
+    @property
+    def rate(self) -> Fraction | None:
+        return self._file.about.rate
+
+    @property
+    def place(self) -> str:
+        return self._file.about.place
+
+    # -- understanding -------------------------------------------------------------------------------------------------
+
+    def _understand(self) -> None:
+        about, o = self._file.about, self.options
+        self._names = about.names
+        self.unknown = tuple(name for name in o.ignore if name not in self._names)
+        self._place: Place | None = columns.place(about, o, self._where)
+        taken = set(self._place.columns) if self._place else set()
+        self._by = columns.named(o.by, self._names, self._where) if o.by else None
+        value = columns.named(o.value, self._names, self._where) if o.value else None
+        self._wanted = [
+            i for i, name in enumerate(self._names)
+            if i not in taken and i != self._by and name not in o.ignore and name not in about.own
+            and (value is None or i == value) and about.kinds[i] != "t"
+        ]  # fmt: skip
         try:
-            if self._headed:
-                next((row for row in reader if any(c.strip() for c in row)), None)
-            for cells in reader:
-                if any(c.strip() for c in cells):
-                    yield self._row(reader.line_num, cells)
-        except (OSError, csv.Error) as error:
-            raise self._error(str(error), "repair the file", line=reader.line_num) from None
+            facts, evidence = self._pass()
+        except Again:
+            facts, evidence = self._pass()
+        if not facts.rows:
+            raise self._error("there is no row under the header")
+        self._facts, self._evidence = facts, evidence
+        self._styles = self._style_of(evidence)
+        if facts.held is not None and not all(style.plain for style in self._styles.values()):
+            facts.held = None
+        self._kept = [i for i in self._wanted if self._is_number(i)]
+        self.text = tuple(self._names[i] for i in self._wanted if i not in self._kept and evidence[i].cells)
+        if not self._kept:
+            raise self._error("no column has numbers")
+        self._resolve()
+        self._check_long()
+        self.channels = tuple(self._channel(i) for i in self._kept)
+        self._long = None
+        if self._by is not None:
+            self._long = long.pivot(self, self._by)
+            self.channels = self._long.channels
+        self.understood = self._words()
 
-    def _row(self, line: int, cells: list[str]) -> Row | BadRow:
-        if len(cells) != self._columns:
-            return BadRow(line, f"{len(cells)} cells, {self._columns} expected")
-        values = []
+    def _style_of(self, evidence: dict[int, Evidence]) -> dict[int, Style]:
+        """By column: one for all of a text file, each its own where a program wrote columns."""
+        o, separator = self.options, self._file.about.separator
+        if separator:
+            style = numerals.style(evidence.values(), separator, o.decimal, o.thousands, self._where)
+            return dict.fromkeys(self._wanted, style)
+        return {
+            i: numerals.style([one], "", o.decimal, o.thousands, f"{self._where} {self._names[i]}")
+            for i, one in evidence.items()
+        }
+
+    def _pass(self) -> tuple[_Facts, dict[int, Evidence]]:
+        facts = _Facts()
+        evidence = {i: Evidence() for i in self._wanted}
+        numbers = 0
+        for chunk in self._file.chunks():
+            facts.rows += len(chunk)
+            facts.lines.append(chunk.lines)
+            facts.short += chunk.bad
+            if len(chunk):
+                self._gather_times(facts, chunk)
+            plain: list[tuple[Floats, NDArray[np.bool_] | None] | None] = [None] * len(self._names)
+            for i in self._wanted:
+                plain[i] = self._gather(facts, evidence[i], i, chunk.columns[i])
+            numbers += len(chunk) * len(self._wanted)
+            if facts.held is not None:
+                if numbers > self._hold:
+                    facts.held = None
+                else:
+                    facts.held.append(_Held(_lean(chunk, plain, self._by) if self._by is None else chunk, plain))
+        return facts, evidence
+
+    def _gather(
+        self, facts: _Facts, evidence: Evidence, at: int, column: Columns
+    ) -> tuple[Floats, NDArray[np.bool_] | None]:
+        if isinstance(column, Stamps):
+            return column.times.astype(np.float64), None
+        if isinstance(column, np.ndarray):
+            values = column.astype(np.float64)
+            evidence.plain += int(np.isfinite(values).sum())
+            evidence.cells = max(evidence.cells + int(np.isfinite(values).sum()), 1)
+            return self._tidied(facts, at, values), None
+        values, odd = column.plain()
+        count, strange = int(np.isfinite(values).sum()), np.flatnonzero(odd)
+        evidence.plain += count
+        evidence.cells += count + len(strange)
+        if len(strange):
+            evidence.add_odd(text.translate(SPACES) for text in column.texts(strange))
+        if count:
+            evidence.pointed.update(t for t in column.texts(slice(0, 60)) if "." in t and numerals.PLAIN.fullmatch(t))
+        return self._tidied(facts, at, values), (odd if len(strange) else None)
+
+    def _tidied(self, facts: _Facts, at: int, values: Floats) -> Floats:
+        """Without what no measurement is; and whether its extremes look like marks for nothing."""
+        if not len(values):
+            return values
+        with np.errstate(invalid="ignore"):
+            low, high = float(np.fmin.reduce(values)), float(np.fmax.reduce(values))
+            if high >= HUGE or low <= -HUGE:
+                huge = np.abs(values) >= HUGE
+                facts.huge += int(huge.sum())
+                values = np.where(huge, np.nan, values)
+            for value in (low, high):
+                if value in SENTINELS:
+                    facts.lasting[at, value] += int((values == value).sum())
+        return values
+
+    def _gather_times(self, facts: _Facts, chunk: Chunk) -> None:
+        if self._place is None:
+            return
+        parts = [chunk.columns[i] for i in self._place.columns]
+        first = parts[0]
+        if isinstance(first, Stamps):
+            facts.stamps.append(first)
+            return
+        if isinstance(first, np.ndarray) and len(parts) == 1:
+            facts.cuts.append(_counted(first))
+            return
+        cells = _joined(parts, calendar=self._place.parts)
+        form = self.options.form
+        if form and form not in FORMS:
+            facts.stamps.append(_written(cells, form))
+            bad = ~facts.stamps[-1].good
+        else:
+            facts.cuts.append(cut(cells))
+            bad = facts.cuts[-1].kind == Kind.NONE
+        for row in np.flatnonzero(bad)[: max(0, 1000 - len(facts.odd))]:
+            facts.odd[int(chunk.lines[row])] = cells[row].decode("utf-8", "replace")
+
+    def _is_number(self, column: int) -> bool:
+        evidence = self._evidence[column]
+        numbers = evidence.plain + sum(
+            n for t, n in evidence.odd.items() if self._styles[column].read(t) is not None or boolean(t) is not None
+        )
+        return numbers > 0 and numbers >= 0.1 * evidence.cells
+
+    # -- times ---------------------------------------------------------------------------------------------------------
+
+    def _resolve(self) -> None:
+        facts = self._facts
+        self._good = np.ones(facts.rows, bool)
+        self._sequence = Sequence(np.zeros(0, np.int64))
+        self._said: tuple[str, ...] = ()
+        if self._place is None:
+            return
+        if facts.stamps:
+            stamps = np.concatenate([s.times for s in facts.stamps])
+            good = np.concatenate([s.good for s in facts.stamps])
+            found = Moments(stamps, good)
+            if facts.stamps[0].local:
+                found = moments.placed(stamps, good, self.options.zone, self._where)
+        else:
+            example = next(iter(facts.odd.values()), "")
+            cuts = Cuts.joined(facts.cuts)
+            column = self._file.about.head[self._place.columns[0]] if self._file.about.head else []
+            found = moments.resolve(cuts, self.options, self._where, column[0] if column else example)
+        self._good, self._said = found.good, found.words
+        facts.cuts, facts.stamps = [], []
+        bad = int((~found.good).sum())
+        if bad == facts.rows:
+            raise self._error("no row is good", "say how a time is written, `form`, such as %d.%m.%Y %H:%M:%S")
+        zoned = not any("UTC assumed" in word for word in found.words)
+        self._sequence = sequence(found.times[found.good], zoned=zoned)
+        self._bad = bad + sum(1 for _, why in facts.short if why)
+        if self._bad > facts.rows // 2 and self._bad > 20:
+            example = next(iter(self._reasons()), "")
+            raise self._error(f"{self._bad:,} of {facts.rows:,} rows cannot be read: {example}",
+                              "say how a time is written, `form`, or how long the preamble is, `skip`")  # fmt: skip
+
+    def _reasons(self) -> Counter[str]:
+        """Of rows that are left out."""
+        found: Counter[str] = Counter(why for _, why in self._facts.short if why)
+        if self._place is not None:
+            lines = np.concatenate(self._facts.lines) if self._facts.lines else np.zeros(0, np.int64)
+            for line in lines[~self._good][:5000].tolist():
+                found[self._why(line)] += 1
+        return found
+
+    def _why(self, line: int) -> str:
+        text = self._facts.odd.get(line)
+        if text is None:
+            return "it has no time" if self.place == "row" else "there is no such time"
+        if self._place is not None and text == " ".join(self._names[i] for i in self._place.columns):
+            return "the header again"
+        return f"{text[:40]!r} is no time" if text else "it has no time"
+
+    def _check_long(self) -> None:
+        """Refuses a row for each tag, where nobody said which column names it. Raises Ambiguous."""
+        if self._by is not None or not (self._sequence.shared or len(self._sequence.times) < 50):
+            return
+        times = self._sequence.times
+        again = len(times) > 1 and len(np.unique(times)) < len(times)
+        for name in self.text:
+            at = self._names.index(name)
+            distinct = len(self._evidence[at].odd)
+            if again and 1 < distinct <= max(2, self._facts.rows // 2) and len(self._kept) <= 2:
+                why, value = f"times come again, for other {name!r}", self._names[self._kept[0]]
+                mend = f"say `by: {name}` and `value: {value}`"
+                raise Ambiguous("it is a row for each tag", where=self._where, why=why, mend=mend)
+
+    # -- what comes out ------------------------------------------------------------------------------------------------
+
+    def _channel(self, column: int) -> Channel:
+        from edgeloop.tables.units import unit_of
+
+        name, about = self._names[column], self._file.about
+        if name in about.channels:
+            return about.channels[name]
+        return Channel(name, unit_of(about.units.get(name, ""), name))
+
+    def _words(self) -> str:
+        about, facts = self._file.about, self._facts
+        parts = list(about.notes)
+        if self._place is not None:
+            parts.append("time: " + ", ".join((self._place.words(self._names), *self._said, *self._sequence.words)))
+        else:
+            parts.append("no time")
+        parts.append(f"{len(self.channels)} channel{'s' * (len(self.channels) != 1)}")
+        if self.text:
+            parts.append("no numbers in " + ", ".join(map(repr, self.text[:5])) + (" …" if len(self.text) > 5 else ""))
+        styles = {self._styles[i] for i in self._kept if not self._styles[i].plain}
+        parts += [style.words() for style in sorted(styles, key=str)]
+        words: Counter[str] = Counter()
         for i in self._kept:
-            value = self._number(cells[i])
-            if value is None:
-                if cells[i].strip().lower() not in MISSING:
-                    return BadRow(line, f"{cells[i][:40]!r} is no number")
-                value = float("nan")
-            values.append(value)
-        if self._time is None:
-            return Row(line, None, values)
-        try:
-            return Row(line, self._parse(cells[self._time].strip()), values)
-        except (ValueError, OverflowError):
-            return BadRow(line, f"{cells[self._time][:40]!r} is no time")
+            for text, n in self._evidence[i].odd.items():
+                if self._styles[i].read(text) is None and boolean(text) is None and text not in self.options.missing:
+                    words[text] += n
+        if words:
+            shown = ", ".join(repr(w[:20]) for w, _ in words.most_common(3))
+            parts.append(f"{words.total():,} cells that are no numbers ({shown}) are missing")
+        if facts.huge:
+            parts.append(f"{facts.huge:,} cells of {HUGE:g} or more are missing")
+        for (i, value), n in facts.lasting.items():
+            if i in self._kept and n > 1 and f"{value:g}" not in self.options.missing:
+                parts.append(f"{value:g} stands {n:,} times in {self._names[i]!r} (`missing: {value:g}` if it is none)")
+        total = facts.rows + sum(1 for _ in facts.short)
+        reasons = self._reasons()
+        if reasons:
+            shown = ", ".join(f"{why}" + (f" ({n:,})" if n > 1 else "") for why, n in reasons.most_common(3))
+            parts.append(f"{reasons.total():,} rows of {total:,} refused: {shown}")
+        else:
+            parts.append(f"{total:,} rows")
+        return "; ".join(parts)
 
-    def _number(self, cell: str) -> float | None:
-        try:
-            return float(cell)
-        except ValueError:
-            if self._comma and cell.count(",") == 1:
-                try:
-                    return float(cell.replace(",", "."))
-                except ValueError:
-                    return None
-            return None
+    def blocks(self) -> Iterator[Block]:
+        """From the oldest row on. Raises EdgeloopError where reading fails."""
+        if self._long is not None:
+            yield self._long.block
+            return
+        parts = self._parts()
+        if not self._sequence.turned:
+            yield from parts
+            return
+        every = list(parts)
+        yield Block(
+            self._sequence.times, np.concatenate([b.values for b in every])[::-1],
+            np.concatenate([b.rows for b in every])[::-1], tuple(bad for b in every for bad in b.bad),
+        )  # fmt: skip
 
-    def _numeric(self, cell: str) -> bool:
-        return self._number(cell) is not None or cell.strip().lower() in MISSING
+    def _parts(self) -> Iterator[Block]:
+        at = used = 0
+        stamps = self._sequence.times[::-1] if self._sequence.turned else self._sequence.times
+        for chunk, plain in self._again():
+            good = self._good[at : at + len(chunk)]
+            at += len(chunk)
+            values = np.empty((len(chunk), len(self._kept)))
+            for place, i in enumerate(self._kept):
+                values[:, place] = self._numbers(i, chunk.columns[i], plain[i])
+            bad = [pair for pair in chunk.bad if pair[1]]
+            bad += [(int(line), self._why(int(line))) for line in chunk.lines[~good]]
+            if not good.all():
+                values = values[good]
+            n = len(values)
+            when = stamps[used : used + n] if self._place is not None else None
+            used += n
+            yield Block(when, values, chunk.lines[good], tuple(sorted(bad)))
 
-    def _error(self, why: str, mend: str = "give a CSV file with a header and numbers", line: int = 0) -> EdgeloopError:
-        where = f"{self.path} line {line}" if line else str(self.path)
-        return EdgeloopError("cannot use the file", where=where, why=why, mend=mend)
+    def _again(self) -> Iterator[tuple[Chunk, list[tuple[Floats, NDArray[np.bool_] | None] | None]]]:
+        if self._facts.held is not None:
+            yield from ((held.chunk, held.plain) for held in self._facts.held)
+        else:
+            for chunk in self._file.chunks():
+                yield chunk, [None] * len(self._names)
+
+    def _numbers(self, at: int, column: Columns, plain: tuple[Floats, NDArray[np.bool_] | None] | None) -> Floats:
+        if isinstance(column, (np.ndarray, Stamps)):
+            values = plain[0] if plain else self._gather(_Facts(), Evidence(), at, column)[0]
+            return self._without(values)
+        evidence = self._evidence[at]
+        if not self._styles[at].plain and (evidence.odd or evidence.pointed):
+            values, odd = column.styled(self._styles[at])
+        elif plain is not None:
+            values, mask = plain
+            odd = mask if mask is not None else np.zeros(0, bool)
+        else:
+            values, odd = column.plain()
+            values = self._tidied(_Facts(), at, values)
+        rows = np.flatnonzero(odd)
+        if len(rows):
+            texts = column.texts(rows)
+            known = {text: boolean(text) for text in set(texts)}
+            if any(value is not None for value in known.values()):
+                values = values.copy()
+                values[rows] = [np.nan if known[t] is None else known[t] for t in texts]
+        return self._without(values)
+
+    def _without(self, values: Floats) -> Floats:
+        for word in self.options.missing:
+            try:
+                none = float(word)
+            except ValueError:
+                continue
+            values = np.where(values == none, np.nan, values)
+        return values
+
+    def _error(self, why: str, mend: str = "give a table with a header and numbers") -> EdgeloopError:
+        return EdgeloopError("cannot use the file", where=self._where, why=why, mend=mend)
 
     def close(self) -> None:
         self._file.close()
 
 
-def _sniff(lines: list[str]) -> str:
-    """The separator that cuts the most lines into the same number of cells, more cells being better."""
+def _lean(chunk: Chunk, plain: list[tuple[Floats, NDArray[np.bool_] | None] | None], by: int | None) -> Chunk:
+    """Without the texts of columns that hold nothing but plain numbers."""
+    empty = np.zeros(0)
+    kept: list[Columns] = []
+    for i, column in enumerate(chunk.columns):
+        part = plain[i]
+        needed = i == by or (part is not None and part[1] is not None)
+        kept.append(column if needed else empty)
+    return Chunk(chunk.lines, kept, chunk.bad)
 
-    def score(separator: str) -> tuple[float, int]:
-        counts = [len(row) for row in csv.reader(lines, delimiter=separator)]
-        usual = max(set(counts), key=counts.count)
-        return (counts.count(usual) / len(counts) if usual > 1 else 0.0, usual)
 
-    best = max(SEPARATORS, key=score)
-    return best if score(best)[0] else ","
+def _counted(values: NDArray[np.generic]) -> Cuts:
+    """Numbers that a file has as numbers."""
+    found = Cuts.empty(len(values))
+    numbers = np.asarray(values)
+    if numbers.dtype.kind in "iu":
+        whole = numbers.astype(np.int64)
+        found.kind[:] = Kind.NUMBER
+        found.clock[:] = np.abs(whole)
+        found.date[:, 2] = whole < 0
+        return found
+    floats = numbers.astype(np.float64)
+    good = np.isfinite(floats) & (np.abs(floats) < 9e18)
+    floats = np.where(good, floats, 0.0)
+    found.kind[good] = Kind.NUMBER
+    size = np.abs(floats)
+    found.clock[:] = size.astype(np.int64)
+    found.date[:, 0] = ((size - np.floor(size)) * NS).round().clip(0, NS - 1).astype(np.int32)
+    found.date[:, 1] = 9
+    found.date[:, 2] = floats < 0
+    return found
 
 
-def _present(values: list[str]) -> list[str]:
-    """Without what is missing."""
-    return [v for v in values if v.lower() not in MISSING]
+def _joined(parts: list[Columns], *, calendar: bool) -> NDArray[np.bytes_]:
+    texts = [_encoded(part) for part in parts]
+    found = texts[0]
+    marks = [b"-", b"-", b" ", b":", b":"] if calendar else [b" "] * (len(texts) - 1)
+    for mark, text in zip(marks, texts[1:], strict=False):
+        if mark == b":":
+            text = np.char.zfill(text, 2)
+        found = np.char.add(np.char.add(found, mark), text)
+    if calendar and len(texts) == 4:
+        found = np.char.add(found, b":00")
+    return np.char.strip(found) if len(texts) > 1 else found
+
+
+def _encoded(column: Columns) -> NDArray[np.bytes_]:
+    if isinstance(column, Stamps):
+        return np.datetime_as_string(column.times.astype("datetime64[ns]")).astype(np.bytes_)
+    if isinstance(column, np.ndarray):
+        return np.array([f"{v:g}".encode() if np.isfinite(v) else b"" for v in column.tolist()], dtype=np.bytes_)
+    return column.encoded()
+
+
+def _written(cells: NDArray[np.bytes_], form: str) -> Stamps:
+    parse = times.written(form)
+    known: dict[bytes, int | None] = {}
+    found, good = np.zeros(len(cells), np.int64), np.zeros(len(cells), bool)
+    for i, cell in enumerate(cells.tolist()):
+        if cell not in known:
+            try:
+                known[cell] = parse(cell.decode("utf-8", "replace"))
+            except (ValueError, OverflowError):
+                known[cell] = None
+        moment = known[cell]
+        if moment is not None:
+            found[i], good[i] = moment, True
+    return Stamps(found, good, local="%z" not in form)

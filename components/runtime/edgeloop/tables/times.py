@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from edgeloop.clock import NS
 
+TIMES = ("time", "timestamp", "datetime", "date", "date_time", "ts", "t")
 Parse = Callable[[str], int]
 
 _ISO = re.compile(r"(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2})?)(?:[.,](\d{1,9})\d*)?\s*(Z|[+-]\d{2}:?\d{2})?")

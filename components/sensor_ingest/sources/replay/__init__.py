@@ -18,30 +18,48 @@ from edgeloop.clock import NS
 from edgeloop.config.quantities import Rate
 from edgeloop.errors import DecodeError, EdgeloopError
 from edgeloop.sequence import Samples, Stream
-from edgeloop.tables import Table
-from edgeloop.wire.batch import Channel, Clock
+from edgeloop.tables import Block, Options, Table
+from edgeloop.wire.batch import Clock
 from sensor_ingest.sources.base import Foreseen, Outlet, Source, SourceConfiguration
-from sensor_ingest.sources.replay.blocks import Block, blocks, stretches
-from sensor_ingest.sources.replay.columns import Columns
+from sensor_ingest.sources.replay.stretches import stretches
 
 ROWS = 4096
 """Most rows handed over at once."""
-PARQUET = (".parquet", ".pq")
 SAID = 10
 """Bad rows that are logged one by one; the rest is counted."""
+Lines = Annotated[int, Meta(ge=0, le=1000)]
 Multiple = Annotated[float, Meta(gt=0, le=1e6)]
 
 
 class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="replay"):
     path: Annotated[
-        str, Meta(title="Path", description="a CSV file, whose separator is found out, or Parquet", min_length=1)
+        str, Meta(title="Path", description="a table: CSV and its relatives, Parquet, Feather, …", min_length=1)
     ]
     speed: Annotated[
         Multiple | Literal["max"],
         Meta(title="Speed", description="against the recording's own; max: as fast as it goes"),
     ] = 1.0
-    time: Annotated[str, Meta(title="Time", description="name of the time column; empty: found by its looks")] = ""
-    form: Annotated[str, Meta(title="Form", description="how a time is written, as strptime has it")] = ""
+    time: Annotated[
+        str, Meta(title="Time", description="name of the time column, or `date + time`; empty: found by its looks")
+    ] = ""
+    form: Annotated[
+        str, Meta(title="Form", description="how a time is written, as strptime has it, or s, ms, us, ns, excel, …")
+    ] = ""
+    dayfirst: Annotated[bool | None, Meta(title="Day first", description="of dates such as 03/10/2024")] = None
+    zone: Annotated[
+        str, Meta(title="Zone", description="of times that name none, such as Europe/Berlin; empty: UTC")
+    ] = ""
+    decimal: Annotated[Literal["", ".", ","], Meta(title="Decimal", description="mark; empty: found out")] = ""
+    thousands: Annotated[
+        Literal["", ".", ",", " ", "'"], Meta(title="Thousands", description="mark; empty: found out")
+    ] = ""
+    skip: Annotated[Lines | None, Meta(title="Skip", description="lines above the header; empty: found out")] = None
+    by: Annotated[str, Meta(title="By", description="column of tags, of a table with a row for each")] = ""
+    value: Annotated[str, Meta(title="Value", description="column of values beside `by`")] = ""
+    sheet: Annotated[str, Meta(title="Sheet", description="of a workbook")] = ""
+    missing: Annotated[
+        tuple[str, ...], Meta(title="Missing", description="words or numbers that mean that there is no value")
+    ] = ()
     rate: Annotated[Rate | None, Meta(title="Rate", description="rows a second, for a file without a time column")] = (
         None
     )
@@ -67,7 +85,7 @@ class Replay(Source[Configuration]):
 
     def __init__(self, configuration: Configuration, outlet: Outlet) -> None:
         super().__init__(configuration, outlet)
-        self._table: Table | Columns | None = None
+        self._table: Table | None = None
         self._regular: Fraction | None = None
         self._bad = 0
 
@@ -81,8 +99,12 @@ class Replay(Source[Configuration]):
 
     def setup(self) -> None:
         c = self.configuration
-        kind = Columns if Path(c.path).suffix.lower() in PARQUET else Table
-        self._table = table = kind(Path(c.path), time=c.time, ignore=c.ignore, form=c.form)
+        options = Options(
+            time=c.time, form=c.form, dayfirst=c.dayfirst, zone=c.zone, decimal=c.decimal, thousands=c.thousands,
+            skip=c.skip, by=c.by, value=c.value, sheet=c.sheet, ignore=c.ignore, missing=c.missing,
+        )  # fmt: skip
+        self._table = table = Table(Path(c.path), options)
+        self.outlet.log(f"{c.path}: {table.understood}")
         if not table.has_time and c.rate is None:
             raise EdgeloopError(
                 "cannot play the file",
@@ -93,13 +115,10 @@ class Replay(Source[Configuration]):
         for names, why in ((table.text, "has no numbers"), (table.unknown, "is not in the file")):
             for name in names:
                 self.outlet.log(f"{c.path}: the column {name!r} {why}; ignored")
-        if isinstance(table, Columns):
-            channels = tuple(replace(one, unit=c.units.get(one.name, one.unit)) for one in table.channels)
-            self._regular = table.rate
-            if table.rate is not None and c.stamp == "now":
-                self._regular = table.rate * self._speed
-        else:
-            channels = tuple(Channel(name, c.units.get(name, "1")) for name in table.channels)
+        channels = tuple(replace(one, unit=c.units.get(one.name, one.unit)) for one in table.channels)
+        self._regular = table.rate
+        if table.rate is not None and c.stamp == "now":
+            self._regular = table.rate * self._speed
         self.outlet.declare(Stream(self.outlet.id, channels, self._regular))
 
     @property
@@ -177,7 +196,7 @@ class Replay(Source[Configuration]):
 
     def _blocks(self) -> Iterator[Block]:
         assert self._table is not None
-        return self._table.blocks() if isinstance(self._table, Columns) else blocks(self._table, ROWS)
+        return self._table.blocks()
 
     def _hand_over(self, stamps: NDArray[np.int64], values: NDArray[np.float64]) -> bool:
         device = None if self.configuration.stamp == "now" else Clock("device")
@@ -191,7 +210,7 @@ class Replay(Source[Configuration]):
     def _skip(self, row: int, why: str) -> None:
         self._bad += 1
         self.outlet.count("bad_rows")
-        what = "row" if isinstance(self._table, Columns) else "line"
+        what = self._table.place if self._table else "row"
         line = f"{self.configuration.path} {what} {row}: {why}; the row is skipped"
         if self._bad <= SAID:
             self.outlet.log(line)
