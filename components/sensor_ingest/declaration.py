@@ -14,12 +14,7 @@ DECLARATION = Declaration(
     package="sensor_ingest",
     configuration=Configuration,
     publishes=(
-        topics.SAMPLES,
-        topics.TRUTH,
-        topics.ACTION_RESULTS,
-        topics.MIRRORS,
-        topics.health(NAME),
-        topics.ping(NAME),
+        topics.SAMPLES, topics.TRUTH, topics.ACTION_RESULTS, topics.MIRRORS, topics.health(NAME), topics.ping(NAME),
     ),
     subscribes=("edgeloop/actions/*", "edgeloop/alarms/*", topics.INPUTS, topics.ping(NAME)),
     cloud_subscribes=(topics.INPUTS,),

@@ -72,7 +72,9 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = ""
     prefix: Annotated[
         str,
-        Meta(title="Prefix", description="begin of every key in the bucket", pattern=r"^[A-Za-z0-9_.:/=-]{0,256}$"),
+        Meta(
+            title="Prefix", description="begin of every key in the bucket", pattern=r"^[A-Za-z0-9_.:/=-]{0,256}$"
+        ),
     ] = ""
     kinesis: Annotated[
         str,
@@ -110,9 +112,9 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     bandwidth: Annotated[
         Size, Meta(title="Bandwidth", description="bytes a second handed over for upload; 0: no limit")
     ] = Size("0 B")
-    priorities: Annotated[Priorities, Meta(title="Priorities", description="of exports, 1 is the first to go")] = (
-        Priorities()
-    )
+    priorities: Annotated[
+        Priorities, Meta(title="Priorities", description="of exports, 1 is the first to go")
+    ] = Priorities()
     streams: Annotated[
         str,
         Meta(

@@ -132,7 +132,9 @@ class Records:
         )
         return head[:-1] + b',"document":' + line + b"}"
 
-    def _file(self, queue: QueueReader, entry: Entry, segment: Segment, configuration: Configuration, now: int) -> None:
+    def _file(
+        self, queue: QueueReader, entry: Entry, segment: Segment, configuration: Configuration, now: int
+    ) -> None:
         begin = segment.acknowledged
         lines = list(queue.records(entry, begin, _LINES))
         if not lines:

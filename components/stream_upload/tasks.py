@@ -195,9 +195,7 @@ def definitions(configuration: Configuration) -> list[Any]:
         )  # fmt: skip
         made.append(
             sdk.MessageStreamDefinition(
-                name=f"{names}-{line}",
-                max_size=16 * MIB,
-                stream_segment_size=MIB,
+                name=f"{names}-{line}", max_size=16 * MIB, stream_segment_size=MIB,
                 strategy_on_full=sdk.StrategyOnFull.RejectNewData,
                 export_definition=sdk.ExportDefinition(s3_task_executor=[export]),
             )
@@ -209,9 +207,7 @@ def definitions(configuration: Configuration) -> list[Any]:
         )  # fmt: skip
         made.append(
             sdk.MessageStreamDefinition(
-                name=f"{names}-records",
-                max_size=64 * MIB,
-                stream_segment_size=4 * MIB,
+                name=f"{names}-records", max_size=64 * MIB, stream_segment_size=4 * MIB,
                 strategy_on_full=sdk.StrategyOnFull.RejectNewData,
                 export_definition=sdk.ExportDefinition(kinesis=[kinesis]),
             )

@@ -13,10 +13,13 @@ FAULTS = ("spike", "level", "drift", "noise", "flat", "dropout")
 
 
 def register(subparsers: Subparsers) -> None:
+    from edgeloop_tools.tables import add_options
+
     backtest = subparsers.add_parser(
         "backtest",
         help="AnomalyInference's engine over recordings",
-        description="Every CSV file below a folder, as a stream: its first column is the time, the rest are channels. "
+        description="Every table below a folder (CSV, Parquet, …), as a stream: the first column is the time, "
+        "the rest are channels. "
         "Below --output the same path holds a line for each row, with the header event_score, event_alert, "
         "condition_score, condition_alert, changepoint; scores are return times (log10 s between false alarms).",
     )
@@ -32,6 +35,7 @@ def register(subparsers: Subparsers) -> None:
     add("--runs", type=_rows, default=20, metavar="N", help="faults of a kind to put in (20)")
     add("--seed", type=int, default=1, metavar="N", help="of their places (1)")
     add("--json", action="store_true", help="the summary as JSON")
+    add_options(backtest)
     backtest.set_defaults(run=_backtest)
 
 
@@ -39,6 +43,7 @@ def _backtest(arguments: argparse.Namespace) -> int:
     from edgeloop.config.quantities import Budget
     from edgeloop.errors import EdgeloopError
     from edgeloop_tools.backtest.run import Options, run
+    from edgeloop_tools.tables import options
 
     if arguments.output is None and arguments.inject is None and not arguments.label:
         raise EdgeloopError("nowhere to write the scores", where="backtest", mend="give --output, --label or --inject")
@@ -48,6 +53,7 @@ def _backtest(arguments: argparse.Namespace) -> int:
         raise EdgeloopError("not a budget", where="--budget", why=str(error)) from None
     return run(
         Options(
+            table=options(arguments),
             input=arguments.input,
             output=arguments.output,
             learn=arguments.learn_rows,

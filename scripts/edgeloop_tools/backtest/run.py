@@ -7,12 +7,19 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from edgeloop.config.quantities import Budget
 from edgeloop.errors import EdgeloopError
+from edgeloop.tables import Options as Table
+from edgeloop.tables.files import FORMS
 from edgeloop_tools.backtest.labels import Judge
 from edgeloop_tools.backtest.progress import Progress
-from edgeloop_tools.backtest.recording import read
+from edgeloop_tools.backtest.recording import Recording, read
 from edgeloop_tools.backtest.replay import replay
+from edgeloop_tools.tables import need
+
+ENDINGS = tuple(ending for ending in FORMS if ending not in (".txt", ".log", ".dat", ".asc"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +30,7 @@ class Options:
     output: Path | None = None
     learn: int | None = None
     ignore: tuple[str, ...] = ()
+    table: Table = field(default_factory=Table)
     label: str = ""
     budget: Budget | None = None
     faults: tuple[str, ...] = ()
@@ -43,10 +51,10 @@ class Summary:
 
 
 def files(folder: Path) -> list[Path]:
-    """The CSV files below a folder, or the file. Raises EdgeloopError where there is none."""
+    """The tables below a folder, or the file. Raises EdgeloopError where there is none."""
     if folder.is_file():
         return [folder]
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".csv" and path.is_file())
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
     if not found:
         why = "no CSV file is below it" if folder.is_dir() else "no such folder"
         raise EdgeloopError("nothing to backtest", where=str(folder), why=why, mend="name a folder of CSV files")
@@ -63,26 +71,27 @@ def run(options: Options) -> int:
     begin = time.monotonic()
     summary, progress = Summary(), Progress(len(found), quiet=options.json)
     judge = Judge(options.learn or 0) if options.label else None
+    need(found)
     base = options.input if options.input.is_dir() else options.input.parent
     for done, path in enumerate(found):
         name = str(path.relative_to(base))
         progress.show(done, name)
         try:
-            recording = read(path, options.ignore, options.label)
+            recording = read(path, options.ignore, options.label, options.table)
             columns = replay(
                 recording, learn=options.learn, budget=options.budget,
                 advanced=lambda rows, done=done, name=name: progress.show(done, name),  # type: ignore[misc]
             )  # fmt: skip
             if options.output is not None:
-                _write(options.output / name, columns.text())
+                _write(options.output / name, in_order(columns.text(), recording))
             if judge is not None:
                 judge.add(recording, columns)
         except EdgeloopError as error:
             progress.line(f"edgeloop: {error}")
             summary.failed.append(name)
             continue
-        if recording.bad:
-            progress.line(f"edgeloop: {path}: {recording.bad} rows are not as the others and count as missing")
+        if not options.json:
+            progress.line(f"edgeloop: {path}: {recording.understood}")
         summary.files += 1
         summary.rows += len(recording)
         summary.events += sum(a.kind == "event" for a in columns.alarms)
@@ -91,6 +100,17 @@ def run(options: Options) -> int:
     summary.seconds = round(time.monotonic() - begin, 2)
     _report(summary, options, judge)
     return 1 if summary.failed else 0
+
+
+def in_order(text: str, recording: Recording) -> str:
+    """A line for each row, in the order of the file."""
+    if (np.diff(recording.order) == 1).all():
+        return text
+    head, *lines = text.rstrip("\n").split("\n")
+    found = [""] * len(lines)
+    for place, line in zip(recording.order.tolist(), lines, strict=True):
+        found[place] = line
+    return "\n".join([head, *found, ""])
 
 
 def _report(summary: Summary, options: Options, judge: Judge | None) -> None:

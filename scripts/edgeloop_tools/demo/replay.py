@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import itertools
 import re
 import shlex
 import shutil
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
+from edgeloop import tables
+from edgeloop.clock import NS
 from edgeloop.errors import EdgeloopError
 from edgeloop_tools.demo import player
 from edgeloop_tools.demo.plan import BEARING, RUNTIME, SHAFT, Plan
 from edgeloop_tools.harness.judge import Fault
+from edgeloop_tools.tables import need
 
 LABELS = ("anomaly", "changepoint")
-TIMES = ("datetime", "timestamp", "time", "date")
 LEARN_SHARE, LONG_LEARN_SHARE, LONG = 1 / 3, 0.15, 3000
 """Of a CSV file, and of one of more than LONG rows; SKAB's and NAB's own conventions."""
 CONFIRM, RECOVER = 3, 20
@@ -29,14 +29,14 @@ FALSE_ALARMS_PER_FILE = 1 / 4
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A CSV file looked over. step: median seconds between rows; labelled: spans of rows [a, b) marked in it."""
+    """A table looked over. step: median seconds between rows; labelled: spans of rows [a, b) marked in it."""
 
     path: Path
     rows: int
     step: float
-    time: str
     labels: tuple[str, ...]
     labelled: tuple[tuple[int, int], ...]
+    understood: str = ""
 
 
 def stage(files: Sequence[Path], folder: Path, duration: float, rate: float, root: Path) -> Plan:
@@ -75,54 +75,20 @@ def _read(files: Sequence[Path]) -> list[player.Recording]:
 
 
 def look(path: Path) -> Table:
-    """Sniffs separator, time column, labels and step. Raises EdgeloopError."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            head = file.readline()
-            separator = max(";,\t", key=head.count)
-            names = [n.strip() for n in head.rstrip("\r\n").split(separator)]
-            rows = list(csv.reader(file, delimiter=separator))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise EdgeloopError("cannot read the recording", where=str(path), why=str(error)) from error
-    if len(names) < 2 or not rows:
-        raise EdgeloopError("no table to replay", where=str(path), why="a header and rows are needed",
-                            mend="give a CSV file with a time column")  # fmt: skip
-    time = next((n for n in names if n.lower() in TIMES), names[0])
-    column = names.index(time)
-    stamps = [s for row in rows[:2000] if len(row) > column and (s := _seconds(row[column])) is not None]
-    steps = [b - a for a, b in itertools.pairwise(stamps) if b > a]
-    if not steps:
-        raise EdgeloopError("no time can be read", where=f"{path}, column {time}",
+    """Time column, labels and step. Raises EdgeloopError."""
+    need([path])
+    whole = tables.read(path)
+    if whole.times is None or len(whole.times) < 2 or not (np.diff(whole.times) > 0).any():
+        raise EdgeloopError("no time can be read", where=str(path),
                             mend="put the time into the first column, as ISO 8601 or seconds")  # fmt: skip
+    steps = np.diff(whole.times)
+    names = [channel.name for channel in whole.channels]
     labels = tuple(n for n in names if n.lower() in LABELS)
-    return Table(path, len(rows), statistics.median(steps), time, labels, _spans(rows, names))
-
-
-def _spans(rows: Sequence[Sequence[str]], names: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    if "anomaly" not in names:
-        return ()
-    column = names.index("anomaly")
-    marked = [len(row) > column and row[column].strip() not in ("", "0", "0.0") for row in rows]
-    spans: list[tuple[int, int]] = []
-    for number, on in enumerate(marked):
-        if on and spans and spans[-1][1] == number:
-            spans[-1] = spans[-1][0], number + 1
-        elif on:
-            spans.append((number, number + 1))
-    return tuple(spans)
-
-
-def _seconds(text: str) -> float | None:
-    text = text.strip()
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        stamp = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).timestamp()
+    step = float(np.median(steps[steps > 0])) / NS
+    marked = whole.values[:, names.index("anomaly")] if "anomaly" in names else np.zeros(len(whole.times))
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], (np.nan_to_num(marked) != 0).astype(np.int8), [0]))))
+    spans = tuple((int(a), int(b)) for a, b in edges.reshape(-1, 2))
+    return Table(path, len(whole.times), step, labels, spans, whole.understood)
 
 
 def _csv(plan: Plan, table: Table, copy: Path, duration: float) -> None:
@@ -131,7 +97,7 @@ def _csv(plan: Plan, table: Table, copy: Path, duration: float) -> None:
     span = table.rows * table.step
     share = LEARN_SHARE if table.rows <= LONG else LONG_LEARN_SHARE
     speed = max(1, -(-span // max(5.0, duration - 10)))
-    plan.sources[name] = {"type": "replay", "path": str(copy), "speed": int(speed), "time": table.time}
+    plan.sources[name] = {"type": "replay", "path": str(copy), "speed": int(speed)}
     if table.labels:
         plan.sources[name]["ignore"] = " ".join(table.labels)
     plan.monitors[name] = {

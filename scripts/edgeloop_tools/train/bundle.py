@@ -50,6 +50,7 @@ def archive() -> bytes:
         **_sources(LIBRARY, "edgeloop"),
         **_sources(COMPONENTS / "anomaly_inference", "anomaly_inference"),
         **_sources(TOOLS / "build", "edgeloop_tools/build"),
+        **{f"edgeloop_tools/{name}": (TOOLS / name).read_bytes() for name in ("tables.py", "extras.py", "checkout.py")},
         "edgeloop_tools/__init__.py": (TOOLS / "__init__.py").read_bytes(),
     }
     files = {

@@ -31,12 +31,19 @@ def register(subparsers: Subparsers) -> None:
 
 def _timeseries(parser: argparse.ArgumentParser) -> None:
     """Defaults are SageMaker's where there is a job, else the program's; the former are looked up when it runs."""
+    from edgeloop_tools.tables import add_options
+
     add = parser.add_argument
-    add("--input", metavar="WHERE", help="CSV or Parquet, a file or a folder; or s3://bucket/prefix of uploaded data")
+    add(
+        "--input",
+        metavar="WHERE",
+        help="tables (CSV, Parquet, …), a file or a folder; or s3://bucket/prefix of uploaded data",
+    )
     add("--validation", metavar="WHERE", help="to measure on; otherwise the last fifth of the time")
     add("--labels", metavar="FILE", help="alarms.jsonl, uploaded records, or a CSV file of start,end,reason")
     add("--stream", default="", metavar="NAME", help="of uploaded data")
     add("--channels", default="", metavar="NAMES", help="separated by blanks or commas; all, where not given")
+    add("--ignore", default="", metavar="COLUMNS", help="left out, such as labels")
     add("--start", metavar="TIME", help="first time used, ISO 8601 (UTC where it names no zone)")
     add("--end", metavar="TIME", help="time that is no longer used")
     add("--window", default="", metavar="SPAN", help="that one score looks at, such as 30 or 30s (64 samples; 4096)")
@@ -50,6 +57,7 @@ def _timeseries(parser: argparse.ArgumentParser) -> None:
     add("--model-dir", metavar="DIR", help="where the package goes (.)")
     add("--output-data-dir", metavar="DIR", help="where metrics.json goes (nowhere)")
     add("--json", action="store_true", help="metrics and package as one JSON object")
+    add_options(parser)
 
 
 def _count(text: str) -> int:

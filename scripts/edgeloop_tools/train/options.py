@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +14,8 @@ from edgeloop.config.identifiers import is_id
 from edgeloop.config.quantities import Budget, Duration
 from edgeloop.data.reader import nanoseconds
 from edgeloop.errors import EdgeloopError
+from edgeloop.tables import Options as Table
+from edgeloop_tools import tables
 from edgeloop_tools.train.job import Job
 
 Method = Literal["pca", "autoencoder"]
@@ -29,6 +31,7 @@ class Options:
     validation: str = ""
     labels: str = ""
     stream: str = ""
+    table: Table = field(default_factory=Table)
     channels: tuple[str, ...] = ()
     start: int | None = None
     end: int | None = None
@@ -65,6 +68,7 @@ def options(arguments: argparse.Namespace, job: Job) -> Options:
         validation=arguments.validation or job.channel("validation"),
         labels=arguments.labels or job.channel("labels"),
         stream=arguments.stream,
+        table=tables.options(arguments, arguments.ignore.replace(",", " ").split()),
         channels=tuple(arguments.channels.replace(",", " ").split()),
         start=nanoseconds(arguments.start),
         end=nanoseconds(arguments.end),

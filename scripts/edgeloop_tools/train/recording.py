@@ -22,7 +22,7 @@ HOLE = 2.5
 class Recording:
     """One file, or one run of one device. times (n,): ns UTC. values (n, channels) float32, physical units, NaN where
     missing. breaks (n,): rows that do not continue the one before. lines (n,): of a text file; empty: no text file.
-    skipped: rows that were no rows."""
+    skipped: rows that were no rows. notes: how it was read, for people."""
 
     where: str
     channels: tuple[str, ...]
@@ -32,6 +32,7 @@ class Recording:
     units: tuple[str, ...] = ()
     lines: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     skipped: int = 0
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.times)
@@ -86,7 +87,8 @@ def fitted(recordings: Sequence[Recording], channels: tuple[str, ...]) -> list[R
 def checked(recordings: Sequence[Recording]) -> tuple[list[Recording], list[str]]:
     """Ordered, of one rate, with channels that move; and notes of what was left out. Raises EdgeloopError naming the
     file and what to do."""
-    good, notes = [], []
+    good: list[Recording] = []
+    notes: list[str] = []
     for recording in recordings:
         recording, more = _ordered(recording)
         notes += more
@@ -96,8 +98,6 @@ def checked(recordings: Sequence[Recording]) -> tuple[list[Recording], list[str]
                                     mend="leave it out with --channels, or leave the file out")  # fmt: skip
         _steady(recording)
         good.append(recording)
-        if recording.skipped:
-            notes.append(f"{recording.where}: {recording.skipped} rows are not as the others and count as missing")
     first = good[0]
     for recording in good[1:]:
         if not 0.99 < recording.step / first.step < 1.01:

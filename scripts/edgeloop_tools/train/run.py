@@ -58,7 +58,12 @@ def run(options: Options) -> Trained:
 
 def _read(options: Options, source: str) -> list[Recording]:
     """Those that there are, checked, with notes of what was left out."""
-    found = recordings(source, stream=options.stream, start=options.start, end=options.end)
+    found = recordings(
+        source, stream=options.stream, start=options.start, end=options.end, table=options.table
+    )  # fmt: skip
+    for recording in found:
+        for note in recording.notes:
+            _say(options, note)
     good, notes = checked(fitted(found, options.channels))
     for note in notes:
         print(f"edgeloop: {note}", file=sys.stderr)

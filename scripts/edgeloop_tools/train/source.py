@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgeloop import data, optional
+from edgeloop import data, optional, tables
 from edgeloop.errors import EdgeloopError
 from edgeloop.layout import RESERVED, Quality
-from edgeloop.tables import BadRow, Table
+from edgeloop.tables import Options
+from edgeloop.tables.files import COLUMNAR, RECORDERS, WORKBOOKS
+from edgeloop_tools.tables import need
 from edgeloop_tools.train.recording import Recording
 
-CSV = {".csv", ".tsv", ".txt"}
+CSV = (".csv", ".tsv", ".txt", *WORKBOOKS, *RECORDERS)
 
 
 def recordings(
-    source: str, *, stream: str = "", start: int | None = None, end: int | None = None, channels: Sequence[str] = ()
+    source: str, *, stream: str = "", start: int | None = None, end: int | None = None, table: Options | None = None
 ) -> list[Recording]:
     """Everything that there is, cut to [start, end), by start. Raises EdgeloopError naming the file and what to do."""
     if source.startswith("s3://"):
@@ -26,7 +27,7 @@ def recordings(
             raise EdgeloopError("which stream?", where=source, mend="give --stream")
         found = _uploaded(source, stream, start, end)
     else:
-        found = _local(Path(source), stream, start, end, channels)
+        found = _local(Path(source), stream, start, end, table or Options())
     cut = []
     for recording in found:
         keep = np.ones(len(recording), dtype=bool)
@@ -42,39 +43,48 @@ def recordings(
     return sorted(cut, key=lambda r: (int(r.times[0]), r.where))
 
 
-def _local(path: Path, stream: str, start: int | None, end: int | None, channels: Sequence[str]) -> list[Recording]:
+def _local(path: Path, stream: str, start: int | None, end: int | None, table: Options) -> list[Recording]:
     if path.is_file():
-        return [_file(path, channels)]
+        need([path])
+        return [_file(path, table)]
     if not path.is_dir():
         raise EdgeloopError("nothing to train on", where=str(path), why="no such file or folder", mend="check its path")
     files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
     texts = [p for p in files if p.suffix.lower() in CSV]
-    tables = [p for p in files if p.suffix.lower() == ".parquet"]
-    if texts and tables:
-        why = f"{texts[0].name} and {tables[0].name}"
+    columnar = [p for p in files if p.suffix.lower() in COLUMNAR]
+    if texts and columnar:
+        why = f"{texts[0].name} and {columnar[0].name}"
         raise EdgeloopError("both CSV and Parquet", where=str(path), why=why, mend="name the folder of one of them")
-    streams = sorted({part[7:] for p in tables for part in p.relative_to(path).parts if part.startswith("stream=")})
+    streams = sorted({part[7:] for p in columnar for part in p.relative_to(path).parts if part.startswith("stream=")})
     if streams:
         if not stream and len(streams) > 1:
             raise EdgeloopError("which stream?", where=str(path), mend=f"give --stream: {', '.join(streams)}")
         return _uploaded(str(path), stream or streams[0], start, end)
-    if not texts and not tables:
+    if not texts and not columnar:
         raise EdgeloopError("nothing to train on", where=str(path), why="no CSV or Parquet file is below it",
                             mend="name another folder")  # fmt: skip
-    return [_file(p, channels) for p in (texts or tables)]
+    need(texts or columnar)
+    return [_file(p, table) for p in (texts or columnar)]
 
 
-def _file(path: Path, channels: Sequence[str]) -> Recording:
-    if path.suffix.lower() != ".parquet":
-        return _csv(path)
+def _file(path: Path, options: Options) -> Recording:
+    if path.suffix.lower() in COLUMNAR:
+        found = _uploads(path)
+        if found is not None:
+            return found
+    return _table(path, options)
+
+
+def _uploads(path: Path) -> Recording | None:
+    """What StreamUpload or `export` wrote, with its epochs; None: another program's."""
     pq = optional.load("pyarrow.parquet", "reading Parquet")
     try:
+        schema = pq.read_schema(path)
+        if not {"time", "epoch", "index"} <= set(schema.names):
+            return None
         table = pq.read_table(path, partitioning=None)
     except Exception as error:
         raise EdgeloopError("cannot read the file", where=str(path), why=str(error), mend="give it again") from None
-    if "time" not in table.column_names:
-        there = ", ".join(table.column_names)
-        raise EdgeloopError("no column `time`", where=str(path), why=f"it has {there}", mend="name the times `time`")
     return _arrow(table, str(path))[0] if table.num_rows else _none(str(path))
 
 
@@ -82,36 +92,23 @@ def _none(where: str) -> Recording:
     raise EdgeloopError("nothing to train on", where=where, why="no rows", mend="give a file with rows")
 
 
-def _csv(path: Path) -> Recording:
-    table = Table(path)
-    if not table.has_time:
-        table.close()
-        raise EdgeloopError("no column is a time", where=str(path), mend="put the time first and call it `time`")
-    times: list[int] = []
-    lines: list[int] = []
-    rows: list[list[float]] = []
-    missing = [float("nan")] * len(table.channels)
-    bad = 0
-    try:
-        for row in table.rows():
-            lines.append(row.line)
-            if isinstance(row, BadRow):
-                bad += 1
-                times.append(times[-1] if times else 0)
-                rows.append(missing)
-            else:
-                assert row.time is not None
-                times.append(row.time)
-                rows.append(row.values)
-    finally:
-        table.close()
-    if bad == len(rows):
-        raise EdgeloopError("cannot use the file", where=str(path), why="no row is good", mend="repair the file")
-    values, when = np.array(rows, np.float32), np.array(times, np.int64)
+def _table(path: Path, options: Options) -> Recording:
+    whole = tables.read(path, options)
+    if whole.times is None:
+        raise EdgeloopError("no column is a time", where=str(path), mend="put the time first, or name it: --time")
+    bad = np.array([row for row, _ in whole.bad if row > 0], np.int64)
+    lines, when, values = whole.rows, whole.times, whole.values.astype(np.float32)
+    skipped = len(whole.bad)
+    if len(bad) and lines[0] < lines[-1]:
+        place = np.searchsorted(lines, bad)
+        when = np.insert(when, place, when[np.clip(place - 1, 0, len(when) - 1)])
+        values, lines = np.insert(values, place, np.nan, axis=0), np.insert(lines, place, bad)
     good = ~(np.isnan(values).all(axis=1) & np.concatenate(([True], np.diff(when) == 0)))
+    names, units = tuple(c.name for c in whole.channels), tuple(c.unit for c in whole.channels)
     empty = np.zeros(len(when), bool)
-    whole = Recording(str(path), table.channels, when, values, empty, lines=np.array(lines), skipped=bad)
-    return whole.rows(good)
+    notes = (f"{path}: {whole.understood}",)
+    found = Recording(str(path), names, when, values, empty, units, lines=lines, skipped=skipped, notes=notes)
+    return found.rows(good)
 
 
 def _uploaded(source: str, stream: str, start: int | None, end: int | None) -> list[Recording]:

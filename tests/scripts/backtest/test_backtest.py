@@ -84,7 +84,7 @@ def test_a_bad_file_is_named_and_the_others_are_scored(tmp_path: Path, capsys: p
     lines = shown.err.splitlines()
     assert all(line.startswith("edgeloop: ") for line in lines)
     assert [name for name in ("empty.csv", "words.csv", "odd.csv") if sum(name in line for line in lines) != 1] == []
-    assert "1 rows are not as the others" in shown.err
+    assert "1 cells that are no numbers ('broken') are missing" in shown.err
     assert "could not be used" in shown.out
     assert "empty.csv" in shown.out.splitlines()[-1]
     assert len(columns(tmp_path / "out" / "good.csv")[1]) == 200

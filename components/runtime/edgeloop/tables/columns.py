@@ -55,12 +55,17 @@ def place(about: About, options: Options, where: str) -> Place | None:
     kinds = [_kind(about, i, options) for i in range(len(names))]
     found = _found(about, kinds, options)
     if options.first and (found is None or (0 not in found.columns and not _index(about, kinds))):
-        if kinds and kinds[0] == Kind.NUMBER:
+        if kinds and kinds[0] == Kind.NUMBER and not (found and _sure(found, names, kinds)):
             return Place((0,))
         if found is None:
             raise EdgeloopError("cannot use the file", where=where, why=f"the first column ({names[0]}) is no time",
                                 mend="put the time first, or name its column in `time`")  # fmt: skip
     return found
+
+
+def _sure(place: Place, names: Sequence[str], kinds: list[Kind]) -> bool:
+    """Whether a column other than the first is the time beyond doubt: a date, and called so."""
+    return kinds[place.columns[0]] in (Kind.MOMENT, Kind.DAY) and is_named(names[place.columns[0]])
 
 
 def _found(about: About, kinds: list[Kind], options: Options) -> Place | None:

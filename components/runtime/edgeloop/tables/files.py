@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
+from typing import Any
 
+from edgeloop.errors import EdgeloopError
 from edgeloop.tables.chunk import File
 from edgeloop.tables.options import Options
 from edgeloop.tables.text import TextFile
@@ -24,11 +27,16 @@ def opened(path: Path, options: Options) -> File:
 
         return ColumnarFile(path)
     if ending in WORKBOOKS:
-        from edgeloop.tables.workbook import Workbook
-
-        return Workbook(path, options)
+        return _tools("workbook", path).Workbook(path, options)
     if ending in RECORDERS:
-        from edgeloop.tables.recorders import recording
-
-        return recording(path)
+        return _tools("recorders", path).recording(path)
     return TextFile(path, options)
+
+
+def _tools(module: str, path: Path) -> Any:
+    """What a device does not have."""
+    try:
+        return importlib.import_module(f"edgeloop.tables.{module}")
+    except ModuleNotFoundError:
+        raise EdgeloopError("only the tools read such a file", where=str(path), why=f"it is {path.suffix}",
+                            mend="write it as CSV, or as Parquet (profile upload)") from None  # fmt: skip

@@ -23,7 +23,7 @@ class Sequence:
     shared: bool = False
 
 
-def sequence(times: NDArray[np.int64], *, zoned: bool) -> Sequence:
+def sequence(times: NDArray[np.int64], *, zoned: bool, spread: bool = True) -> Sequence:
     """Of the good rows, in the order of the file. zoned: it is known which zone's clock they are of."""
     if len(times) < 2:
         return Sequence(times)
@@ -35,12 +35,12 @@ def sequence(times: NDArray[np.int64], *, zoned: bool) -> Sequence:
         words.append("newest first: turned round")
     shared = False
     if (steps == 0).mean() > SHARED:
-        spread = _spread(times)
-        if spread is None:
+        even = _spread(times) if spread else None
+        if even is None:
             shared = True
             words.append(f"{int((steps == 0).sum()):,} rows have the time of the row before")
         else:
-            times, line = spread
+            times, line = even
             steps = np.diff(times)
             words.append(line)
     elif (steps == 0).any():

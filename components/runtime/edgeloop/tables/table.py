@@ -180,11 +180,11 @@ class Table:
             return column.times.astype(np.float64), None
         if isinstance(column, np.ndarray):
             values = column.astype(np.float64)
-            evidence.plain += int(np.isfinite(values).sum())
-            evidence.cells = max(evidence.cells + int(np.isfinite(values).sum()), 1)
+            evidence.plain += max(int((~np.isnan(values)).sum()), 1)
+            evidence.cells = max(evidence.plain, 1)
             return self._tidied(facts, at, values), None
         values, odd = column.plain()
-        count, strange = int(np.isfinite(values).sum()), np.flatnonzero(odd)
+        count, strange = int((~np.isnan(values)).sum()), np.flatnonzero(odd)
         evidence.plain += count
         evidence.cells += count + len(strange)
         if len(strange):
@@ -244,6 +244,7 @@ class Table:
         self._good = np.ones(facts.rows, bool)
         self._sequence = Sequence(np.zeros(0, np.int64))
         self._said: tuple[str, ...] = ()
+        self._repeats = False
         if self._place is None:
             return
         if facts.stamps:
@@ -262,8 +263,10 @@ class Table:
         bad = int((~found.good).sum())
         if bad == facts.rows:
             raise self._error("no row is good", "say how a time is written, `form`, such as %d.%m.%Y %H:%M:%S")
+        stamps = found.times[found.good]
+        self._repeats = len(np.unique(stamps)) < 0.9 * len(stamps)
         zoned = not any("UTC assumed" in word for word in found.words)
-        self._sequence = sequence(found.times[found.good], zoned=zoned)
+        self._sequence = sequence(stamps, zoned=zoned, spread=self._by is None)
         self._bad = bad + sum(1 for _, why in facts.short if why)
         if self._bad > facts.rows // 2 and self._bad > 20:
             example = next(iter(self._reasons()), "")
@@ -289,14 +292,12 @@ class Table:
 
     def _check_long(self) -> None:
         """Refuses a row for each tag, where nobody said which column names it. Raises Ambiguous."""
-        if self._by is not None or not (self._sequence.shared or len(self._sequence.times) < 50):
+        if self._by is not None or not self._repeats:
             return
-        times = self._sequence.times
-        again = len(times) > 1 and len(np.unique(times)) < len(times)
         for name in self.text:
             at = self._names.index(name)
             distinct = len(self._evidence[at].odd)
-            if again and 1 < distinct <= max(2, self._facts.rows // 2) and len(self._kept) <= 2:
+            if 1 < distinct <= max(2, self._facts.rows // 2) and len(self._kept) <= 2:
                 why, value = f"times come again, for other {name!r}", self._names[self._kept[0]]
                 mend = f"say `by: {name}` and `value: {value}`"
                 raise Ambiguous("it is a row for each tag", where=self._where, why=why, mend=mend)

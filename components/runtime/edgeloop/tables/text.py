@@ -97,6 +97,8 @@ class TextFile:
                     fresh = bad[told:]
                     told = len(bad)
                     lines, line = _numbered(line, batch.num_rows, [number for number, _ in fresh])
+                    if min(batch.column(i).null_count for i in range(len(names))):
+                        lines, batch = _filled(batch, lines, pc)
                     columns = [Arrow(batch.column(i), pc, pa) for i in range(len(names))]
                     yield Chunk(lines, list(columns), tuple((n, why) for n, why in fresh if why))
             except (OSError, pa.ArrowException, UnicodeError) as error:
@@ -162,6 +164,15 @@ def _numbered(line: int, n: int, skipped: list[int]) -> tuple[Any, int]:
     if len(kept) != n:
         return every[:n], line + n + len(skipped)
     return kept, line + n + len(skipped)
+
+
+def _filled(batch: Any, lines: Any, pc: Any) -> tuple[Any, Any]:
+    """Without lines that are empty."""
+    empty = batch.column(0).is_null()
+    for i in range(1, batch.num_columns):
+        empty = pc.and_(empty, batch.column(i).is_null())
+    kept = pc.invert(empty)
+    return lines[kept.to_numpy(zero_copy_only=False).astype(bool)], batch.filter(kept)
 
 
 def _nulls() -> list[str]:
