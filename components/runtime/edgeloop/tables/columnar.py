@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgeloop import optional
+from edgeloop.decode import document
 from edgeloop.errors import EdgeloopError
 from edgeloop.layout import METADATA, RESERVED
 from edgeloop.tables.cells import Arrow
@@ -46,7 +46,7 @@ class ColumnarFile:
     def _describe(self, schema: Any) -> About:
         own, rate = False, None
         try:
-            about = json.loads((schema.metadata or {})[METADATA])
+            about = document((schema.metadata or {})[METADATA])
             rate, own = Fraction(about["rate"]) if about.get("rate") else None, True
         except KeyError:
             pass
