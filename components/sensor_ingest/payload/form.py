@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
+from edgeloop.config import units
 from edgeloop.config.quantities import Rate
 from edgeloop.wire.batch import Channel
 from sensor_ingest.payload import places
@@ -156,7 +157,7 @@ def channel(name: str, tokens: Sequence[str]) -> Channel:
         elif (summand := entries.offset(token)) is not None:
             key, value = "offset", summand
         else:
-            key, value = "unit", token  # type: ignore[assignment]
+            key, value = "unit", units.unit(token)  # type: ignore[assignment]
         if key in found:
             raise ValueError(f"it has two {key}s")
         found[key] = value

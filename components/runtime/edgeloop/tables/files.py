@@ -27,9 +27,11 @@ def opened(path: Path, options: Options) -> File:
 
         return ColumnarFile(path)
     if ending in WORKBOOKS:
-        return _tools("workbook", path).Workbook(path, options)
+        book: File = _tools("workbook", path).Workbook(path, options)
+        return book
     if ending in RECORDERS:
-        return _tools("recorders", path).recording(path)
+        recorded: File = _tools("recorders", path).recording(path)
+        return recorded
     return TextFile(path, options)
 
 

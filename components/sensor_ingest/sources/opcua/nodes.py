@@ -9,6 +9,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Literal
 
+from edgeloop.config import units
 from sensor_ingest.sources import entries
 
 Kind = Literal["number", "bool", "enum", "string"]
@@ -124,10 +125,8 @@ def parse(name: str, text: str) -> Row:
             put("scale", factor, "scale")
         elif (summand := entries.offset(token)) is not None:
             put("offset", summand, "offset")
-        elif not token.isascii() or token[0] in "*+'@" or token.startswith("enum("):
-            raise ValueError(f"{token!r} is no unit (UCUM), scale, offset or type")
         else:
-            put("unit", token, "unit")
+            put("unit", units.unit(token), "unit")
     row = Row(name, NodeId.parse(node), **fields)  # type: ignore[arg-type]
     if row.kind != "number" and fields.keys() & {"unit", "scale", "offset"}:
         raise ValueError(f"a {row.kind} has no unit, scale or offset")

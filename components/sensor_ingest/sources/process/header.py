@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import DTypeLike
 
+from edgeloop.config import units
 from edgeloop.config.quantities import Rate
 from edgeloop.decode import document
 from edgeloop.errors import EdgeloopError
@@ -61,7 +62,9 @@ class Header(msgspec.Struct, frozen=True):
         try:
             said = document(line.encode() if isinstance(line, str) else line, _Header)
             channels = tuple(
-                Channel(name, c) if isinstance(c, str) else Channel(name, c.unit, c.scale, c.offset)
+                Channel(name, units.unit(c))
+                if isinstance(c, str)
+                else Channel(name, units.unit(c.unit), c.scale, c.offset)
                 for name, c in said.channels.items()
             )
             return cls._of(Fraction(Rate(said.rate)), said.dtype, channels, said.calibration)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgeloop import clock, decode, files
 from edgeloop.clock import NS
+from edgeloop.config import units
 from edgeloop.config.quantities import Rate
 from edgeloop.errors import DecodeError, EdgeloopError
 from edgeloop.sequence import Samples, Stream
@@ -71,6 +72,13 @@ class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unkno
     ] = "file"
     repeat: Annotated[bool, Meta(title="Repeat", description="from the start again after the end")] = False
 
+    def __post_init__(self) -> None:
+        for name, unit in self.units.items():
+            try:
+                units.unit(unit)
+            except ValueError as error:
+                raise ValueError(f"units.{name}: {error}") from None
+
 
 class State(msgspec.Struct):
     """A replay that is under way. began: ns UTC at which the first row was due."""
@@ -115,7 +123,7 @@ class Replay(Source[Configuration]):
         for names, why in ((table.text, "has no numbers"), (table.unknown, "is not in the file")):
             for name in names:
                 self.outlet.log(f"{c.path}: the column {name!r} {why}; ignored")
-        channels = tuple(replace(one, unit=c.units.get(one.name, one.unit)) for one in table.channels)
+        channels = tuple(replace(one, unit=units.unit(c.units[one.name]) if one.name in c.units else one.unit) for one in table.channels)
         self._regular = table.rate
         if table.rate is not None and c.stamp == "now":
             self._regular = table.rate * self._speed
