@@ -20,8 +20,8 @@ def table(essence: Path) -> str:
     space = "{http://unitsofmeasure.org/ucum-essence}"
     top = ElementTree.parse(essence).getroot()
     prefixes = [node.attrib["Code"] for node in top.iter(f"{space}prefix")]
+    others: list[str] = []
     metric = [node.attrib["Code"] for node in top.iter(f"{space}base-unit")]
-    others = []
     for node in top.iter(f"{space}unit"):
         if "Code" in node.attrib:
             (metric if node.attrib.get("isMetric") == "yes" else others).append(node.attrib["Code"])

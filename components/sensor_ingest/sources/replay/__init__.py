@@ -123,7 +123,8 @@ class Replay(Source[Configuration]):
         for names, why in ((table.text, "has no numbers"), (table.unknown, "is not in the file")):
             for name in names:
                 self.outlet.log(f"{c.path}: the column {name!r} {why}; ignored")
-        channels = tuple(replace(one, unit=units.unit(c.units[one.name]) if one.name in c.units else one.unit) for one in table.channels)
+        said = {name: units.unit(text) for name, text in c.units.items()}
+        channels = tuple(replace(one, unit=said.get(one.name, one.unit)) for one in table.channels)
         self._regular = table.rate
         if table.rate is not None and c.stamp == "now":
             self._regular = table.rate * self._speed
