@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,9 +53,7 @@ class TextFile:
     def chunks(self) -> Iterator[Chunk]:
         if self._layout.separator == " ":
             return self._listed()
-        try:
-            import pyarrow  # type: ignore[import-untyped]  # noqa: F401
-        except ImportError:
+        if importlib.util.find_spec("pyarrow") is None:
             return self._listed()
         return self._arrow()
 
