@@ -25,7 +25,7 @@ UNITS = st.sampled_from(["1", "Cel", "m/s2", "%", "[degF]", "1/min", "/min", "ba
 @st.composite
 def tags(draw: st.DrawFn) -> Tag:
     table = draw(st.sampled_from(["co", "di", "hr", "ir"]))
-    device = draw(st.none() | st.integers(0, 247))
+    device = draw(st.none() | st.integers(0, 255))
     if table in ("co", "di"):
         return Tag("t", table, draw(st.integers(0, 65535)), "bool", device=device)  # type: ignore[arg-type]
     kind = draw(st.sampled_from([*WORDS, "string"]))
@@ -42,6 +42,8 @@ def tags(draw: st.DrawFn) -> Tag:
         draw(st.integers(0, 65536 - words)),
         kind,  # type: ignore[arg-type]
         bit=draw(st.integers(0, 15)) if kind == "bool" else None,
+        half=draw(st.sampled_from(["hi", "lo"])) if kind in ("int8", "uint8") else "",  # type: ignore[arg-type]
+        none=tuple(draw(st.lists(st.integers(0, 255), max_size=2))) if numeric else (),
         length=length,
         unit=draw(UNITS) if numeric else "1",
         scale=draw(NUMBERS | NUMBERS.map(lambda x: -x)) if numeric else 1.0,
@@ -84,13 +86,13 @@ def test_any_text_is_a_row_or_is_refused(text: str) -> None:
         ("hr 1.3 int16", "a bit of a register is a bool"),
         ("co 1 int16", "a coil is a bool"),
         ("di 1.3", "a discrete input is a bool"),
-        ("hr 1 int17", "'int17' is no type; one of: bool, int16"),
+        ("hr 1 int17", "'int17' is no type; one of: bool, int8"),
         ("hr 1 unt16", "'unt16' is no type"),
         ("hr 1 int16 uint16", "it has two types"),
         ("hr 1 Cel bar", "it has two units"),
         ("hr 1 *2 /3", "it has two scales"),
         ("hr 1 *0", "no scale"),
-        ("hr 1 @248", "no unit id from 0 to 247"),
+        ("hr 1 @256", "no unit id from 0 to 255"),
         ("hr 1 little", "one word has no word order"),
         ("hr 1 string0", "1 to 250 characters"),
         ("hr 1 string8 Cel", "a string has no unit"),
@@ -98,7 +100,10 @@ def test_any_text_is_a_row_or_is_refused(text: str) -> None:
         ("hr 1 enum(a=1,b=1)", "a code twice"),
         ("hr 1 enum(a=x)", "no label, such as fault=4"),
         ("hr 1 enum(a=65535,b)", "beyond 65535"),
-        ("hr 1 °C", r"no unit \(UCUM\)"),
+        ("hr 1 °CC", r"no unit \(UCUM\)"),
+        ("hr 1 int8", r"hr 1\.hi or hr 1\.lo"),
+        ("hr 1 none=x", "no number, such as 0x8000"),
+        ("hr 1 none=0x10000", "does not fit into 16 bits"),
     ],
 )
 def test_a_wrong_row_says_why(text: str, why: str) -> None:

@@ -13,7 +13,7 @@ ALIASES = {
     "ºc": "Cel", "°f": "[degF]", "degf": "[degF]", "deg f": "[degF]", "deg_f": "[degF]", "fahrenheit": "[degF]",
     "ºf": "[degF]", "degk": "K", "kelvin": "K", "°k": "K", "°": "deg", "degree": "deg", "degrees": "deg",
     "grad": "deg", "rpm": "{rev}/min", "r/min": "{rev}/min", "rev/min": "{rev}/min", "u/min": "{rev}/min",
-    "tr/min": "{rev}/min", "rps": "{rev}/s", "rev/s": "{rev}/s", "1/min": "/min", "perc": "%", "percent": "%",
+    "tr/min": "{rev}/min", "rps": "{rev}/s", "rev/s": "{rev}/s", "perc": "%", "percent": "%",
     "pct": "%", "prozent": "%", "%rh": "%", "% rh": "%", "rh%": "%", "%rf": "%", "‰": "[ppth]", "bar": "bar",
     "mbar": "mbar", "kpa": "kPa", "hpa": "hPa", "pa": "Pa", "v": "V", "psi": "[psi]", "psig": "[psi]",
     "psia": "[psi]", "barg": "bar", "bara": "bar", "bar(g)": "bar", "bar(a)": "bar", "mmhg": "mm[Hg]",
@@ -74,9 +74,11 @@ def unit(text: str) -> str:
         raise ValueError(f"{given!r} may be two units: {TWOFOLD[given]}")
     if given in ("", "1"):
         return "1"
+    if given.isdecimal():
+        raise ValueError(f"{given!r} is no unit (UCUM)")
     if len(given) > LONGEST:
         raise ValueError(f"{given[:LONGEST]!r} … is no unit (UCUM)")
-    if given.lower() in ALIASES and not (is_ucum(given) and given.lower() not in ("u/min", "1/min")):
+    if given.lower() in ALIASES and not (is_ucum(given) and given.lower() != "u/min"):
         return ALIASES[given.lower()]
     plain = given.translate(_SIGNS).replace("**", "").replace("*", ".") if not given.startswith("10*") else given
     plain = re.sub(r"\^(?=[-+]?\d)", "", plain) if not plain.startswith("10^") else plain

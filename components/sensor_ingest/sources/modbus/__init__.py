@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -17,10 +18,14 @@ from edgeloop.sequence import Records, Samples, Stream
 from edgeloop.wire.batch import Channel, Column
 from sensor_ingest.sources import entries
 from sensor_ingest.sources.base import Foreseen, Outlet, Source, SourceConfiguration
-from sensor_ingest.sources.modbus import plan, registers
-from sensor_ingest.sources.modbus.link import REFUSED, Address, Link, Lost, Refused, Silent
+from sensor_ingest.sources.modbus import learned, plan, registers, tagfile
+from sensor_ingest.sources.modbus.link import AWAY, REFUSED, Address, Late, Link, Lost, Refused, Silent
 from sensor_ingest.sources.modbus.tags import Tag, parse
 
+AGAIN = 3600.0
+"""s after which what a device refused is asked whole again."""
+PATIENCE = 10.0
+"""s without any answer after which a connection is given up; at least five time-outs."""
 SHOWN = 3
 """Tags that a line names; the rest is counted."""
 FIRST_REST, LONGEST_REST = 1.0, 60.0
@@ -30,9 +35,15 @@ Value = float | int | str
 
 class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="modbus"):
     url: Annotated[
-        str, Meta(title="Address", description="tcp://host:502, rtu:///dev/…?baud=19200&parity=E&stop=1, rtu+tcp://…")
+        str,
+        Meta(
+            title="Address", description="tcp://host:502, tls://…, rtu:///dev/…?baud=19200&parity=E&stop=1, rtu+tcp://…"
+        ),
     ]
-    unit: Annotated[int, Meta(title="Unit", description="unit id of tags without one", ge=0, le=247)] = 1
+    ca: Annotated[str, Meta(title="CA", description="certificates that tls:// trusts; empty: the system's")] = ""
+    cert: Annotated[str, Meta(title="Certificate", description="file of the client's own, of tls://")] = ""
+    key: Annotated[str, Meta(title="Key", description="file of its key")] = ""
+    unit: Annotated[int, Meta(title="Unit", description="unit id of tags without one", ge=0, le=255)] = 1
     poll: Annotated[
         Duration, Meta(title="Poll", description="how often all tags are read", extra={"ge": "5 ms", "le": "1 d"})
     ] = Duration("1 s")
@@ -57,16 +68,24 @@ class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unkno
     timeout: Annotated[
         Duration, Meta(title="Timeout", description="for an answer", extra={"ge": "10 ms", "le": "30 s"})
     ] = Duration("1 s")
+    settle: Annotated[
+        Duration, Meta(title="Settle", description="pause after connecting, for slow devices", extra={"le": "1 min"})
+    ] = Duration("0 s")
     retries: Annotated[int, Meta(title="Retries", description="of a request without answer", ge=0, le=5)] = 1
 
     def __post_init__(self) -> None:
-        Address.parse(self.url)
+        address = Address.parse(self.url)
+        if (self.ca or self.cert or self.key) and address.scheme != "tls":
+            raise ValueError("`ca`, `cert` and `key` are for tls://")
         tags = entries.parse(self.tags, parse, "tags")
         writes = entries.parse(self.writes, parse, "writes")
         if not tags and not self.tags_file:
             raise ValueError("there are no tags: give `tags` or a `tags_file`")
         if not self.tags_file:
             targets(self.actions, tags, writes)
+        serial = address.scheme in ("rtu", "rtu+tcp")
+        if serial and max([self.unit, *(t.device or 0 for t in (*tags.values(), *writes.values()))]) > 247:
+            raise ValueError("a unit id on a serial line is 0 to 247")
         for tag in (*tags.values(), *writes.values()):
             if tag.words > self.largest:
                 raise ValueError(f"{tag.name} has {tag.words} registers, `largest` is {self.largest}")
@@ -99,9 +118,13 @@ class Modbus(Source[Configuration]):
         self._tags: dict[str, Tag] = {}
         self._targets: dict[str, Tag] = {}
         self._requests: list[plan.Request] = []
+        self._units: set[int] = set()
         self._link: Link | None = None
         self._resting: dict[int, tuple[float, float]] = {}
         self._failed: dict[str, str] = {}
+        self._heard = 0.0
+        self._late = 0
+        self._again = 0.0
 
     @classmethod
     def foresee(cls, id: str, configuration: Configuration) -> Foreseen:
@@ -119,12 +142,16 @@ class Modbus(Source[Configuration]):
         try:
             rows = entries.parse(c.tags, parse, "tags")
             if c.tags_file:
-                rows |= entries.parse(entries.read(c.tags_file), parse, c.tags_file)
+                text = entries.read(c.tags_file)
+                given = tagfile.rows(text) if c.tags_file.lower().endswith((".csv", ".tsv")) else text
+                rows |= entries.parse(given, parse, c.tags_file)
             self._targets = targets(c.actions, rows, entries.parse(c.writes, parse, "writes"))
         except ValueError as error:
             raise EdgeloopError(f"the tags of {self.outlet.id} are wrong", why=str(error)) from None
         self._tags = rows
-        self._requests = plan.merge(rows.values(), c.unit, gap=c.gap, registers=c.largest)
+        self._requests = learned.read(self.outlet.state, self._planned())
+        self._again = time.monotonic() + AGAIN
+        self._units = {request.device for request in self._requests}
         self._numbers = [tag for tag in rows.values() if tag.numeric]
         self._states = [tag for tag in rows.values() if not tag.numeric]
         streams = []
@@ -133,11 +160,25 @@ class Modbus(Source[Configuration]):
         if self._states:
             streams.append(Stream(f"{self.outlet.id}_state"))
         self.outlet.declare(*streams)
-        link = Link(Address.parse(c.url), c.timeout.seconds, c.retries)
+        address = Address.parse(c.url)
+        link = Link(
+            address, c.timeout.seconds, c.retries, tls=_tls(c) if address.scheme == "tls" else None,
+            settle=c.settle.seconds, renewed=self._renewed,
+        )  # fmt: skip
         self._link = link
         link.open()
         if self.outlet.stop.is_set():
             link.interrupt()
+        self._heard = time.monotonic()
+
+    def _planned(self) -> list[plan.Request]:
+        c = self.configuration
+        return plan.merge(self._tags.values(), c.unit, gap=c.gap, registers=c.largest)
+
+    def _renewed(self) -> None:
+        """The other side closed a healthy connection, and it is open again."""
+        self.outlet.count("reconnections")
+        self.outlet.reconnected()
 
     def run(self) -> None:
         period = self.configuration.poll.seconds
@@ -163,6 +204,10 @@ class Modbus(Source[Configuration]):
         """Values by tag. Raises Lost where the connection is gone or nobody answers."""
         values: dict[str, Value] = {}
         failed: dict[str, str] = {}
+        if time.monotonic() > self._again:
+            self._again = time.monotonic() + AGAIN
+            self._requests = self._planned()
+        before = self._requests
         pending, kept = deque(self._requests), []
         answered, silent = False, ""
         while pending:
@@ -173,11 +218,15 @@ class Modbus(Source[Configuration]):
                     values |= self._read(request)
                     answered, why = True, ""
                     self._resting.pop(request.device, None)
+                except Late as error:
+                    answered, why = True, error.what
                 except Silent as error:
                     silent = error.where
                     self._rest(request.device)
                 except Refused as error:
                     answered, why = True, error.what
+                    if error.code in AWAY:
+                        self._rest(request.device)
                     smaller = plan.split(request) if error.code in REFUSED else [request]
                     if len(smaller) > 1:
                         pending.extendleft(reversed(smaller))
@@ -186,14 +235,36 @@ class Modbus(Source[Configuration]):
                 failed |= dict.fromkeys((tag.name for tag in request.tags), why)
             kept.append(request)
         self._requests = kept
-        if silent and not answered:
-            raise Lost("nobody answers", where=f"{self.configuration.url}: {silent}")
+        if kept != before:
+            learned.write(self.outlet.state, kept)
+        self._listen(answered, silent)
         self._tell(failed)
         return values
 
+    def _listen(self, answered: bool, silent: str) -> None:
+        """Raises Lost where nobody has answered for long."""
+        link = self._link
+        assert link is not None
+        if link.late > self._late:
+            self.outlet.count("late_answers", link.late - self._late)
+            self._late = link.late
+        if answered:
+            self._heard = time.monotonic()
+            self.outlet.clear("silence")
+            return
+        waited = time.monotonic() - self._heard
+        patience = max(PATIENCE, 5 * self.configuration.timeout.seconds)
+        if silent and waited > patience:
+            raise Lost("nobody answers", where=f"{self.configuration.url}: {silent}")
+        if silent:
+            self.outlet.problem(
+                f"connected, but nobody answers ({silent}): set `settle: 5 s` where the device needs time after "
+                "connecting, else look at `unit`, `timeout` and the table", "silence",
+            )  # fmt: skip
+
     def _read(self, request: plan.Request) -> dict[str, Value]:
         assert self._link is not None
-        octets = self._link.read(request)
+        octets = self._link.read(request, patient=request.device not in self._resting)
         values: dict[str, Value] = {}
         size = 1 if request.table in ("co", "di") else 2
         for tag in request.tags:
@@ -203,7 +274,10 @@ class Modbus(Source[Configuration]):
 
     def _value(self, tag: Tag, octets: bytes) -> Value:
         if tag.numeric:
-            return registers.number(tag, octets, self._little(tag))
+            value = registers.number(tag, octets, self._little(tag))
+            if tag.none and value != value:
+                self.outlet.count("no_values")
+            return value
         if tag.kind == "string":
             return registers.text(tag, octets)
         return octets[0] if tag.table in ("co", "di") else registers.code(tag, octets)
@@ -216,6 +290,8 @@ class Modbus(Source[Configuration]):
 
     def _rest(self, device: int) -> None:
         pause = min(2 * self._resting[device][1], LONGEST_REST) if device in self._resting else FIRST_REST
+        if len(self._units) < 2:
+            pause = FIRST_REST
         self._resting[device] = (time.monotonic() + pause, pause)
 
     def _tell(self, failed: dict[str, str]) -> None:
@@ -279,6 +355,19 @@ class Modbus(Source[Configuration]):
     def close(self) -> None:
         if self._link is not None:
             self._link.close()
+
+
+def _tls(c: Configuration) -> ssl.SSLContext:
+    """Raises EdgeloopError."""
+    try:
+        context = ssl.create_default_context(cafile=c.ca or None)
+        if c.cert:
+            context.load_cert_chain(c.cert, c.key or None)
+    except (OSError, ssl.SSLError) as error:
+        raise EdgeloopError(
+            "the certificates cannot be used", where=c.ca or c.cert, why=error.strerror or str(error)
+        ) from None
+    return context
 
 
 def _column(tag: Tag, value: Value) -> Column:

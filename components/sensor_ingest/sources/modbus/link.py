@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import select
 import socket
+import ssl
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
@@ -25,9 +28,15 @@ EXCEPTIONS = {
     5: "acknowledged, not ready", 6: "device busy", 8: "memory parity error",
     10: "gateway path unavailable", 11: "the device behind the gateway does not answer",
 }  # fmt: skip
-REFUSED = frozenset({2, 3})
-"""Exceptions that a smaller request may not meet."""
-_SCHEMES = ("tcp", "rtu", "rtu+tcp")
+REFUSED = frozenset({0, 1, 2, 3, 4})
+"""Exceptions that a smaller request may not meet; 0: fewer values than were asked for."""
+AWAY = frozenset({10, 11})
+"""Exceptions with which a gateway says that a device is not there."""
+LINGER, QUIET, LONGEST_QUIET, SUSPECT = 0.03, 3.0, 10.0, 10.0
+"""Of a line whose answers carry no number: s without a byte that end an answer; how many time-outs an answer may
+be late, at most s; how long (in time-outs) after a missing one each answer is checked for a second one behind it."""
+NEVER = 1 << 30
+_SCHEMES = ("tcp", "rtu", "rtu+tcp", "tls")
 
 
 class Lost(EdgeloopError):
@@ -36,6 +45,10 @@ class Lost(EdgeloopError):
 
 class Silent(EdgeloopError):
     """A device did not answer."""
+
+
+class Late(Silent):
+    """A device answered, but too late to be believed."""
 
 
 class Refused(EdgeloopError):
@@ -74,9 +87,10 @@ class Address:
         if parts.username or parts.password or parts.fragment:
             raise ValueError("Modbus has no user names: the address is host and port")
         if parts.scheme != "rtu":
+            usual = 802 if parts.scheme == "tls" else 502
             if not parts.hostname or parts.path not in ("", "/") or parts.query:
                 raise ValueError(f"{url!r} is no address, such as {parts.scheme}://host:502")
-            return cls(parts.scheme, parts.hostname, 502 if port is None else port)
+            return cls(parts.scheme, parts.hostname, usual if port is None else port)
         if parts.netloc or not re.fullmatch(r"/[^/].*", parts.path):
             raise ValueError(f"{url!r} is no serial device, such as rtu:///dev/ttyUSB0?baud=19200&parity=E")
         return cls("rtu", parts.path, **_line(dict(parse_qsl(parts.query, keep_blank_values=True))))
@@ -99,11 +113,25 @@ def _line(options: dict[str, str]) -> dict[str, Any]:
 
 
 class Link:
-    """Requests one at a time, from any thread. timeout: s for an answer, retries: how often it is asked again."""
+    """Requests one at a time, from any thread. timeout: s for an answer, retries: how often it is asked again.
 
-    def __init__(self, address: Address, timeout: float, retries: int) -> None:
+    On a line whose answers carry no number (RTU), an answer that is late is discarded: after a request without one the
+    line has to be silent before the next is asked, and while one may still come, two answers for one request are none.
+    late: answers discarded. renewed: called where a connection that was closed is opened again.
+    """
+
+    def __init__(
+        self, address: Address, timeout: float, retries: int, *, tls: ssl.SSLContext | None = None, settle: float = 0.0,
+        renewed: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
         self.address = address
-        self._timeout = timeout
+        self.late = 0
+        self._timeout, self._retries, self._settle, self._tls, self._renewed = timeout, retries, settle, tls, renewed
+        self._numbered = address.scheme in ("tcp", "tls")
+        self._latest = 0.0
+        self._suspect = 0.0
+        self._answered = False
+        self._ended = threading.Event()
         self._lock = threading.Lock()
         client = optional.load("pymodbus.client", PURPOSE)
         framer = optional.load("pymodbus", PURPOSE).FramerType
@@ -113,13 +141,14 @@ class Link:
             optional.load("serial", PURPOSE)
             self._client: Any = client.ModbusSerialClient(
                 address.host, baudrate=address.baud, parity=address.parity, stopbits=address.stop,
-                timeout=timeout, retries=retries,
+                timeout=timeout, retries=0,
             )  # fmt: skip
         else:
-            kind = framer.SOCKET if address.scheme == "tcp" else framer.RTU
+            kind = framer.SOCKET if self._numbered else framer.RTU
             self._client = client.ModbusTcpClient(
-                address.host, port=address.port, framer=kind, timeout=timeout, retries=retries
+                address.host, port=address.port, framer=kind, timeout=timeout, retries=0
             )
+        self._client.set_max_no_responses(NEVER)
 
     def open(self) -> None:
         """Raises EdgeloopError."""
@@ -130,6 +159,8 @@ class Link:
             else:
                 made = socket.create_connection((self.address.host, self.address.port), self._timeout)
                 made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self._tls is not None:
+                    made = self._tls.wrap_socket(made, server_hostname=self.address.host)
                 self._client.socket = made
         except OSError as error:
             mend = f"let user {user()} use it" if isinstance(error, PermissionError) else ""
@@ -137,25 +168,34 @@ class Link:
             raise EdgeloopError("cannot connect", where=str(self.address), why=why, mend=mend) from None
         if not self._client.connect():
             raise EdgeloopError("cannot connect", where=str(self.address), why="it is no serial line, or in use")
+        self._answered = False
+        if self._settle:
+            self._ended.wait(self._settle)
 
     def interrupt(self) -> None:
         """Ends a request that waits, from another thread."""
+        self._ended.set()
         made = self._client.socket
         if isinstance(made, socket.socket):
             with contextlib.suppress(OSError):
                 made.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
+        self._ended.set()
         with self._lock:
             self._client.close()
 
-    def read(self, request: Request) -> bytes:
-        """Registers as on the wire; of bits one byte each, 0 or 1. Raises Lost, Silent, Refused."""
+    def read(self, request: Request, *, patient: bool = True) -> bytes:
+        """Registers as on the wire; of bits one byte each, 0 or 1. Not patient: without retries.
+
+        Raises Lost, Silent, Refused.
+        """
         call = {
             "co": self._client.read_coils, "di": self._client.read_discrete_inputs,
             "hr": self._client.read_holding_registers, "ir": self._client.read_input_registers,
         }[request.table]  # fmt: skip
-        answer = self._ask(request.where, call, request.start, count=request.count, device_id=request.device)
+        device, count = request.device, request.count
+        answer = self._ask(request.where, call, request.start, patient=patient, count=count, device_id=device)
         bits = request.table in ("co", "di")
         values: list[int] = answer.bits if bits else answer.registers
         if len(values) < request.count:
@@ -179,21 +219,112 @@ class Link:
         before = int.from_bytes(self.read(_one("hr", device, address)), "big")
         self.write_registers(device, address, [before | mask if on else before & ~mask & 0xFFFF])
 
-    def _ask(self, where: str, call: Any, *arguments: Any, **keywords: Any) -> Any:
+    def _ask(self, where: str, call: Any, *arguments: Any, patient: bool = True, **keywords: Any) -> Any:
         with self._lock:
-            if self._client.socket is None:
-                raise Lost("the connection was lost", where=str(self.address))
-            try:
-                answer = call(*arguments, **keywords)
-            except self._gone:
-                raise Lost("the connection was lost", where=str(self.address)) from None
-            except self._failure:
-                raise Silent("no answer", where=where) from None
-            except (OSError, ValueError) as error:
-                raise Lost("the connection was lost", where=str(self.address), why=str(error)) from None
+            self._renew()
+            left = self._retries if patient else 0
+            while True:
+                try:
+                    answer = self._once(call, *arguments, **keywords)
+                    break
+                except Silent as error:
+                    if not left or self._ended.is_set():
+                        raise type(error)(error.what, where=where) from None
+                    left -= 1
+                except Lost:
+                    if not self._answered or self._ended.is_set():
+                        raise
+                    self._reopen()
         if answer.isError():
             raise Refused(where, getattr(answer, "exception_code", 0))
         return answer
+
+    def _once(self, call: Any, *arguments: Any, **keywords: Any) -> Any:
+        """One request and its answer. Raises Lost, Silent."""
+        if not self._numbered:
+            self._drain(0.0)
+        began = time.monotonic()
+        try:
+            answer = call(*arguments, **keywords)
+        except self._gone:
+            raise Lost("the connection was lost", where=str(self.address)) from None
+        except self._failure:
+            if self._client.socket is None or self._hung_up():
+                raise Lost("the connection was lost", where=str(self.address)) from None
+            if not self._numbered and self._late_one(began):
+                raise Late("the answer came too late") from None
+            raise Silent("no answer") from None
+        except (OSError, ValueError) as error:
+            raise Lost("the connection was lost", where=str(self.address), why=str(error)) from None
+        took = time.monotonic() - began
+        if not self._numbered and time.monotonic() < self._suspect and self._drain(max(LINGER, 2 * took)):
+            self.late += 1
+            raise Late("two answers to one request")
+        self._answered = True
+        return answer
+
+    def _late_one(self, began: float) -> bool:
+        """Waits until the answer that was missed has come and is thrown away, or is not to be expected any more."""
+        longest = min(LONGEST_QUIET, max(QUIET * self._timeout, 1.5 * self._latest))
+        while not self._ended.is_set() and time.monotonic() - began < longest:
+            if self._drain(LINGER):
+                self.late += 1
+                self._latest = max(self._latest, time.monotonic() - began)
+                return True
+        self._suspect = time.monotonic() + SUSPECT * self._timeout
+        return False
+
+    def _drain(self, seconds: float) -> int:
+        """Bytes thrown away until nothing has come for so long."""
+        thrown = 0
+        end = time.monotonic() + seconds
+        while True:
+            got = self._waiting(max(0.0, end - time.monotonic()))
+            if not got:
+                return thrown
+            thrown += got
+            end = time.monotonic() + max(seconds, LINGER)
+
+    def _waiting(self, seconds: float) -> int:
+        """Bytes that come within a time, thrown away."""
+        line = self._client.socket
+        if line is None:
+            return 0
+        try:
+            if not select.select([line], [], [], seconds)[0]:
+                return 0
+            if isinstance(line, socket.socket):
+                return len(line.recv(4096))
+            return len(line.read(max(1, line.in_waiting)))
+        except (OSError, ValueError):
+            return 0
+
+    def _renew(self) -> None:
+        """Opens a connection again that the other side closed while nothing was asked."""
+        if self._client.socket is None or self._hung_up():
+            if not self._answered:
+                raise Lost("the connection was lost", where=str(self.address))
+            self._reopen()
+
+    def _reopen(self) -> None:
+        self._client.close()
+        try:
+            self.open()
+        except EdgeloopError as error:
+            raise Lost("the connection was lost", where=str(self.address), why=str(error)) from None
+        self._renewed()
+
+    def _hung_up(self) -> bool:
+        line = self._client.socket
+        if not isinstance(line, socket.socket) or isinstance(line, ssl.SSLSocket):
+            return False
+        try:
+            readable = select.select([line], [], [], 0)[0]
+            return bool(readable) and not line.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except (OSError, ValueError):
+            return True
 
 
 def _one(table: Table, device: int, address: int) -> Request:

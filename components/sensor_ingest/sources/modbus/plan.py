@@ -56,16 +56,25 @@ def _request(device: int, table: Table, tags: list[Tag], end: int) -> Request:
 
 
 def split(request: Request) -> list[Request]:
-    """What to ask instead of a request that the device refused: without holes, then every tag alone.
+    """What to ask instead of a request that the device refused: its halves, cut between tags and at the widest hole.
 
     One that cannot be split comes back as it is.
+
+    >>> from sensor_ingest.sources.modbus.tags import parse
+    >>> tags = [parse(f"t{i}", f"hr {i}") for i in (0, 1, 2, 8, 9)]
+    >>> [r.where for r in split(merge(tags, 1, gap=16)[0])]
+    ['hr 0..2 @1', 'hr 8..9 @1']
     """
-    smaller = merge(request.tags, request.device, gap=0, registers=REGISTERS)
-    if len(smaller) > 1:
-        return smaller
-    places: dict[tuple[int, int], list[Tag]] = {}
-    for tag in request.tags:
-        places.setdefault((tag.address, tag.end), []).append(tag)
-    if len(places) == 1:
+    tags = sorted(request.tags, key=lambda tag: (tag.address, tag.end))
+    cuts = []
+    end = tags[0].end if tags else 0
+    middle = request.start + request.count / 2
+    for i in range(1, len(tags)):
+        if tags[i].address >= end:
+            cuts.append((-(tags[i].address - end), abs(tags[i].address - middle), i))
+        end = max(end, tags[i].end)
+    if not cuts:
         return [request]
-    return [_request(request.device, request.table, tags, end) for (_, end), tags in places.items()]
+    _, _, at = min(cuts)
+    parts = (tags[:at], tags[at:])
+    return [_request(request.device, request.table, part, max(tag.end for tag in part)) for part in parts]
