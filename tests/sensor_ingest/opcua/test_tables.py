@@ -70,7 +70,7 @@ def test_any_text_is_a_row_or_is_refused(text: str) -> None:
         ("i=1 bool string", "it has two types"),
         ("i=1 bool Cel", "a bool has no unit"),
         ("i=1 *0", "no scale"),
-        ("i=1 °C", "no unit"),
+        ("i=1 °CC", "no unit"),
         ("i=1 enum(a,a)", "a label twice"),
     ],
 )
