@@ -110,7 +110,9 @@ class Session:
             preprocessor, frame, loaded, finding = job.preprocessor, job.frame, job.loaded, None
             if not job.error and loaded is not None and job.placement is not None:
                 try:
-                    finding = interpret(loaded.manifest, job.outputs, job.placement, preprocessor.criteria)
+                    finding = interpret(
+                        loaded.manifest, job.outputs, job.placement, preprocessor.criteria, loaded.decoder
+                    )
                     self._models.used(loaded)
                 except Exception as error:
                     self._models.failed(loaded)

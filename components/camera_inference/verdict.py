@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from camera_inference.prepare import Placement
+from edgeloop.models import optional
+from edgeloop.models.decoders import Decoder, Seen
 from edgeloop.models.errors import ModelError
 from edgeloop.models.manifest import Manifest
 
@@ -19,8 +21,8 @@ LIKELY: Final = 0.5
 MOST: Final = 20
 
 
-class Box(msgspec.Struct, frozen=True):
-    """Where something is: shares of the whole image, from the upper left corner."""
+class Box(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where something is: shares of the whole image, from the upper left corner. points: x, y and how sure, in turn."""
 
     label: str
     score: float
@@ -28,6 +30,7 @@ class Box(msgspec.Struct, frozen=True):
     y: float
     width: float
     height: float
+    points: tuple[float, ...] = ()
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -56,8 +59,11 @@ class Criteria(msgspec.Struct, frozen=True):
         return self.threshold if self.threshold is not None else manifest.thresholds.get("fail", LIKELY)
 
 
-def interpret(manifest: Manifest, outputs: Sequence[Array], placement: Placement, criteria: Criteria) -> Finding:
-    """Raises ModelError where the outputs are not what the task says.
+def interpret(
+    manifest: Manifest, outputs: Sequence[Array], placement: Placement, criteria: Criteria,
+    decoder: Decoder | None = None,
+) -> Finding:  # fmt: skip
+    """Raises ModelError where the outputs are not what the head says, or, without one, what the task says:
 
     * classification: the first output has one value for each label: probabilities, or logits;
     * one_class: the first output is one number, higher is worse;
@@ -65,11 +71,13 @@ def interpret(manifest: Manifest, outputs: Sequence[Array], placement: Placement
       are several labels, `classes` (n);
     * an output `map` (rows, columns: weights 0..1, all over the input) says where, for the first two.
     """
+    if decoder is not None:
+        return _worded(manifest, decoder(list(outputs)), placement, criteria)
     named = dict(zip((tensor.name for tensor in manifest.outputs), outputs, strict=True))
     if manifest.task == "detection":
         return _detection(manifest, named, placement, criteria)
     if manifest.task == "classification":
-        label, score, confidence = _classification(manifest, outputs[0], criteria)
+        label, score, confidence = _classification(manifest, _chances(manifest, outputs[0]), criteria)
     elif manifest.task in ("one_class", "anomaly"):
         label, score, confidence = _one_class(manifest, outputs[0], criteria)
     else:
@@ -86,19 +94,39 @@ def _finite(values: Array, what: str) -> NDArray[np.float64]:
     return numbers
 
 
-def _classification(manifest: Manifest, output: Array, criteria: Criteria) -> tuple[str, float, float]:
+def _chances(manifest: Manifest, output: Array) -> NDArray[np.float64]:
     values = _finite(output, "0").ravel()
     if len(values) != len(manifest.labels):
         raise ModelError("the model does not fit its labels", why=f"{len(values)} values for {len(manifest.labels)}")
     if values.min() < 0 or abs(values.sum() - 1) > 0.01:
         values = np.exp((values - values.max()) / manifest.calibration.temperature)
         values /= values.sum()
+    return values
+
+
+def _classification(
+    manifest: Manifest, values: NDArray[np.float64], criteria: Criteria, exclusive: bool = True
+) -> tuple[str, float, float]:
+    """exclusive: of the labels exactly one is right; else each is for itself."""
     bad = [i for i, name in enumerate(manifest.labels) if name not in criteria.accept]
-    score = float(values[bad].sum())
+    score = float(values[bad].sum() if exclusive else values[bad].max(initial=0.0))
     fails = score >= criteria.limit(manifest)
     among = bad if fails and bad else [i for i in range(len(values)) if i not in bad] or bad
     best = max(among, key=lambda i: values[i])
-    return manifest.labels[best], score, score if fails else 1 - score
+    return manifest.labels[best], score, _sure(manifest, score, criteria)
+
+
+def _sure(manifest: Manifest, score: float, criteria: Criteria) -> float:
+    """How likely the verdict is right, 0.5 to 1: calibrated where the package says how; else the score itself, 0.5 at
+    the limit. Of the picture as a whole: what a good one has is never how sure a box is that does not matter."""
+    limit, known = criteria.limit(manifest), manifest.confidence
+    if known is not None:
+        share = min(max(score, 1e-6), 1 - 1e-6)
+        chance = float(1 / (1 + np.exp(-np.clip(known.slope * np.log(share / (1 - share)) + known.offset, -50, 50))))
+        return chance if score >= limit else 1 - chance
+    if score >= limit:
+        return min(1.0, 0.5 + 0.5 * (score - limit) / max(1 - limit, 1e-9))
+    return min(1.0, 1 - 0.5 * score / max(limit, 1e-9))
 
 
 def _one_class(manifest: Manifest, output: Array, criteria: Criteria) -> tuple[str, float, float]:
@@ -129,9 +157,101 @@ def _detection(manifest: Manifest, outputs: Mapping[str, Array], placement: Plac
         placement.box(names[classes[i]], float(scores[i]), *boxes[i]) for i in order[:MOST] if scores[i] >= limit
     )
     label = names[classes[wrong[0]]] if wrong and score >= limit else "good"
-    nearest = min((abs(float(s) - limit) for s in scores), default=limit)
-    confidence = min(1.0, 0.5 + 0.5 * nearest / max(limit, 1 - limit))
-    return Finding(label, round(score, 4), round(confidence, 4), tuple(Box(*b) for b in found))
+    return Finding(label, round(score, 4), round(_sure(manifest, score, criteria), 4), tuple(Box(*b) for b in found))
+
+
+def _worded(manifest: Manifest, seen: Seen, placement: Placement, criteria: Criteria) -> Finding:
+    """What a decoder saw, as a finding."""
+    limit = criteria.limit(manifest)
+    boxes: tuple[Box, ...] = ()
+    if seen.chances is not None:
+        exclusive = manifest.head is None or manifest.head.exclusive
+        chances = seen.chances.astype(np.float64)
+        label, score, sure = _classification(manifest, chances, criteria, exclusive)
+    elif seen.score is not None:
+        label, score, sure = _one_class(manifest, np.array([seen.score]), criteria)
+    elif seen.area is not None:
+        label, score, sure, boxes = _areas(manifest, seen, placement, criteria)
+    elif seen.vector is not None:
+        return _nearest(seen, criteria, limit)
+    else:
+        label, score, sure, boxes = _boxed(manifest, seen, placement, criteria)
+    if seen.heat is not None and score >= limit:
+        boxes = _hot(manifest, seen.heat, label, placement, limit)
+    return Finding(label, round(score, 4), round(sure, 4), boxes)
+
+
+def _boxed(
+    manifest: Manifest, seen: Seen, placement: Placement, criteria: Criteria
+) -> tuple[str, float, float, tuple[Box, ...]]:
+    names, limit = manifest.labels or ("object",), criteria.limit(manifest)
+    named = [names[k] for k in seen.classes]
+    wrong = [k for k, name in enumerate(named) if name not in criteria.accept]
+    score = float(seen.scores[wrong[0]]) if wrong else 0.0
+    found = []
+    for k in np.flatnonzero(seen.scores >= limit)[:MOST]:
+        points: tuple[float, ...] = ()
+        if seen.points is not None:
+            x = placement.left + seen.points[k, :, 0] * placement.across
+            y = placement.top + seen.points[k, :, 1] * placement.down
+            flat = np.stack([x, y, seen.points[k, :, 2]], axis=1).ravel()
+            points = tuple(round(float(v), 4) for v in flat)
+        found.append(Box(*placement.box(named[k], float(seen.scores[k]), *seen.boxes[k]), points))
+    label = named[wrong[0]] if wrong and score >= limit else "good"
+    return label, score, _sure(manifest, score, criteria), tuple(found)
+
+
+def _areas(
+    manifest: Manifest, seen: Seen, placement: Placement, criteria: Criteria
+) -> tuple[str, float, float, tuple[Box, ...]]:
+    """Of a segmentation: score is the share of the input that shows what is not accepted; the first label is what is
+    around things, and always accepted."""
+    assert seen.area is not None
+    assert seen.certainty is not None
+    names, limit = manifest.labels, criteria.limit(manifest)
+    counts = np.bincount(seen.area.ravel(), minlength=len(names)) / seen.area.size
+    wrong = [k for k in range(1, len(names)) if names[k] not in criteria.accept]
+    score = float(counts[wrong].sum())
+    most = max(wrong, key=lambda k: counts[k], default=0)
+    shown = np.isin(seen.area, wrong)
+    sure = float(seen.certainty[shown].mean() if score >= limit and shown.any() else seen.certainty.mean())
+    boxes: list[Box] = []
+    for k in sorted(wrong, key=lambda k: -counts[k]):
+        if counts[k] and score >= limit and len(boxes) < MOST:
+            boxes += _regions(seen.area == k, seen.certainty, names[k], placement)
+    return names[most] if score >= limit and wrong else "good", score, sure, tuple(boxes[:MOST])
+
+
+def _nearest(seen: Seen, criteria: Criteria, limit: float) -> Finding:
+    """What is nearest in the gallery; too far from everything there is unknown to it."""
+    likeness = min(1.0, max(0.0, seen.likeness))
+    known = likeness >= limit
+    score = 1.0 - likeness if not known or seen.name in criteria.accept else max(limit, likeness)
+    return Finding(seen.name if known else "", round(score, 4), round(likeness, 4))
+
+
+def _hot(manifest: Manifest, heat: Array, label: str, placement: Placement, limit: float) -> tuple[Box, ...]:
+    """Where a heat map is above the limit, or above half of its height where the limit is of another quantity."""
+    top = float(heat.max())
+    floor = limit if manifest.task == "one_class" and top > limit else 0.5 * (top + float(np.median(heat)))
+    return tuple(_regions(heat >= floor, heat, label, placement)[:MOST])
+
+
+def _regions(over: Array, weights: Array, label: str, placement: Placement) -> list[Box]:
+    """Boxes around the connected parts, largest first."""
+    cv = optional.load("cv2", "finding regions")
+    _, _, stats, _ = cv.connectedComponentsWithStats(np.ascontiguousarray(over, np.uint8), connectivity=8)
+    height, width = over.shape
+    step = placement.width / width, placement.height / height
+    least = max(1, over.size // 20_000)
+    found = []
+    for left, top, across, down, size in sorted(stats[1:].tolist(), key=lambda row: -row[4])[:MOST]:
+        if size >= least:
+            inside = over[top : top + down, left : left + across]
+            weight = float(weights[top : top + down, left : left + across][inside].mean())
+            edges = (left * step[0], top * step[1], (left + across) * step[0], (top + down) * step[1])
+            found.append(Box(*placement.box(label, min(1.0, max(0.0, weight)), *edges)))
+    return found
 
 
 def _spots(weights: Array, label: str, placement: Placement) -> tuple[Box, ...]:

@@ -15,6 +15,8 @@ import msgspec
 
 from edgeloop import clock
 from edgeloop.models import report, store
+from edgeloop.models.decoders import Decoder
+from edgeloop.models.decoders import make as make_decoder
 from edgeloop.models.errors import ModelError, ModelRefused
 from edgeloop.models.golden import worst
 from edgeloop.models.manifest import Manifest, Variant
@@ -45,7 +47,7 @@ Open = Callable[[Package, Variant, Options], Runner]
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A model in use. It stays whole as long as someone holds it, whatever is active by then. place: of the variant in
-    the manifest."""
+    the manifest. decoder: reads its outputs, where its manifest has a head."""
 
     manifest: Manifest
     place: int
@@ -53,6 +55,7 @@ class Loaded:
     digest: str
     generation: int
     origin: Origin
+    decoder: Decoder | None = None
 
 
 class ActiveModel:
@@ -294,6 +297,7 @@ class ActiveModel:
         self._report = msgspec.structs.replace(self._report, trying=package.digest, fate=fate)
         self._say()
         try:
+            decoder = make_decoder(package.manifest, package.folder)
             runner = Watched(self._open(package, variant, self._options))
             alive = [(digest, known) for digest, known in self._watched if known() is not None]
             self._watched = [*alive, (package.digest, weakref.ref(runner))]
@@ -302,7 +306,7 @@ class ActiveModel:
             self._report = msgspec.structs.replace(self._report, trying="")
         strikes = {digest: count for digest, count in self._report.strikes.items() if digest != package.digest}
         self._report = msgspec.structs.replace(self._report, strikes=strikes)
-        return Loaded(package.manifest, place, runner, package.digest, generation, origin)
+        return Loaded(package.manifest, place, runner, package.digest, generation, origin, decoder)
 
     def _first_use(self, package: Package, runner: Runner) -> None:
         case, golden = package.cases()[0], package.manifest.golden

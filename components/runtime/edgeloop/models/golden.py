@@ -1,6 +1,7 @@
 """`golden.npz`: inputs and the outputs that a model must give for them.
 
-Arrays `input.<name>` and `output.<number>`, the first axis counting cases; no compression, no objects.
+Arrays `input.<name>` and `output.<number>`, the first axis counting cases; no compression, no objects. An output whose
+shape is another one in each case, such as a detector's boxes, is an array `output.<number>.<case>` for each.
 """
 
 from __future__ import annotations
@@ -31,10 +32,14 @@ class Case:
 
 
 def encode(cases: Sequence[Case]) -> bytes:
-    """The file. Cases have the same shapes."""
+    """The file. The inputs of all cases have the same shapes, the outputs may have others."""
     arrays = {f"input.{name}": np.stack([case.inputs[name] for case in cases]) for name in cases[0].inputs}
     for n in range(len(cases[0].outputs)):
-        arrays[f"output.{n}"] = np.stack([case.outputs[n] for case in cases])
+        found = [np.asarray(case.outputs[n]) for case in cases]
+        if len({values.shape for values in found}) == 1:
+            arrays[f"output.{n}"] = np.stack(found)
+        else:
+            arrays |= {f"output.{n}.{k}": values for k, values in enumerate(found)}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(arrays):
@@ -52,21 +57,27 @@ def read(path: Path, manifest: Manifest) -> list[Case]:
             if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
                 raise _refused(f"it is larger than {LARGEST:,} B")
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+            arrays: dict[str, Any] = {name: file[name] for name in file.files}
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.LargeZipFile, MemoryError) as error:
         raise _refused(str(error)) from None
     names = [f"input.{t.name}" for t in manifest.inputs] + [f"output.{n}" for n in range(len(manifest.outputs))]
+    try:
+        arrays = _gathered(arrays, len(manifest.outputs))
+    except (KeyError, ValueError) as error:
+        raise _refused(str(error)) from None
     if set(names) != set(arrays):
         raise _refused(f"it has {', '.join(sorted(arrays))}; {', '.join(sorted(names))} are expected")
     tensors = [*manifest.inputs, *manifest.outputs]
-    if any(array.ndim < 1 for array in arrays.values()) or len({len(array) for array in arrays.values()}) != 1:
+    flat = any(isinstance(array, np.ndarray) and array.ndim < 1 for array in arrays.values())
+    if flat or len({len(array) for array in arrays.values()}) != 1:
         raise _refused("its arrays differ in the number of cases")
     count = len(arrays[names[0]])
     if not count:
         raise _refused("it has no cases")
     for name, tensor in zip(names, tensors, strict=True):
-        if reason := tensor.fits(arrays[name][0]):
-            raise _refused(reason)
+        for values in arrays[name][:1] if isinstance(arrays[name], np.ndarray) else arrays[name]:
+            if reason := tensor.fits(values):
+                raise _refused(reason)
     inputs = len(manifest.inputs)
     return [
         Case(
@@ -75,6 +86,19 @@ def read(path: Path, manifest: Manifest) -> list[Case]:
         )
         for i in range(count)
     ]
+
+
+def _gathered(arrays: dict[str, Any], outputs: int) -> dict[str, Any]:
+    """Outputs of a shape for each case, as lists. Raises ValueError where one is missing."""
+    for n in range(outputs):
+        own = {name: array for name, array in arrays.items() if name.startswith(f"output.{n}.")}
+        if own and f"output.{n}" not in arrays:
+            wanted = [f"output.{n}.{k}" for k in range(len(own))]
+            if set(wanted) != set(own):
+                raise ValueError(f"it has {', '.join(sorted(own))}")
+            arrays = {name: array for name, array in arrays.items() if name not in own}
+            arrays[f"output.{n}"] = [own[name] for name in wanted]
+    return arrays
 
 
 def worst(case: Case, outputs: Sequence[Array], tolerance: Golden) -> float:

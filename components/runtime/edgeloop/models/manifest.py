@@ -15,6 +15,7 @@ from edgeloop.decode import OWN, document
 from edgeloop.errors import DecodeError
 from edgeloop.models.archive import is_name
 from edgeloop.models.errors import ModelRefused
+from edgeloop.models.head import Confidence, Head
 from edgeloop.models.pictures import Pictures
 
 SCHEMA: Final = 2
@@ -24,7 +25,9 @@ LARGEST: Final = 1 << 20
 
 RuntimeName = Literal["onnxruntime", "dlr"]
 Architecture = Literal["any", "x86_64", "aarch64", "armv7l"]
-Task = Literal["anomaly", "classification", "detection", "segmentation", "one_class", "regression"]
+Task = Literal[
+    "anomaly", "classification", "detection", "segmentation", "one_class", "regression", "embedding", "keypoints",
+]  # fmt: skip
 DType = Literal["float32", "float64", "float16", "int8", "uint8", "int16", "uint16", "int32", "int64", "bool"]
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 Text = Annotated[str, Meta(max_length=10_000)]
@@ -162,7 +165,8 @@ class Card(_Part, frozen=True, kw_only=True):
 
 class Manifest(_Part, frozen=True, kw_only=True):
     """A model package. files: all files but the manifest and its signature, by name. variants: best first.
-    pictures: what the pictures of the training were like (schema 2)."""
+    Schema 2 adds head: how the outputs are read; confidence: what a score is worth; pictures: what those of the
+    training were like."""
 
     schema: Literal[1, 2]
     name: Id
@@ -180,6 +184,8 @@ class Manifest(_Part, frozen=True, kw_only=True):
     metrics: dict[str, float] = {}
     provenance: Provenance = Provenance()
     card: Card = Card()
+    head: Head | None = None
+    confidence: Confidence | None = None
     pictures: Pictures | None = None
 
     def __post_init__(self) -> None:
@@ -198,6 +204,13 @@ class Manifest(_Part, frozen=True, kw_only=True):
             raise ValueError("inputs: a name is there twice")
         if unknown := [p.input for p in self.preprocessing if p.input not in inputs]:
             raise ValueError(f"preprocessing: {unknown[0]!r} is no input")
+        outputs = {tensor.name for tensor in self.outputs}
+        if self.head is not None and (lost := sorted(set(self.head.roles.values()) - outputs)):
+            raise ValueError(f"head: {lost[0]!r} is no output")
+        if self.head is not None and self.head.file and self.head.file not in self.files:
+            raise ValueError(f"head: {self.head.file!r} is not among files")
+        if self.schema == 1 and (self.head or self.confidence or self.pictures):
+            raise ValueError("schema: head, confidence and pictures need 2")
         if len(self.calibration.scores) != len(self.calibration.return_times):
             raise ValueError("calibration: as many scores as return times")
 
@@ -207,8 +220,9 @@ class Manifest(_Part, frozen=True, kw_only=True):
         return tuple(v for v in self.variants if v.runtime in runtimes and v.architecture in ("any", machine))
 
     def encode(self) -> bytes:
-        """The canonical bytes: sorted keys, no defaults, indented."""
-        return msgspec.json.format(msgspec.json.encode(self, order="sorted"), indent=1) + b"\n"
+        """The canonical bytes: sorted keys, no defaults, indented, each number in its field's type."""
+        typed = msgspec.json.decode(msgspec.json.encode(self), type=Manifest)
+        return msgspec.json.format(msgspec.json.encode(typed, order="sorted"), indent=1) + b"\n"
 
 
 MANIFEST: Final = "manifest.json"
@@ -222,7 +236,7 @@ def decode(data: bytes, where: str = MANIFEST) -> Manifest:
         manifest = document(data, Manifest, bounds=OWN)
     except DecodeError as error:
         raise ModelRefused("the manifest is not valid", where=where, why=error.why) from None
-    if manifest.encode() != data:
+    if msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1) + b"\n" != data:
         raise ModelRefused("the manifest is not in its canonical form", where=where, mend="use Manifest.encode")
     return manifest
 

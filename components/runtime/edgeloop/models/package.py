@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
+import msgspec
+
 from edgeloop.files import sync_folder
 from edgeloop.models import archive, golden, signature
 from edgeloop.models.errors import ModelError, ModelRefused
@@ -53,6 +55,10 @@ def pack(path: Path, manifest: Manifest, files: Mapping[str, bytes | Path], key:
 
     Raises ModelRefused where manifest and files differ.
     """
+    try:
+        manifest = decode(manifest.encode())
+    except msgspec.ValidationError as error:
+        raise ModelRefused("the manifest is not valid", where=manifest.name, why=str(error)) from None
     if listed(files) != manifest.files:
         raise ModelRefused("the manifest lists other files than these", where=manifest.name, mend="use `listed`")
     whole: dict[str, bytes | Path] = {**files, MANIFEST: manifest.encode()}

@@ -16,6 +16,7 @@ import msgspec
 
 from edgeloop.decode import document
 from edgeloop.errors import EdgeloopError
+from edgeloop.models.decoders import make as make_decoder
 from edgeloop.models.errors import ModelError, ModelRefused
 from edgeloop.models.golden import Case, worst
 from edgeloop.models.package import open_package
@@ -61,7 +62,12 @@ def attempt(folder: Path, index: int, task: Task) -> Outcome:
     runner = open_runner(package, package.manifest.variants[index], task.options)
     load = time.perf_counter() - began
     try:
-        ratios = [worst(case, runner.run(case.inputs), package.manifest.golden) for case in cases]
+        found = [runner.run(case.inputs) for case in cases]
+        ratios = [worst(case, outputs, package.manifest.golden) for case, outputs in zip(cases, found, strict=True)]
+        read = make_decoder(package.manifest, package.folder)
+        if read is not None:
+            for outputs in found:
+                read(outputs)
         latency = _latency(runner, cases)
     except ModelError as error:
         raise ModelRefused("it fails on its golden set", why=str(error)) from error
