@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -104,7 +105,7 @@ class Runs:
 
 def weigh(runs: Runs, candidate: Candidate, look: Look, labels: tuple[str, ...]) -> float:
     """How well what is seen holds in the mirror, 0..1 and above; −1 where nothing can be read."""
-    head = candidate.head
+    head = msgspec.structs.replace(candidate.head, most=60)
     if head.file:
         return 0.5
     try:
@@ -130,8 +131,8 @@ def _score(seen: Seen) -> float:
 
 
 def _boxes(one: Seen, other: Seen, width: int) -> float:
-    """Of the surest ten: score times overlap with the mirrored box of the same class, less what has no such box."""
-    kept = np.flatnonzero(one.scores >= SURE)[:10]
+    """Score times overlap with the mirrored box of the same class, less what has no such box; more for more boxes."""
+    kept = np.flatnonzero(one.scores >= SURE)[:50]
     if not len(kept):
         return 0.2 * float(one.scores[0]) if len(one.scores) else 0.0
     total = 0.0
@@ -140,7 +141,7 @@ def _boxes(one: Seen, other: Seen, width: int) -> float:
         mirrored = np.array([width - box[2], box[1], width - box[0], box[3]])
         same = np.flatnonzero((other.classes == one.classes[k]) & (other.scores >= SURE / 2))
         total += float(one.scores[k]) * (2 * _overlap(mirrored, other.boxes[same]) - 0.5)
-    return total / len(kept) * (1 + 0.02 * len(kept))
+    return total / len(kept) * (1 + 0.02 * len(kept)) if total > 0 else total / len(kept)
 
 
 def _overlap(box: Array, boxes: Array) -> float:

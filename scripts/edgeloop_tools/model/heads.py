@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeloop.models.decoders.yolo import cells
 from edgeloop.models.head import Activation, Form, Head
 from edgeloop_tools.model import priors
 from edgeloop_tools.model.opened import Opened, _literal
@@ -19,6 +20,7 @@ Array = NDArray[Any]
 Outputs = Sequence[Mapping[str, Array]]
 STRIDES: Final = ((8, 16, 32), (8, 16, 32, 64), (16, 32), (4, 8, 16, 32), (8,), (16,), (32,), (4,))
 INSIDE: Final = 0.02
+SCORE_WORDS: Final = ("score", "logit", "conf", "prob", "cls", "class")
 
 
 @dataclass(frozen=True)
@@ -116,39 +118,48 @@ def _yolo(opened: Opened, outputs: Outputs, task: str) -> Iterator[Candidate]:
                 points = 17 if attributes in (56, 57) else max(0, (attributes - 5) // 3)
             tail = masks + points * dimensions
             samples = np.concatenate([_turned(_plain(o[name]), channels_first) for o in outputs])
-            for objectness in (False, True):
+            for objectness in (False,) if channels_first else (True,) if anchors > 1 else (False, True):
                 classes = attributes - tail - 4 - objectness
-                if classes < 1 or (labels and classes != labels and labels > 1):
+                if classes < 1:
                     continue
                 weight = _objectness(channels_first, anchors, objectness, bool(labels and classes == labels))
                 begin = 4 + objectness
                 chances = samples[:, 4 : begin + classes]
                 inside = bool(chances.min() >= -INSIDE and chances.max() <= 1 + INSIDE)
+                scores = samples[:, begin : begin + classes].max(axis=1) * (samples[:, 4] if objectness else 1)
                 head = Head(
                     decoder="yolo", roles=roles, form="cxcywh", channels_first=channels_first, objectness=objectness,
                     masks=masks, points=points, dimensions=dimensions, activation="none" if inside else "sigmoid",
                 )  # fmt: skip
                 words = f"YOLO, {count:,} rows of {attributes}: box{', objectness' * objectness}, {classes} classes"
                 words += f", {masks} mask coefficients" * bool(masks) + f", {points} keypoints" * bool(points)
-                for turned, more in _row_forms(head, samples[:, :4], strides):
+                for turned, more in _row_forms(head, samples[:, :4], scores, count, opened, strides):
                     yield Candidate(turned, "keypoints" if points else "detection", classes, words + more, weight)
 
 
 def _objectness(channels_first: bool, anchors: int, objectness: bool, told: bool) -> float:
     """YOLOv5 and YOLOX have rows and an objectness; v8 and later have columns and none."""
     likely = objectness == (anchors > 1 or not channels_first)
-    return (1.0 if likely else 0.6) * (1.2 if told else 1.0)
+    return (1.0 if likely else 0.35) * (1.2 if told else 1.0)
 
 
-def _row_forms(head: Head, boxes: Array, strides: tuple[int, ...]) -> Iterator[tuple[Head, str]]:
-    """Boxes in pixels, in shares, or in cells from the corner of their own."""
-    negative = float((boxes[:, 2:] < 0).mean())
-    if negative > 0.001:
-        yield msgspec.structs.replace(head, strides=strides), f", in cells of {'/'.join(map(str, strides))}"
-        return
-    units = "shares" if float(np.quantile(np.abs(boxes), 0.99)) <= 1.5 else "pixels"
-    ordered = _ordered(boxes)
-    if ordered > 0.995 and float((boxes[:, 2:] > 1).mean()) > 0.5:
+def _row_forms(
+    head: Head, boxes: Array, scores: Array, count: int, opened: Opened, strides: tuple[int, ...]
+) -> Iterator[tuple[Head, str]]:
+    """Boxes in pixels, in shares, or in cells from the corner of their own: then the first number does not grow with
+    the place of its cell, and some are negative."""
+    if len(strides) > 1 and not (len(boxes) % count) and float(np.quantile(np.abs(boxes[:, :2]), 0.99)) < 20:
+        places, sizes = cells(strides, opened.width, opened.height)
+        across = np.tile((places * sizes)[:, 0], len(boxes) // len(places))
+        alike = 0.0
+        if len(across) == len(boxes) and boxes[:, 0].std() > 0:
+            alike = float(np.corrcoef(across, boxes[:, 0])[0, 1])
+        if alike < 0.5 and float(boxes.min()) < -0.01:
+            yield msgspec.structs.replace(head, strides=strides), f", in cells of {'/'.join(map(str, strides))}"
+            return
+    sure = boxes[np.argsort(-scores)[:100]]
+    units = "shares" if float(np.abs(sure).max()) <= 2 else "pixels"
+    if _ordered(sure) > 0.995 and float((sure[:, 2:] > 1).mean()) > 0.5 and _ordered(boxes) > 0.995:
         yield replace_form(head, "xyxy", units), ", corners"
     yield replace_form(head, "cxcywh", units), ""
 
@@ -182,9 +193,7 @@ def _boxes(opened: Opened, outputs: Outputs) -> Iterator[Candidate]:
     first = {name: _plain(a) for name, a in outputs[0].items()}
     for name, boxes in first.items():
         form_of_rows = boxes.ndim == 2 and boxes.shape[1] == 4
-        if not form_of_rows and not (boxes.ndim == 2 and boxes.shape[0] == 4 and boxes.shape[1] > 4):
-            continue
-        if not form_of_rows:
+        if not form_of_rows or _says(name, SCORE_WORDS):
             continue
         count = len(boxes)
         for scores_name, scores in first.items():
@@ -193,13 +202,17 @@ def _boxes(opened: Opened, outputs: Outputs) -> Iterator[Candidate]:
             shape = scores.shape
             if not ((scores.ndim <= 2 and shape[:1] == (count,)) or (scores.ndim == 2 and shape[1] == count)):
                 continue
-            if scores.ndim == 2 and shape[0] == count and shape[1] == 4 and _looks_like_boxes(scores):
+            if shape == (count, 4) and not _says(scores_name, SCORE_WORDS) and _looks_like_boxes(scores):
                 continue
             yield from _boxed(opened, outputs, name, scores_name, count)
 
 
+def _says(name: str, words: Sequence[str]) -> bool:
+    return any(word in name.lower() for word in words)
+
+
 def _looks_like_boxes(values: Array) -> bool:
-    return bool(len(values) and float(np.abs(values).max()) > 1 + INSIDE and _ordered(values) > 0.9)
+    return bool(len(values) and float(values.min()) > -INSIDE and _ordered(values) > 0.9)
 
 
 def _boxed(opened: Opened, outputs: Outputs, name: str, scores_name: str, count: int) -> Iterator[Candidate]:
@@ -207,6 +220,8 @@ def _boxed(opened: Opened, outputs: Outputs, name: str, scores_name: str, count:
     scores = [_plain(o[scores_name]) for o in outputs]
     roles = {"boxes": name, "scores": scores_name}
     single = scores[0].ndim < 2 or 1 in scores[0].shape
+    if single and _names_classes(scores_name, scores[0], first, count):
+        return
     named = ""
     for other, values in first.items():
         plain = _plain(values)
@@ -253,7 +268,18 @@ def _boxed(opened: Opened, outputs: Outputs, name: str, scores_name: str, count:
                 yield Candidate(head, "detection", classes, f"SSD: offsets from {count:,} priors, {words}", weight)
 
 
+def _names_classes(name: str, values: Array, outputs: Mapping[str, Array], count: int) -> bool:
+    """Whether an output of one number a box is its class, since another one is its score."""
+    others = [n for n, a in outputs.items() if n != name and a.dtype.kind == "f" and _plain(a).size == count > 1]
+    if not others:
+        return False
+    if any(word in name.lower() for word in ("class", "label", "cls")):
+        return True
+    return _integral(values) and not all(_integral(outputs[n]) for n in others)
+
+
 def _forms(boxes: Array, name: str, outputs: Mapping[str, Array]) -> Iterator[tuple[Form, Any, float]]:
+    boxes = boxes[np.any(boxes != 0, axis=1)]
     if not len(boxes):
         yield "xyxy", "pixels", 1.0
         return

@@ -78,10 +78,11 @@ def open_model(path: Path, task: str, size: tuple[int, int] | None, labels: Path
     model, notes = _constant_inputs(files, size)
     ort = optional.load("onnxruntime", "looking at a model")
     ort.set_default_logger_severity(4)
+    options = ort.SessionOptions()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    source = str(model) if isinstance(model, Path) else model
     try:
-        session = ort.InferenceSession(
-            str(model) if isinstance(model, Path) else model, providers=["CPUExecutionProvider"]
-        )
+        session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         line = str(error).strip().splitlines()[0][:300]
         raise EdgeloopError("onnxruntime cannot load the model", where=str(path), why=line) from None
