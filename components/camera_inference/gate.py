@@ -14,7 +14,8 @@ from camera_inference.configuration import Limits
 from camera_inference.frame import Frame, Pixels
 from edgeloop import decode, files
 from edgeloop.errors import DecodeError
-from edgeloop.models.pictures import Measures, Pictures, Spread, measure, strangeness
+from edgeloop.models.head import Pictures, Spread
+from edgeloop.models.pictures import Measures, measure, strangeness, usual
 
 FIRST: Final = 200
 """Pictures that passed before a camera's own are what others are compared with."""
@@ -101,12 +102,12 @@ class Gate:
         if seen.grain > limits.noise:
             return "the picture is nothing but noise"
         own = self._learned.usual
-        usual = own or known
-        if usual is not None and limits.usual:
-            self.strange, name = strangeness(seen, usual)
+        compared = own or known
+        if compared is not None and limits.usual:
+            self.strange, name = strangeness(seen, compared)
             if self.strange > WIDENED:
-                spread: Spread = getattr(usual, name)
-                value = float(np.dot(seen.scene, usual.scene)) if name == "likeness" else float(getattr(seen, name))
+                spread: Spread = getattr(compared, name)
+                value = float(np.dot(seen.scene, compared.scene)) if name == "likeness" else float(getattr(seen, name))
                 saying = SAYINGS[name, name != "likeness" and value > spread.middle]
                 return f"{saying} ({name} {value:.3g}, usually {spread.low:.3g} to {spread.high:.3g})"
         self._learn(seen)
@@ -143,7 +144,7 @@ class Gate:
         if learned.usual is None:
             learned.pictures.append(seen)
             if len(learned.pictures) >= FIRST:
-                learned.first = learned.usual = Pictures.of(learned.pictures)
+                learned.first = learned.usual = usual(learned.pictures)
                 learned.pictures = []
         elif learned.first is not None and strangeness(seen, learned.first)[0] <= WIDENED:
             learned.usual = _wider(learned.usual, seen)
@@ -157,13 +158,13 @@ class Gate:
             return Learned("")
 
 
-def _wider(usual: Pictures, seen: Measures) -> Pictures:
+def _wider(known: Pictures, seen: Measures) -> Pictures:
     """With the extremes of one more picture."""
     values = {name: float(getattr(seen, name)) for name in ("brightness", "contrast", "sharpness", "grain")}
-    values["likeness"] = round(float(np.dot(seen.scene, usual.scene)), 5)
+    values["likeness"] = round(float(np.dot(seen.scene, known.scene)), 5)
     changes = {}
     for name, value in values.items():
-        spread: Spread = getattr(usual, name)
+        spread: Spread = getattr(known, name)
         if not spread.low <= value <= spread.high:
             changes[name] = Spread(min(spread.low, value), spread.middle, max(spread.high, value))
-    return msgspec.structs.replace(usual, **changes) if changes else usual
+    return msgspec.structs.replace(known, **changes) if changes else known

@@ -27,6 +27,7 @@ from edgeloop.component import App
 from edgeloop.decode import document
 from edgeloop.errors import ConfigurationError, DecodeError
 from edgeloop.models.active import ActiveModel
+from edgeloop.models.decoders import make as make_decoder
 from edgeloop.models.default import default_model
 from edgeloop.models.runners import Options
 from edgeloop.queue import QueueError, UploadQueue
@@ -255,7 +256,7 @@ class Service:
             return known
         active = ActiveModel(
             name, NAME, self.app.root, default=default_model(name), options=options, on_problem=self.app.health.set,
-            on_hung=self.app.restart,
+            on_hung=self.app.restart, reader=make_decoder,
         )  # fmt: skip
         starting = threading.Thread(target=active.start, name=f"loading-{name}", daemon=True)
         engine = self._engines[name] = Engine(active, Session(name, active, self.unexpected), options, starting)

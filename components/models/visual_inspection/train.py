@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 
 from edgeloop.models import golden
 from edgeloop.models.graph import Graph, area, run, versions
+from edgeloop.models.head import Pictures
 from edgeloop.models.manifest import Calibration, Card, Golden, Image, Manifest, Provenance, Tensor, Variant
 from edgeloop.models.package import listed, pack
-from edgeloop.models.pictures import Pictures
 from edgeloop.models.pictures import measure as measured
+from edgeloop.models.pictures import usual as summed
 from edgeloop.sim.conveyor import DEFECTS, Camera, Conveyor
 
 HEIGHT, WIDTH, CELL = 240, 320, 8
@@ -276,7 +277,7 @@ def usual() -> Pictures:
     for seed in TRAIN[:40]:
         camera = Camera(Conveyor("gate", seed, WIDTH, HEIGHT))
         found += [measured(camera.image(number)) for number in range(0, 18_000, 900)]
-    return Pictures.of(found)
+    return summed(found)
 
 
 def package(out: Path, model: bytes, metrics: dict[str, float]) -> str:

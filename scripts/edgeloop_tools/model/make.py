@@ -24,7 +24,7 @@ from edgeloop.models.graph import area, versions
 from edgeloop.models.head import Confidence, Head
 from edgeloop.models.manifest import Card, Golden, Manifest, Provenance, Tensor
 from edgeloop.models.package import listed, pack, unpack
-from edgeloop.models.pictures import Pictures, measure
+from edgeloop.models.pictures import measure, usual
 from edgeloop.models.proof import Prover
 from edgeloop_tools.model import samples
 from edgeloop_tools.model.evidence import WHOLE, Picture, Runs, draft, weigh
@@ -288,7 +288,7 @@ def _write(
     manifest = msgspec.structs.replace(
         manifest, files=listed(files), outputs=tuple(tensors), metrics=metrics,
         golden=Golden(absolute=max(2e-3, round(2e-5 * largest, 6)), relative=2e-3),
-        pictures=Pictures.of([m for _, m, is_bad, _, _ in seen if not is_bad]) if good else None,
+        pictures=usual([m for _, m, is_bad, _, _ in seen if not is_bad]) if good else None,
         provenance=Provenance(code=f"edgeloop model package {wishes.model.name}", tools=versions()),
         card=Card(
             description=wishes.description or candidate.words, licence=wishes.licence or opened.said.get("license", "")

@@ -9,14 +9,12 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import msgspec
 
 from edgeloop import clock
 from edgeloop.models import report, store
-from edgeloop.models.decoders import Decoder
-from edgeloop.models.decoders import make as make_decoder
 from edgeloop.models.errors import ModelError, ModelRefused
 from edgeloop.models.golden import worst
 from edgeloop.models.manifest import Manifest, Variant
@@ -42,6 +40,8 @@ _WATCH: Final = 1.0
 _PATIENCE: Final = 2.0
 
 Open = Callable[[Package, Variant, Options], Runner]
+Reader = Callable[[Manifest, Path | None], Any]
+"""Makes what reads the outputs of a model with a head: `edgeloop.models.decoders.make`, where images are judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Loaded:
     digest: str
     generation: int
     origin: Origin
-    decoder: Decoder | None = None
+    decoder: Any = None
 
 
 class ActiveModel:
@@ -80,6 +80,7 @@ class ActiveModel:
         on_change: Callable[[Loaded | None], None] = lambda loaded: None,
         on_hung: Callable[[str], object] = lambda line: None,
         opener: Open = open_runner,
+        reader: Reader = lambda manifest, folder: None,
         period: float = PERIOD,
         hung: float = HUNG,
     ) -> None:
@@ -88,6 +89,7 @@ class ActiveModel:
         self._work = root / "work" / component
         self._path = report.path(self._work, name)
         self._on_problem, self._on_change, self._open, self._period = on_problem, on_change, opener, period
+        self._reader = reader
         self._on_hung, self._limit = on_hung, hung
         self._watched: list[tuple[str, weakref.ref[Watched]]] = []
         self._lock = threading.Lock()
@@ -297,7 +299,7 @@ class ActiveModel:
         self._report = msgspec.structs.replace(self._report, trying=package.digest, fate=fate)
         self._say()
         try:
-            decoder = make_decoder(package.manifest, package.folder)
+            decoder = self._reader(package.manifest, package.folder)
             runner = Watched(self._open(package, variant, self._options))
             alive = [(digest, known) for digest, known in self._watched if known() is not None]
             self._watched = [*alive, (package.digest, weakref.ref(runner))]

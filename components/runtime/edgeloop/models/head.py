@@ -1,4 +1,4 @@
-"""How a model's outputs are to be read: the part of a manifest that names a decoder."""
+"""The parts of a manifest that say how outputs are read, what a score is worth, and what pictures are usually like."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ DecoderName = Literal[
 Form = Literal["xyxy", "yxyx", "xywh", "cxcywh"]
 Activation = Literal["none", "sigmoid", "softmax"]
 Share = Annotated[float, Meta(ge=0, le=1)]
+COLUMNS, LINES = 8, 6
+"""Fields of a picture's scene."""
 
 
 class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -58,3 +60,23 @@ class Confidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     slope: Annotated[float, Meta(gt=0)]
     offset: float
     pictures: Annotated[int, Meta(ge=1)]
+
+
+class Spread(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a number was usually: least, middle, most."""
+
+    low: float
+    middle: float
+    high: float
+
+
+class Pictures(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """What pictures that show what they should are like. likeness: of their scenes to the mean `scene`, −1 to 1."""
+
+    count: Annotated[int, Meta(ge=1)]
+    brightness: Spread
+    contrast: Spread
+    sharpness: Spread
+    grain: Spread
+    likeness: Spread
+    scene: Annotated[tuple[float, ...], Meta(min_length=COLUMNS * LINES, max_length=COLUMNS * LINES)]

@@ -15,8 +15,7 @@ from edgeloop.decode import OWN, document
 from edgeloop.errors import DecodeError
 from edgeloop.models.archive import is_name
 from edgeloop.models.errors import ModelRefused
-from edgeloop.models.head import Confidence, Head
-from edgeloop.models.pictures import Pictures
+from edgeloop.models.head import Confidence, Head, Pictures
 
 SCHEMA: Final = 2
 """Of manifests that are written; those of 1 are read."""
@@ -221,7 +220,7 @@ class Manifest(_Part, frozen=True, kw_only=True):
 
     def encode(self) -> bytes:
         """The canonical bytes: sorted keys, no defaults, indented, each number in its field's type."""
-        typed = msgspec.json.decode(msgspec.json.encode(self), type=Manifest)
+        typed = msgspec.convert(msgspec.to_builtins(self), Manifest)
         return msgspec.json.format(msgspec.json.encode(typed, order="sorted"), indent=1) + b"\n"
 
 

@@ -7,18 +7,17 @@ the numbers of training and camera compare whatever the resolution of either.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Final, Self
+from typing import Final
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
+
+from edgeloop.models.head import COLUMNS, LINES, Pictures, Spread
 
 Pixels = NDArray[np.uint8]
 ROWS: Final = 48
 """Rows that are looked at."""
-COLUMNS, LINES = 8, 6
-"""Of the scene."""
 LEAST: Final = 1e-4
 NAMES: Final = ("brightness", "contrast", "sharpness", "grain", "likeness")
 
@@ -35,38 +34,18 @@ class Measures(msgspec.Struct, frozen=True):
     scene: tuple[float, ...]
 
 
-class Spread(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a number was usually: least, middle, most."""
-
-    low: float
-    middle: float
-    high: float
-
-
-class Pictures(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """What pictures that show what they should are like. likeness: of their scenes to the mean `scene`, −1 to 1."""
-
-    count: Annotated[int, Meta(ge=1)]
-    brightness: Spread
-    contrast: Spread
-    sharpness: Spread
-    grain: Spread
-    likeness: Spread
-    scene: Annotated[tuple[float, ...], Meta(min_length=COLUMNS * LINES, max_length=COLUMNS * LINES)]
-
-    @classmethod
-    def of(cls, measured: Sequence[Measures]) -> Self:
-        """Those of at least one picture: extremes, and the median."""
-        scenes = np.array([m.scene for m in measured], np.float64)
-        scene = scenes.mean(axis=0)
-        scene /= max(float(np.linalg.norm(scene)), LEAST)
-        likeness = scenes @ scene
-        columns = {name: np.array([getattr(m, name) for m in measured]) for name in NAMES[:4]} | {"likeness": likeness}
-        spreads = {
-            name: Spread(*(round(float(f(values)), 5) for f in (np.min, np.median, np.max)))
-            for name, values in columns.items()
-        }
-        return cls(count=len(measured), scene=tuple(round(float(v), 4) for v in scene), **spreads)
+def usual(measured: Sequence[Measures]) -> Pictures:
+    """What at least one picture is like: extremes, and the median."""
+    scenes = np.array([m.scene for m in measured], np.float64)
+    scene = scenes.mean(axis=0)
+    scene /= max(float(np.linalg.norm(scene)), LEAST)
+    likeness = scenes @ scene
+    columns = {name: np.array([getattr(m, name) for m in measured]) for name in NAMES[:4]} | {"likeness": likeness}
+    spreads = {
+        name: Spread(*(round(float(f(values)), 5) for f in (np.min, np.median, np.max)))
+        for name, values in columns.items()
+    }
+    return Pictures(count=len(measured), scene=tuple(round(float(v), 4) for v in scene), **spreads)
 
 
 def measure(pixels: Pixels) -> Measures:
