@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import select
 import sys
 from collections.abc import Iterator
@@ -98,8 +99,17 @@ def deployment_list(arguments: argparse.Namespace) -> int | None:
 
 
 def component_list(arguments: argparse.Namespace) -> int | None:
-    found = _core(arguments).components()
-    _show(arguments, [_details(entry) for entry in found], "\n".join(_table(found)))
+    from edgeloop_tools.nucleus import find
+
+    nucleus = find(arguments.root)
+    if nucleus.kind == "core":
+        found = _core(arguments).components()
+        _show(arguments, [_details(entry) for entry in found], "\n".join(_table(found)))
+        return None
+    there = nucleus.components()
+    head: tuple[str, ...] = ("NAME", "VERSION", "STATE", "")
+    rows = [head, *((c.name, c.version, c.state, c.reason) for c in there)]
+    _show(arguments, [asdict(entry) for entry in there], "\n".join(_columns(rows)))
     return None
 
 
@@ -139,8 +149,16 @@ def component_stop(arguments: argparse.Namespace) -> int | None:
 
 
 def logs(arguments: argparse.Namespace) -> int | None:
-    folder = _root(arguments) / "logs"
-    path = folder / f"{arguments.component or 'core'}.log"
+    from edgeloop_tools.nucleus import find
+
+    nucleus = find(arguments.root)
+    if nucleus.kind == "lite":
+        name = arguments.component or "ggdeploymentd"
+        words = ["journalctl", "-q", "--no-pager", "-o", "cat", "-n", str(arguments.lines), "-t", name]
+        os.execvp(words[0], [*words, *(["-f"] if arguments.follow else [])])
+    folder = nucleus.root / "logs"
+    default = "greengrass" if nucleus.kind == "classic" else "core"
+    path = folder / f"{arguments.component or default}.log"
     if not path.is_file():
         there = ", ".join(sorted(found.stem for found in folder.glob("*.log")))
         raise EdgeloopError("there is no log", where=str(path), mend=f"there are: {there}" if there else "")
@@ -179,16 +197,17 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _table(components: list[ComponentStatus]) -> list[str]:
-    rows = [("NAME", "VERSION", "STATE", "PID", "RESTARTS", "")]
+    rows: list[tuple[str, ...]] = [("NAME", "VERSION", "STATE", "PID", "RESTARTS", "")]
     rows += [
         (entry.name, entry.version, entry.state, str(entry.pid or "-"), str(entry.restarts), entry.reason)
         for entry in components
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    return [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[5]]).rstrip()
-        for row in rows
-    ]
+    return _columns(rows)
+
+
+def _columns(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _details(entry: ComponentStatus) -> dict[str, Any]:

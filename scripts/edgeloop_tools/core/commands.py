@@ -15,8 +15,8 @@ def register(verbs: Subparsers) -> None:
     _register_core(verbs)
     _register_deployment(verbs)
     _register_component(verbs)
-    logs = verbs.add_parser("logs", help="what components of the local core write")
-    logs.add_argument("component", nargs="?", help="leave out for the core's own log; `bus` is the IPC server's")
+    logs = verbs.add_parser("logs", help="what components write, of this machine's nucleus or the local core")
+    logs.add_argument("component", nargs="?", help="leave out for the core's own log; `bus` is its IPC server's")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as it is written")
     logs.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="start N lines before the end (50)")
     _common(logs, "logs")
@@ -61,7 +61,7 @@ def _register_deployment(verbs: Subparsers) -> None:
 
 
 def _register_component(verbs: Subparsers) -> None:
-    component = verbs.add_parser("component", help="the components of the local core")
+    component = verbs.add_parser("component", help="the components of this machine's nucleus or the local core")
     actions = component.add_subparsers(dest="action", required=True, metavar="ACTION")
     _common(actions.add_parser("list", help="name, version, state of each"), "component_list")
     for action, text in (
@@ -75,7 +75,7 @@ def _register_component(verbs: Subparsers) -> None:
 
 
 def _common(parser: argparse.ArgumentParser, name: str) -> None:
-    parser.add_argument("--root", type=Path, metavar="DIR", help="the core's folder ($EDGELOOP_CORE_ROOT)")
+    parser.add_argument("--root", type=Path, metavar="DIR", help="of a nucleus, or of a core ($EDGELOOP_CORE_ROOT)")
     parser.add_argument("--json", action="store_true", help="JSON on standard output")
 
     def run(arguments: argparse.Namespace) -> int | None:

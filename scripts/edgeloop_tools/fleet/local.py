@@ -1,60 +1,71 @@
-"""`deploy --local`: onto this machine's nucleus, or the local core where there is none."""
+"""`deploy --local`: onto this machine's nucleus, or the local core where there is none; waits for the outcome and tells
+it."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from edgeloop.errors import EdgeloopError
+from edgeloop_tools.core.control import ControlError
+from edgeloop_tools.nucleus import Component, Deployment, Nucleus, Outcome, find
+from edgeloop_tools.nucleus.classic import CREDENTIALS, Classic
+from edgeloop_tools.nucleus.model import OURS, Say
 
 if TYPE_CHECKING:
     from edgeloop_tools.config.line import Line
 
-Means = Literal["greengrass-cli", "ggl-cli", "core"]
-CLASSIC = Path("/greengrass/v2/bin/greengrass-cli")
 WAIT = 900.0
 """s: a first deployment installs packages."""
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What to deploy: roots with their versions, and each one's merge. folders: recipes, artifacts."""
-
-    roots: dict[str, str]
-    merge: dict[str, dict[str, Any]] = field(default_factory=dict)
-    recipes: Path = Path("recipes")
-    artifacts: Path = Path("artifacts")
+WATCHED = {"classic": 30.0, "lite": 30.0, "core": 2.0}
+"""s after a success: a `run` that dies after a while counts as a success on both nuclei."""
+_EVERY = 2.0
 
 
 def deploy(arguments: argparse.Namespace) -> int:
-    """Builds, then deploys all components, or those that the line configures."""
+    """Builds, then deploys all components, or those that the line configures; 1 where they are not well after it."""
     from edgeloop_tools import config
     from edgeloop_tools.build import ARTIFACTS, RECIPES, build
 
+    nucleus = find(arguments.root)
+    if arguments.remove:
+        return remove(nucleus, arguments.timeout or WAIT, print, dry=arguments.dry_run)
     line = config.load(arguments.line, arguments.overlay) if arguments.line else None
-    work = Work(roots(line), line.configured() if line else {}, RECIPES, ARTIFACTS)
-    means, program = find(arguments.root)
+    work = Deployment(roots(line), line.configured() if line else {}, (), RECIPES, ARTIFACTS)
+    work = possible(nucleus, work, print)
     if arguments.dry_run:
-        print(f"would deploy with {means}: {', '.join(f'{n} {v}' for n, v in work.roots.items())}")
+        print(f"would deploy with {_NAMES[nucleus.kind]}: {', '.join(f'{n} {v}' for n, v in work.roots.items())}")
         print(json.dumps({name: {"MERGE": merge} for name, merge in work.merge.items()}, indent=1))
         return 0
     build()
-    if means == "greengrass-cli":
-        with_greengrass_cli(program, work, print)
-    elif means == "ggl-cli":
-        with_ggl_cli(program, work, print)
-    else:
-        with_core(arguments.root, work, arguments.timeout or WAIT, print)
-    return 0
+    work = with_roots_there(nucleus, work)
+    outcome = nucleus.deploy(work, arguments.timeout or WAIT, print)
+    if not outcome.succeeded:
+        return told(nucleus, outcome, print)
+    return watched(nucleus, arguments.watch if arguments.watch is not None else WATCHED[nucleus.kind], print)
+
+
+_NAMES = {"classic": "greengrass-cli", "lite": "ggl-cli", "core": "the local core"}
+
+
+def remove(nucleus: Nucleus, timeout: float, say: Say, *, dry: bool = False) -> int:
+    """Takes back what local deployments put there; work folders stay."""
+    there = nucleus.roots()
+    if not there:
+        say("nothing of Edgeloop was deployed here")
+        return 0
+    if dry:
+        say(f"would remove {', '.join(there)}")
+        return 0
+    outcome = nucleus.deploy(Deployment({}, remove=there), timeout, say)
+    if not outcome.succeeded:
+        return told(nucleus, outcome, say)
+    left = [c.name for c in nucleus.components() if c.name.startswith(OURS)]
+    say(f"SUCCEEDED: removed {', '.join(there)}" + (f"; still there: {', '.join(left)}" if left else ""))
+    return 1 if left else 0
 
 
 def roots(line: Line | None) -> dict[str, str]:
@@ -67,119 +78,88 @@ def roots(line: Line | None) -> dict[str, str]:
     return dict.fromkeys((RUNTIME, *line.configured()), __version__)
 
 
-def find(root: Path | None) -> tuple[Means, str]:
-    """(the means, its program): a nucleus's command line where one is installed, else the local core."""
-    if root is not None and not (root / "bin" / "greengrass-cli").exists():
-        return "core", ""
-    classic = root / "bin" / "greengrass-cli" if root else CLASSIC
-    if classic.exists():
-        return "greengrass-cli", str(classic)
-    if program := shutil.which("greengrass-cli"):
-        return "greengrass-cli", program
-    if program := shutil.which("ggl-cli"):
-        return "ggl-cli", program
-    return "core", ""
+def possible(nucleus: Nucleus, work: Deployment, say: Say) -> Deployment:
+    """Without what this nucleus would refuse: a component that names token exchange, where there is none."""
+    from edgeloop_tools.build.components import UMBRELLA, declarations
+
+    if not isinstance(nucleus, Classic) or not any(name in work.roots for name in (*CREDENTIALS, UMBRELLA)):
+        return work
+    why = nucleus.without_credentials()
+    if not why:
+        return work
+    wanted = dict(work.roots)
+    if version := wanted.pop(UMBRELLA, ""):
+        wanted |= {declaration.name: version for declaration in declarations()}
+    left = [name for name in CREDENTIALS if wanted.pop(name, "")]
+    say(f"without {' and '.join(left)}, so without upload and new models: {why}")
+    merge = {name: values for name, values in work.merge.items() if name not in left}
+    return replace(work, roots=wanted, merge=merge)
 
 
-def with_greengrass_cli(program: str, work: Work, say: Say) -> None:
-    """RESET to the recipes' defaults and merge the line: what an earlier line had and this one has not is gone."""
-    update = {name: {"RESET": [""], "MERGE": merge} for name, merge in work.merge.items()}
-    command = [
-        program, "deployment", "create", "--recipeDir", str(work.recipes), "--artifactDir", str(work.artifacts),
-        *(word for name, version in work.roots.items() for word in ("--merge", f"{name}={version}")),
-    ]  # fmt: skip
-    if update:
-        command += ["--update-config", json.dumps(update)]
-    say(_run(command, "sudo and the component aws.greengrass.Cli are needed"))
+def with_roots_there(nucleus: Nucleus, work: Deployment) -> Deployment:
+    """All of ours that are on the device, at the versions of this checkout: a nucleus keeps a version that satisfies a
+    requirement, and refuses where one that stays would not."""
+    from edgeloop import __version__
+
+    names = {path.name.rpartition("-")[0] for path in work.recipes.glob("*.yaml")}
+    there = [name for name in _quietly(nucleus) if name in names and name not in work.roots]
+    return replace(work, roots={**work.roots, **dict.fromkeys(there, __version__)})
 
 
-def with_ggl_cli(program: str, work: Work, say: Say) -> None:
-    """ggl-cli takes no configuration: the line goes into the defaults of recipes of its own.
-
-    Defaults never overwrite what a device has, so this is right for a first deployment; later changes come by
-    `deploy --thing-group`.
-    """
-    import yaml
-
-    with tempfile.TemporaryDirectory(prefix="edgeloop-deploy-") as folder:
-        Path(folder).chmod(0o755)
-        for path in sorted(work.recipes.glob("*.yaml")):
-            recipe = yaml.safe_load(path.read_text())
-            merge = work.merge.get(recipe["ComponentName"], {})
-            configuration = recipe.setdefault("ComponentConfiguration", {}).setdefault("DefaultConfiguration", {})
-            recipe["ComponentConfiguration"]["DefaultConfiguration"] = layered(configuration, merge)
-            Path(folder, path.name).write_text(yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True))
-        command = [
-            program, "deploy", "--recipe-dir", folder, "--artifacts-dir", str(work.artifacts),
-            *(word for name, version in work.roots.items() for word in ("--add-component", f"{name}={version}")),
-        ]  # fmt: skip
-        say(_run(command, "run it as root or as a member of the nucleus's group"))
-    if work.merge:
-        say(
-            "nucleus lite keeps the configuration that it already has: a line that changed goes by deploy --thing-group"
-        )
-
-
-def layered(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Maps merged, all else replaced.
-
-    >>> layered({"a": {"x": 1}, "b": 2}, {"a": {"y": 3}, "b": [4]})
-    {'a': {'x': 1, 'y': 3}, 'b': [4]}
-    """
-    merged = dict(base)
-    for key, value in over.items():
-        below = merged.get(key)
-        merged[key] = layered(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return merged
-
-
-def with_core(root: Path | None, work: Work, timeout: float, say: Say) -> None:
-    """On the local core, started where none runs; resets what an earlier line had given and this one has not."""
-    from edgeloop_tools.config import difference
-    from edgeloop_tools.config.render import own
-    from edgeloop_tools.core import daemon
-    from edgeloop_tools.core.builtin import RECIPES, STREAM_MANAGER
-    from edgeloop_tools.core.client import CoreClient
-    from edgeloop_tools.core.control import ControlError
-
-    root = (root or daemon.default_root()).absolute()
-    core = CoreClient(root)
+def _quietly(nucleus: Nucleus) -> list[str]:
     try:
-        known = core.components()
-    except ControlError as error:
-        if error.code != "closed":
-            raise
-        core.close()
-        core, known = daemon.start(root), []
-        say(f"started a local core at {root}")
+        return nucleus.roots()
+    except ControlError:
+        return []
+
+
+def told(nucleus: Nucleus, outcome: Outcome, say: Say) -> int:
+    """Says what a deployment ended in, with each component that is not well and its last line."""
+    say(f"deployment {outcome.id}: {outcome.state}{f': {outcome.why}' if outcome.why else ''}")
     try:
-        had = {c.name: own(c.name, dict(c.configuration)) for c in known if c.name in work.merge}
-        resets = {name: update.reset for name, update in difference(had, work.merge).items()}
-        needed = dict(work.roots)
-        if "io.edgeloop.StreamUpload" in needed or "io.edgeloop.Edgeloop" in needed:
-            needed[STREAM_MANAGER] = str(RECIPES[STREAM_MANAGER].version)
-        id = core.deploy(needed, work.merge, resets, recipe_dir=work.recipes, artifact_dir=work.artifacts)
-        say(f"deployment {id}: {', '.join(f'{n} {v}' for n, v in needed.items())}; packages may be installed first")
-        core.wait(id, timeout)
-        where = _option(root)
-        say(f"SUCCEEDED; look with `edgeloop component list{where}` and `edgeloop logs{where} COMPONENT`")
-    finally:
-        core.close()
+        ill = [c for c in nucleus.components() if c.name.startswith(OURS) and not c.well]
+    except EdgeloopError:
+        ill = []
+    for component in ill:
+        say(_illness(nucleus, component))
+    if nucleus.kind == "lite":
+        say("nucleus lite does not go back by itself: deploy the version before again")
+    return 1
 
 
-def _option(root: Path) -> str:
+def watched(nucleus: Nucleus, seconds: float, say: Say) -> int:
+    """1 where one of ours is not well within that time."""
+    end = time.monotonic() + seconds
+    while True:
+        ill = [c for c in nucleus.components() if c.name.startswith(OURS) and c.state in ("ERRORED", "BROKEN")]
+        if ill:
+            for component in ill:
+                say(_illness(nucleus, component))
+            say(f"the deployment SUCCEEDED, but {' and '.join(c.name for c in ill)} did not stay well")
+            return 1
+        if time.monotonic() >= end:
+            break
+        time.sleep(min(_EVERY, max(0.0, end - time.monotonic())))
+    where = _option(nucleus)
+    say(
+        f"SUCCEEDED, and well for {seconds:g} s; look with `edgeloop component list{where}` and "
+        f"`edgeloop logs{where} COMPONENT`"
+    )
+    return 0
+
+
+def _illness(nucleus: Nucleus, component: Component) -> str:
+    try:
+        lines = [line for line in nucleus.log(component.name, 20) if line.strip()]
+    except EdgeloopError:
+        lines = []
+    last = f": {lines[-1].strip()[:300]}" if lines else ""
+    return f"{component.name} {component.version} is {component.state}{last}"
+
+
+def _option(nucleus: Nucleus) -> str:
     from edgeloop_tools.core import daemon
 
-    return "" if root == daemon.default_root().absolute() else f" --root {root}"
-
-
-def _run(command: Iterable[str], mend: str) -> str:
-    words = list(command)
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=WAIT, env=dict(os.environ))
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise EdgeloopError("cannot deploy", where=words[0], why=str(error)) from error
-    if done.returncode:
-        lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise EdgeloopError("the nucleus refused", where=words[0], why=lines[-1] if lines else "no reason", mend=mend)
-    return done.stdout.strip()
+    if nucleus.kind != "core" or nucleus.root == daemon.default_root().absolute():
+        return ""
+    return f" --root {nucleus.root}"

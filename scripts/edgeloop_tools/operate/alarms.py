@@ -16,7 +16,7 @@ from edgeloop.alarms import Acknowledge, Alarm, Command, Shelve, Unshelve
 from edgeloop.alarms.journal import read
 from edgeloop.config.quantities import Duration
 from edgeloop.errors import EdgeloopError
-from edgeloop_tools.core.daemon import default_root
+from edgeloop_tools.nucleus import find
 from edgeloop_tools.operate.channel import Channel, opened
 
 OWNER = "io.edgeloop.AnomalyInference"
@@ -60,7 +60,7 @@ def unshelve(arguments: argparse.Namespace) -> int | None:
 
 
 def _root(arguments: argparse.Namespace) -> Path:
-    return (arguments.root or default_root()).absolute()
+    return find(arguments.root).root.absolute()
 
 
 def _alarms(arguments: argparse.Namespace) -> list[Alarm]:

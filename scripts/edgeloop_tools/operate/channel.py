@@ -33,10 +33,17 @@ class Channel(Protocol):
 
 @contextmanager
 def opened(root: Path, program: str, read: Callable[[], list[Alarm]]) -> Iterator[Channel]:
-    """program: that publishes, with {topic} and {payload}; empty: the bus of the local core at `root`."""
-    if program:
-        yield Program(program, read)
+    """program: that publishes, with {topic} and {payload}; empty: the classic nucleus's own, or the bus of the local
+    core at `root`."""
+    own = root / "bin" / "greengrass-cli"
+    if program or own.exists():
+        yield Program(program or f"{shlex.quote(str(own))} pubsub pub --topic {{topic}} --message {{payload}}", read)
         return
+    if (root / "config.db").exists():
+        raise EdgeloopError(
+            "cannot send a command", where=str(root), why="nucleus lite lets no program publish",
+            mend="acknowledge on the console, or name a program that publishes with --publish-with",
+        )  # fmt: skip
     core = CoreClient(root)
     try:
         socket, token = core.observer()
@@ -105,7 +112,12 @@ class Program:
             raise EdgeloopError("cannot publish the command", where=words[0], why=str(error)) from None
         if done.returncode:
             why = (done.stderr or done.stdout).strip()[-300:]
-            raise EdgeloopError("cannot publish the command", where=words[0], why=why or f"exit code {done.returncode}")
+            mend = ""
+            if "nauthorized" in why:
+                mend = "after a deployment the classic nucleus refuses its own program until it is restarted: "
+                mend += "restart it, or acknowledge on the console"
+            why = why or f"exit code {done.returncode}"
+            raise EdgeloopError("cannot publish the command", where=words[0], why=why, mend=mend)
         end, pause = time.monotonic() + wait, threading.Event()
         while True:
             for alarm in self._read():
