@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import time
 
 import msgspec
 import numpy as np
@@ -13,8 +14,9 @@ from anomaly_inference.declaration import NAME
 from anomaly_inference.engine import Engine, Outcome
 from anomaly_inference.results import Result, pack
 from anomaly_inference.serving import ModelStore
+from anomaly_inference.silence import Silence
 from edgeloop import clock, decode, topics
-from edgeloop.alarms import Alarm, AlarmBook, AlarmJournal, label, parse
+from edgeloop.alarms import Alarm, AlarmBook, AlarmJournal, Cause, label, parse
 from edgeloop.component import App
 from edgeloop.detect import state
 from edgeloop.errors import EdgeloopError
@@ -31,6 +33,8 @@ PLACE = ".samples"
 """The name of the place in the journal among what was learned."""
 ALARMS, LABELS, RESULTS = "alarms", "labels", "results"
 """Kinds of records in the upload queue."""
+SOURCE, SILENT = "SensorIngest", "samples"
+"""Asset and monitor of the alarm `silent`, which belongs to no monitor of the line."""
 UPLOAD_INTERVAL = clock.NS
 """Least time between two messages of results that go up; the bus has them all."""
 
@@ -61,7 +65,9 @@ class Service:
         )
         self._check(configuration)
         self._samples = SamplesSubscriber(directory(app.root), None, self._restore())
-        app.bus.subscribe(topics.SAMPLES, lambda topic, payload: self._samples.notice(payload))
+        self._silence = Silence()
+        app.bus.subscribe(topics.SAMPLES, self._noticed)
+        app.bus.subscribe(topics.ACTION_RESULTS, self._answered)
         app.bus.subscribe(topics.ALARM_COMMANDS, lambda topic, payload: self._commands.put(payload))
         self._announce(list(self._alarms.unannounced))
 
@@ -77,6 +83,7 @@ class Service:
             except EdgeloopError as e:
                 self._app.health.problem("alarm command", str(e))
         items = self._samples.read(timeout)
+        self._listen(outcome, heard=bool(items))
         _extend(outcome, self.engine.process(*items, now=self._now(items)) if items or self._live else Outcome())
         return outcome
 
@@ -97,6 +104,7 @@ class Service:
         """Actions at once, before anything waits for the disk; then alarms; results as one message of a tick."""
         for action in outcome.actions:
             self._app.bus.publish(topics.action(action.source), action.document())
+            self._silence.asked(action.id, time.monotonic())
             self._app.log.info("action", id=action.id, source=action.source, target=action.target, armed=action.armed)
         if any(not action.cause.renewal for action in outcome.actions):
             self._save_rules()
@@ -122,6 +130,39 @@ class Service:
                     self._upload(RESULTS, message)
         if now - self._saved >= self._app.config.save:
             self.save()
+
+    def _noticed(self, topic: str, payload: bytes) -> None:
+        self._silence.noticed(time.monotonic())
+        self._samples.notice(payload)
+
+    def _answered(self, topic: str, payload: bytes) -> None:
+        try:
+            said = decode.document(payload)
+        except EdgeloopError:
+            return
+        if isinstance(said, dict):
+            self._silence.answered(str(said.get("id")))
+
+    def _listen(self, outcome: Outcome, *, heard: bool) -> None:
+        """Whether SensorIngest is heard, and whether the bus still carries."""
+        now = time.monotonic()
+        if heard:
+            self._silence.heard(now)
+        if self._silence.deaf(now):
+            self._app.bus.probe()
+        if not self._app.config.monitors:
+            return
+        pause, sample = self._silence.silent(now), clock.now()
+        line = "nothing has arrived from SensorIngest for 15 s and more: look whether it runs, and at its sources"
+        self._app.health.set("peer.SensorIngest", line if pause else None)
+        cause, book = Cause(stream=""), self.engine.book
+        if self._silence.alarming(now):
+            text = "no samples at all: nothing is watched"
+            outcome.alarms += book.raise_(
+                SILENT, "silent", asset=SOURCE, severity="high", text=text, cause=cause, now=sample, sample=sample
+            )
+        elif heard and book.find(SILENT, "silent") is not None:
+            outcome.alarms += book.clear(SILENT, "silent", cause=cause, now=sample, sample=sample)
 
     def save(self) -> None:
         """What was learned, and where the samples stand, to disk."""

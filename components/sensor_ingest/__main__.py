@@ -9,12 +9,16 @@ from edgeloop.component import App
 from sensor_ingest.declaration import DECLARATION
 from sensor_ingest.ingest import Ingest
 
+HEARING = 2.5
+"""s between self-pings: actions that a dead bus swallows are missed for at most twice that."""
+
 
 def main(argv: list[str] | None = None) -> int:
     with App.start(DECLARATION, argv) as app, app.made(lambda: Ingest(app)) as ingest:
         app.on_configuration(ingest.apply)
         ingest.apply(app.config)
         app.bus.subscribe(topics.ACTIONS, ingest.actions.receive)
+        app.bus.ping_every(HEARING)
         while not app.stop.is_set():
             ingest.rest(app.stop)
             ingest.tick()

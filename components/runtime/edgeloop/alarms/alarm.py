@@ -10,7 +10,7 @@ import msgspec
 from edgeloop.clock import rfc3339
 
 Kind = Literal[
-    "process", "event", "drift", "gap", "flat_line", "clock", "range", "flood", "camera", "notice",
+    "process", "event", "drift", "gap", "flat_line", "clock", "range", "flood", "camera", "notice", "silent",
     "high_high", "high", "low", "low_low", "limit",
 ]  # fmt: skip
 LIMITS: frozenset[Kind] = frozenset({"high_high", "high", "low", "low_low", "limit"})

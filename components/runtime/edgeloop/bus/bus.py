@@ -213,6 +213,16 @@ class Bus:
         """Whether all that was published has been taken by the nucleus within `timeout` seconds."""
         return self._outbox.flush(timeout)
 
+    def probe(self) -> None:
+        """Something looks wrong: pings itself at once, and connects again where that does not come back in 1.5 s."""
+        self._keeper.probe()
+
+    def ping_every(self, seconds: float) -> None:
+        """For who must hear within seconds: below 3 s one lost ping is enough."""
+        if self._ping is not None:
+            self._ping.interval = seconds
+            self._keeper.wake()
+
     @property
     def connected(self) -> bool:
         return self._keeper.link is not None
@@ -293,7 +303,7 @@ class Bus:
                 self._dispatcher.put(subscription.inbox, topic, payload)
 
         inbox = Inbox(filter, handler or _nothing, depth)
-        return Subscription(filter, inbox, start, arrived, self._keeper.wake, self._removed)
+        return Subscription(filter, inbox, start, arrived, self._keeper.wake, self._removed, patient=cloud)
 
     def _check(self, topic: str) -> int:
         if not topic or len(topic.encode()) > 256 or any(c in topic for c in "+#?*$"):

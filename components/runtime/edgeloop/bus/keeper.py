@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from edgeloop.bus.link import BusClosed, BusRefused, BusTimeout, Link, Native, TokenRefused
-from edgeloop.bus.subscription import Subscription
+from edgeloop.bus.subscription import BusPending, Subscription
 from edgeloop.errors import BusError
 
 FIRST_DELAY: Final = 0.1
@@ -22,6 +22,10 @@ _SETTLED: Final = 5.0
 _REFUSALS: Final = 3
 _REFUSED_FOR: Final = 5.0
 _LOST_PINGS: Final = 2
+_PROBE: Final = 1.5
+"""Seconds that a ping may take which was asked for because something looks wrong."""
+
+OFFLINE: Final = "IoT Core has not answered: offline; all else goes on"
 
 Problem = Callable[[str, str | None], None]
 """Called with a key and one line, or None where the problem is over. May be called on any thread, must not block."""
@@ -36,21 +40,26 @@ class Ping:
         self.restart(0.0)
 
     def restart(self, after: float) -> None:
-        self._waiting, self._missed, self.due = False, 0, time.monotonic() + after
+        self._waiting, self._missed, self._hurry, self.due = False, 0, False, time.monotonic() + after
+
+    def hurry(self) -> None:
+        """The next ping is due at once, and one that does not come back soon is enough."""
+        if not self._hurry:
+            self._waiting, self._hurry, self.due = False, True, 0.0
 
     def begin(self) -> bool:
         """The next ping; False where too many have not come back."""
         if self._waiting:
             self.lost += 1
             self._missed += 1
-            if self._missed >= _LOST_PINGS:
+            if self._missed >= (1 if self._hurry or self.interval < _PROBE * 2 else _LOST_PINGS):
                 return False
         self.sent += 1
-        self._waiting, self.due = True, time.monotonic() + self.interval
+        self._waiting, self.due = True, time.monotonic() + (_PROBE if self._hurry else self.interval)
         return True
 
     def seen(self) -> None:
-        self._waiting, self._missed = False, 0
+        self._waiting, self._missed, self._hurry = False, 0, False
 
 
 class Keeper:
@@ -131,6 +140,12 @@ class Keeper:
             if subscription in self._subscriptions:
                 self._subscriptions.remove(subscription)
         self._on_problem(_key(subscription), None)
+
+    def probe(self) -> None:
+        """Pings at once."""
+        if self._ping is not None and self._link is not None:
+            self._ping.hurry()
+            self._wake.set()
 
     def wake(self) -> None:
         self._wake.set()
@@ -217,8 +232,12 @@ class Keeper:
     def _subscribe_due(self, link: Link) -> float:
         """Opens what is not open and due; seconds until the next is due."""
         soonest = LONGEST_DELAY
-        for subscription in self.subscriptions:
+        for subscription in sorted(self.subscriptions, key=lambda s: s.patient):
             if subscription.active.is_set():
+                if subscription.patient:
+                    self._on_problem(_key(subscription), None)
+                continue
+            if subscription.pending:
                 continue
             left = subscription.due - time.monotonic()
             if left > 0:
@@ -227,6 +246,9 @@ class Keeper:
             number = self._number
             try:
                 subscription.open(link, self._timeout)
+            except BusPending:
+                self._on_problem(_key(subscription), OFFLINE)
+                continue
             except (BusClosed, BusTimeout) as error:
                 self.broken(number, error)
                 return 0.0
@@ -247,7 +269,7 @@ class Keeper:
             return left
         number = self._number
         if not ping.begin():
-            self.broken(number, BusError(f"{_LOST_PINGS} self-pings did not come back"))
+            self.broken(number, BusError("self-pings do not come back"))
             return 0.0
         try:
             self._send(ping.topic, b"ping")
@@ -258,7 +280,7 @@ class Keeper:
             self.broken(number, error)
         else:
             self._on_problem("bus.ping", None)
-        return ping.interval
+        return ping.due - time.monotonic()
 
 
 def _key(subscription: Subscription) -> str:

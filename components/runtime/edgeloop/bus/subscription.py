@@ -10,16 +10,25 @@ from typing import Any, Final
 from awsiot.eventstreamrpc import DeserializeError, UnmappedDataError
 
 from edgeloop.bus.dispatcher import Inbox
-from edgeloop.bus.link import Link, answer
+from edgeloop.bus.link import BusTimeout, Link, answer
 from edgeloop.errors import BusError
 
 _FIRST: Final = 0.1
 _LONGEST: Final = 60.0
 _SETTLED: Final = 10.0
+_PATIENCE: Final = 1.0
+"""Seconds that the others wait for the answer to a patient one."""
+
+
+class BusPending(BusError):
+    """The nucleus has not answered, and that is no fault: it waits for its network."""
 
 
 class Subscription:
-    """`active` is set while the nucleus holds the subscription; `close` ends it."""
+    """`active` is set while the nucleus holds the subscription; `close` ends it.
+
+    patient: the classic nucleus answers a subscription to IoT Core only once it is online. It is not waited for.
+    """
 
     def __init__(
         self,
@@ -30,10 +39,13 @@ class Subscription:
         closed: Callable[[], None],
         removed: Callable[[Subscription], None],
         on_active: Callable[[Subscription], None] | None = None,
+        *,
+        patient: bool = False,
     ) -> None:
         self.filter, self.inbox = filter, inbox
         self._start, self._arrived, self._closed = start, arrived, closed
         self._removed, self._on_active = removed, on_active
+        self.patient, self.pending = patient, False
         self.active = threading.Event()
         self.answered = threading.Event()
         self.due = 0.0
@@ -48,10 +60,11 @@ class Subscription:
         self._stream = stream
         self._back_off()
         operation: Any = None
+        future: Any = None
         try:
 
             def call() -> Any:
-                nonlocal operation
+                nonlocal operation, future
                 future, operation = self._start(
                     link.client,
                     on_stream_event=lambda event: self._event(stream, event),
@@ -60,7 +73,17 @@ class Subscription:
                 )
                 return future
 
-            answer(call, f"subscribing to {self.filter}", timeout)
+            answer(call, f"subscribing to {self.filter}", min(timeout, _PATIENCE) if self.patient else timeout)
+        except BusTimeout:
+            self.answered.set()
+            if not self.patient:
+                self._stream = None
+                if operation is not None:
+                    operation.close()
+                raise
+            self.pending, self._operation = True, operation
+            future.add_done_callback(lambda done: self._late(stream, done))
+            raise BusPending(f"subscribing to {self.filter}", why="no answer yet") from None
         except BusError:
             self._stream = None
             if operation is not None:
@@ -76,6 +99,18 @@ class Subscription:
         if self._on_active is not None:
             self._on_active(self)
 
+    def _late(self, stream: object, done: Any) -> None:
+        """The answer of a patient one; an error ends the stream, which makes it due again."""
+        if self._stream is not stream:
+            return
+        self.pending = False
+        if done.exception() is None:
+            self._since = time.monotonic()
+            self.active.set()
+        else:
+            self._stream = None
+        self._closed()
+
     def close(self) -> None:
         """Ends the subscription; the handler is not called again."""
         self._stream = None
@@ -89,6 +124,7 @@ class Subscription:
         """The connection is gone: due again at once on the next."""
         self._stream = None
         self._operation = None
+        self.pending = False
         self.due = 0.0
         self.active.clear()
         self.answered.set()
@@ -113,5 +149,6 @@ class Subscription:
         if self._stream is stream:
             self._stream = None
             self._operation = None
+            self.pending = False
             self.active.clear()
             self._closed()
