@@ -218,9 +218,9 @@ class Bus:
         self._keeper.probe()
 
     def ping_every(self, seconds: float) -> None:
-        """For who must hear within seconds: below 3 s one lost ping is enough."""
+        """For who must hear within seconds: one lost ping is enough."""
         if self._ping is not None:
-            self._ping.interval = seconds
+            self._ping.interval, self._ping.enough = seconds, 1
             self._keeper.wake()
 
     @property

@@ -35,7 +35,7 @@ class Ping:
     """The self-ping: a topic of one's own, and what became of the last message on it."""
 
     def __init__(self, topic: str, interval: float) -> None:
-        self.topic, self.interval = topic, interval
+        self.topic, self.interval, self.enough = topic, interval, _LOST_PINGS
         self.sent = self.lost = 0
         self.restart(0.0)
 
@@ -52,7 +52,7 @@ class Ping:
         if self._waiting:
             self.lost += 1
             self._missed += 1
-            if self._missed >= (1 if self._hurry or self.interval < _PROBE * 2 else _LOST_PINGS):
+            if self._missed >= (1 if self._hurry else self.enough):
                 return False
         self.sent += 1
         self._waiting, self.due = True, time.monotonic() + (_PROBE if self._hurry else self.interval)
@@ -269,7 +269,7 @@ class Keeper:
             return left
         number = self._number
         if not ping.begin():
-            self.broken(number, BusError("self-pings do not come back"))
+            self.broken(number, BusError("self-pings did not come back"))
             return 0.0
         try:
             self._send(ping.topic, b"ping")
