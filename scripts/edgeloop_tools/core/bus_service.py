@@ -36,6 +36,7 @@ class BusService:
         self._answers: dict[str, Answer] = {
             methods.BUS_ATTACH: self._attach,
             methods.AUTHENTICATE: self._authenticate,
+            methods.TOKEN_OF: self._token_of,
             methods.GET_CONFIGURATION: self._get_configuration,
             methods.UPDATE_CONFIGURATION: self._update_configuration,
             methods.UPDATE_STATE: self._update_state,
@@ -74,6 +75,12 @@ class BusService:
             "unrestricted": holder.unrestricted,
             "access_control": self._access_control(holder.component),
         }
+
+    async def _token_of(self, peer: Peer, params: dict[str, Any]) -> Any:
+        """As ggipcd does it: for a process of the component's own unit."""
+        name = str(params["component"])
+        service = self._supervisor.services.get(name)
+        return self._tokens.of(name) if service and int(params["pid"]) in service.pids else ""
 
     async def _get_configuration(self, peer: Peer, params: dict[str, Any]) -> Any:
         component, path = str(params["component"]), [str(key) for key in params["path"]]

@@ -202,6 +202,7 @@ class Nucleus:
         for method in (
             methods.BUS_ATTACH,
             methods.AUTHENTICATE,
+            methods.TOKEN_OF,
             methods.GET_CONFIGURATION,
             methods.UPDATE_CONFIGURATION,
             methods.UPDATE_STATE,

@@ -18,6 +18,7 @@ from edgeloop.bus.keeper import Keeper, Ping, Problem
 from edgeloop.bus.link import CALL_TIMEOUT, BusClosed, BusNotFound, answer
 from edgeloop.bus.outbox import Outbox
 from edgeloop.bus.subscription import Subscription
+from edgeloop.bus.token import renew
 from edgeloop.documents import encode
 from edgeloop.errors import BusError
 
@@ -28,6 +29,7 @@ LARGEST: Final = 9741
 """Nucleus lite closes the connection where 4 * ceil(payload / 3) + topic is more than this many bytes."""
 
 _JOIN: Final = 0.3
+_RENEWAL: Final = 3.0
 
 
 def largest(topic: str) -> int:
@@ -49,7 +51,7 @@ class Bus:
     socket, token: of the nucleus; by default what it gave this process in the environment.
     name: the component's, for the self-ping and thread names; without it there is no self-ping.
     on_problem: told of what is wrong, and of its end. on_refused: called where the token has been refused three times
-    and for 5 s, and on each refusal after that: only a restart by the nucleus gives a new one.
+    and for 5 s, and on each refusal after that, where none is to be had in place: a restart by the nucleus gives one.
     queue: messages waiting to be sent. ping: seconds between self-pings; two that are lost make a new connection.
     """
 
@@ -72,12 +74,14 @@ class Bus:
             mend = "deploy it to a Greengrass core, or to the local core (edgeloop core start)"
             raise BusError("this process was not started by a nucleus", why=f"{missing} is not set", mend=mend)
         self._on_problem, self._timeout = on_problem, timeout
+        self._socket, self._name = Path(found), name
         short = topics.short(name) or "bus"
         self._ping = Ping(topics.ping(name), ping) if name else None
         self._outbox = Outbox(short, queue, self._send, self._published, self._broken)
         self._dispatcher = Dispatcher(short, self._handler_trouble)
         self._keeper = Keeper(
-            Path(found), secret, timeout, self._ping, self._send, self._outbox.connected, on_problem, on_refused, short
+            Path(found), secret, timeout, self._ping, self._send, self._outbox.connected, on_problem, on_refused, short,
+            self._renewed,
         )
         self._crowded = False
         self._limits: dict[str, int] = {}
@@ -252,6 +256,13 @@ class Bus:
         if link is None:
             raise BusClosed(f"{what} failed", why="no connection to the nucleus")
         return answer(lambda: call(link.client), what, self._timeout)
+
+    def _renewed(self) -> str:
+        """Nucleus lite's tokens die with ggipcd; a component's own unit is given a new one in place."""
+        found = renew(self._socket, self._name, _RENEWAL) if self._name else ""
+        if found:
+            os.environ[TOKEN_VARIABLE] = os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN"] = found
+        return found
 
     def _send(self, topic: str, payload: bytes) -> None:
         link = self._keeper.link

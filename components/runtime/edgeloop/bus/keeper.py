@@ -66,7 +66,7 @@ class Keeper:
     """Holds the connection, if there is one, and what is subscribed to.
 
     send: publishes a message and waits for the answer (for the ping). on_link: told the number of a connection that is
-    ready to publish over, 0 where there is none. on_refused: see Bus.
+    ready to publish over, 0 where there is none. on_refused: see Bus. renew: a new token where one is to be had, or "".
     """
 
     def __init__(
@@ -80,7 +80,9 @@ class Keeper:
         on_problem: Problem,
         on_refused: Callable[[], None] | None,
         name: str,
+        renew: Callable[[], str] = lambda: "",
     ) -> None:
+        self._renew = renew
         self._socket, self._token, self._timeout, self._ping = socket, token, timeout, ping
         self._send, self._on_link, self._on_problem, self._on_refused = send, on_link, on_problem, on_refused
         self._native = Native()
@@ -201,7 +203,10 @@ class Keeper:
             self._longest = ABSENT_DELAY if isinstance(error, BusClosed) else LONGEST_DELAY
             if not self._stopped.is_set():
                 self._on_problem("bus", str(error))
-                self._refused(isinstance(error, TokenRefused))
+                refused = isinstance(error, TokenRefused)
+                if refused and (token := self._renew()):
+                    self._token, self._delay, refused = token, FIRST_DELAY, False
+                self._refused(refused)
             return False
         finally:
             self._opening = None

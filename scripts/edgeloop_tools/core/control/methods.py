@@ -33,6 +33,7 @@ from typing import Final
 
 BUS_ATTACH: Final = "bus.attach"
 AUTHENTICATE: Final = "ipc.authenticate"
+TOKEN_OF: Final = "ipc.token_of"
 GET_CONFIGURATION: Final = "ipc.get_configuration"
 UPDATE_CONFIGURATION: Final = "ipc.update_configuration"
 UPDATE_STATE: Final = "ipc.update_state"

@@ -78,6 +78,9 @@ class Backend(Protocol):
     async def authenticate(self, token: str) -> Identity | None:
         """The holder of the token, or None."""
 
+    async def token_of(self, component: str, pid: int) -> str:
+        """The component's token, if the process is one of its own; else ""."""
+
     async def get_configuration(self, component: str, path: Sequence[str]) -> Configuration:
         """The value at `path` of a component's configuration (`()`: all of it). ResourceNotFoundError if absent."""
 
@@ -128,6 +131,9 @@ class MemoryBackend:
 
     async def authenticate(self, token: str) -> Identity | None:
         return self.tokens.get(token)
+
+    async def token_of(self, component: str, pid: int) -> str:
+        return ""
 
     async def get_configuration(self, component: str, path: Sequence[str]) -> Configuration:
         if component not in self.configuration:

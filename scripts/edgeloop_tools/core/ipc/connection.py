@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
@@ -31,6 +33,7 @@ BACKLOG = 4 * 1024 * 1024
 
 class _Connect(msgspec.Struct):
     authToken: str | None = None
+    componentName: str | None = None
 
 
 class Connection(asyncio.Protocol):
@@ -149,16 +152,21 @@ class Connection(asyncio.Protocol):
         if version != rpc.VERSION:
             return self.fail(f"protocol version {version!r}, {rpc.VERSION} is spoken")
         try:
-            token = msgspec.json.decode(message.payload, type=_Connect).authToken
+            said = msgspec.json.decode(message.payload, type=_Connect)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return self.fail("the payload of CONNECT is no JSON object with an authToken")
-        if not token:
+        if not said.authToken and not (said.componentName and self.server.lite):
             return self.fail("CONNECT without an authToken")
         self._waiting = True
-        self.server.spawn(self._authenticate(token))
+        self.server.spawn(self._authenticate(said.authToken or "", said.componentName or ""))
 
-    async def _authenticate(self, token: str) -> None:
+    async def _authenticate(self, token: str, component: str) -> None:
+        """By its token; on lite also by its process, which is told its token then."""
+        headers: dict[str, str] = {}
         try:
+            if not token:
+                token = await self.server.backend.token_of(component, self._peer())
+                headers = {"svcuid": token}
             identity = await self.server.backend.authenticate(token)
         except BackendError as error:
             return self.fail(f"cannot authenticate: {error.message}")
@@ -174,10 +182,16 @@ class Connection(asyncio.Protocol):
         self.authorizer = Authorizer(identity, self.server.nucleus)
         if not self.server.lite:
             self._decoder.limit = MAX_MESSAGE
-        self._transport.write(rpc.control(Type.CONNECT_ACK, Flag.CONNECTION_ACCEPTED))
+        self._transport.write(rpc.control(Type.CONNECT_ACK, Flag.CONNECTION_ACCEPTED, b"", **headers))
         self.server.admitted(self)
         self._waiting = False
         self.process()
+
+    def _peer(self) -> int:
+        """The client's process."""
+        connected: socket.socket = self._transport.get_extra_info("socket")
+        pid: int = struct.unpack("3i", connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+        return pid
 
     def _control(self, message: Message, kind: int) -> None:
         if self.server.lite:

@@ -69,6 +69,9 @@ class ControlBackend:
         return Identity(str(answer["component"]), answer.get("access_control") or {},
                         bool(answer.get("unrestricted")))
 
+    async def token_of(self, component: str, pid: int) -> str:
+        return str(await self._call(methods.TOKEN_OF, {"component": component, "pid": pid}) or "")
+
     async def get_configuration(self, component: str, path: Sequence[str]) -> Configuration:
         answer = await self._call(methods.GET_CONFIGURATION, {"component": component, "path": list(path)})
         return Configuration(answer["value"], int(answer.get("timestamp", 0)))
