@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from edgeloop.component import App
+from model_update.configuration import Configuration
 from model_update.declaration import DECLARATION
 from model_update.updates import Updates
 
@@ -14,8 +15,16 @@ def main(argv: list[str] | None = None) -> int:
         App.start(DECLARATION, argv) as app,
         app.made(lambda: Updates(app.root, app.work, app.bus.publish, app.health, app.log)) as updates,
     ):
-        app.on_configuration(updates.apply)
-        updates.start(app.config)
+
+        def needed(configuration: Configuration) -> Configuration:
+            if configuration.models:
+                app.need("vision")
+            if any(model.uri.startswith("s3:") for model in configuration.models.values()):
+                app.need("upload")
+            return configuration
+
+        updates.start(needed(app.config))
+        app.on_configuration(lambda configuration: updates.apply(needed(configuration)))
         app.stop.wait()
     return 0
 

@@ -13,7 +13,8 @@ SOURCES = (ROOT / "components", ROOT / "components" / "runtime", ROOT / "scripts
 sys.path.insert(0, str(ROOT / "components" / "runtime"))
 
 from edgeloop.errors import EdgeloopError  # noqa: E402
-from environment import MAKING, MEGABYTE, STAMP, Lock, holds, locked, make, usable  # noqa: E402
+from environment import MAKING, STAMP, holds, locked, make, usable  # noqa: E402
+from requirements import MEGABYTE, Lock  # noqa: E402
 
 DOWNLOAD = 2.5e6
 """B/s, a 20 Mbit/s line."""

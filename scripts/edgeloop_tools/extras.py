@@ -10,7 +10,8 @@ from pathlib import Path
 
 from edgeloop.errors import EdgeloopError
 from edgeloop_tools import checkout
-from environment import STAMP, Lock, locked, make
+from environment import STAMP, locked, make
+from requirements import Lock
 
 LOCKS = Path(__file__).resolve().parents[1] / "locks"
 

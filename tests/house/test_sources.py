@@ -16,6 +16,9 @@ PACKAGES = {path.parent.name for path in COMPONENTS.glob("*/declaration.py")} - 
 DEVICE = {"numpy", "msgspec", "cbor2", "awsiot", "awscrt", "edgeloop"}
 """What a component may import at all, in the core profile."""
 
+INSTALLER = {"declaration", "doctor"} | {path.stem for path in (COMPONENTS / "runtime").glob("*.py")} | {"locks"}
+"""Runtime's own modules, which run before anything is installed."""
+
 SOURCES = sorted(path for top in (COMPONENTS, ROOT / "scripts", ROOT / "tests") for path in top.rglob("*.py"))
 
 
@@ -49,15 +52,16 @@ def test_components_import_what_a_device_has() -> None:
     for path in (path for path in SOURCES if path.is_relative_to(COMPONENTS)):
         allowed = DEVICE | set(sys.stdlib_module_names) | {owner(path)}
         if path.parent in (COMPONENTS / "runtime", COMPONENTS / "runtime" / "doctor"):
-            allowed |= {"locks", "environment", "declaration", "doctor"}
+            allowed |= INSTALLER
         wrong += [f"{shown(path)}:{line} {name}" for line, name in imports(path) if name.split(".")[0] not in allowed]
     assert wrong == []
 
 
 def test_the_installer_needs_the_standard_library_alone() -> None:
-    allowed = set(sys.stdlib_module_names) | {"edgeloop", "environment", "locks", "doctor"}
+    allowed = set(sys.stdlib_module_names) | {"edgeloop"} | INSTALLER
+    own = [path for path in (COMPONENTS / "runtime").glob("*.py") if path.name != "declaration.py"]
     doctor = (COMPONENTS / "runtime" / "doctor").glob("*.py")
-    for path in (COMPONENTS / "runtime" / "environment.py", TOOLS / "checkout.py", *doctor):
+    for path in (*own, TOOLS / "checkout.py", *doctor):
         assert {name.split(".")[0] for _, name in imports(path)} <= allowed, shown(path)
     for name in ("__init__.py", "errors.py", "kernelclock.py"):
         found = {module for _, module in imports(COMPONENTS / "runtime" / "edgeloop" / name)}

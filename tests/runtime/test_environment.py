@@ -13,14 +13,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
 import pytest
 
 import environment
+import packages
 from edgeloop.errors import EdgeloopError
 from edgeloop_tools.core.ipc.backend import MemoryBackend
 from edgeloop_tools.core.ipc.server import Server
-from environment import MAKING, STAMP, Environments, Lock
+from environment import MAKING, PROFILES, STAMP, Environments
+from requirements import Lock
 
 RUNTIME = Path(environment.__file__).parent
 Wheel = Callable[..., str]
@@ -85,7 +86,7 @@ def test_an_environment_is_made_beside_and_switched_to(
 def test_without_a_pip_that_is_new_enough(
     environments: Environments, make_wheel: Wheel, wheels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(environment, "_own_pip", lambda: (22, 2))
+    monkeypatch.setattr(packages, "own_pip", lambda: (22, 2))
     environments.install(a_lock(make_wheel("alpha"), "alpha"), wheels)
     assert python_says(environments.link, "import alpha; print('there')") == "there"
 
@@ -160,9 +161,9 @@ class TestWhenItFails:
     def test_no_pip_at_all(
         self, environments: Environments, serving: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(environment.importlib.util, "find_spec", lambda name: None)
-        monkeypatch.setattr(environment, "DISTRIBUTION_WHEELS", Path("/nonexistent"))
-        monkeypatch.setattr(environment, "_own_pip", tuple)
+        monkeypatch.setattr(packages.importlib.util, "find_spec", lambda name: None)
+        monkeypatch.setattr(packages, "DISTRIBUTION_WHEELS", Path("/nonexistent"))
+        monkeypatch.setattr(packages, "own_pip", tuple)
         lock = a_lock(f"beta==1.0 --hash=sha256:{'0' * 64}\n")
         why = r"neither ensurepip nor pip; .*apt-get install python3\.\d+-venv"
         self.fails(environments, serving, lock, wheels, why)
@@ -254,7 +255,8 @@ INSTALL = """
 import sys
 sys.path[:0] = [{runtime!r}]
 from pathlib import Path
-from environment import Environments, Lock
+from environment import Environments
+from requirements import Lock
 environments = Environments(Path({work!r}), lambda line: print(line, file=sys.stderr))
 print(environments.install(Lock.merge({text!r}), Path({wheels!r})))
 """
@@ -329,6 +331,8 @@ class TestProgram:
         for profile, text in (("core", core), ("vision", core + vision), ("upload", core), ("neo", core)):
             (copy / "locks" / f"{profile}.txt").write_text(text)
         (tmp_path / "wheels").rename(copy / "wheelhouse")
+        patient = (copy / "commands.py").read_text()
+        (copy / "commands.py").write_text(patient.replace("TIMEOUT = 30.0", "TIMEOUT = 3.0"))
         return copy
 
     def run(self, program: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -344,10 +348,22 @@ class TestProgram:
         again = self.run(program, "install", "--root", str(tmp_path / "root"))
         assert again.returncode == 0
         assert len(again.stderr.splitlines()) == 1
+        assert (venv / PROFILES).read_text() == "core"
 
         more = self.run(program, "install", "--root", str(tmp_path / "root"), "--profiles", "vision")
         assert more.returncode == 0, more.stderr
         assert python_says(venv, "import alpha, beta; print('there')") == "there"
+
+    def test_what_serves_goes_on_where_the_nucleus_does_not_answer(
+        self, program: Path, tmp_path: Path
+    ) -> None:
+        root = str(tmp_path / "root")
+        assert self.run(program, "install", "--root", root, "--profiles", "vision").returncode == 0
+        unanswered = {"SVCUID": "token", "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": str(tmp_path / "none")}
+        done = self.run(program, "install", "--root", root, **unanswered)
+        assert (done.returncode, done.stderr.count("goes on serving")) == (0, 1), done.stderr
+        venv = tmp_path / "root" / "work" / "io.edgeloop.Runtime" / "venv"
+        assert python_says(venv, "import beta; print('there')") == "there"
 
     def test_a_nucleus_that_does_not_answer_leaves_core(self, program: Path, tmp_path: Path) -> None:
         socket = str(tmp_path / "no.socket")
@@ -359,18 +375,20 @@ class TestProgram:
         assert "installing core only" in done.stderr
 
     def test_profiles_from_the_nucleus(self, program: Path, tmp_path: Path) -> None:
+        """One environment, whole before it is linked: read without one."""
         backend = MemoryBackend()
         defaults = {"profiles": "core, vision and", "wheelhouse": "", "accessControl": {}}
         token = backend.add("io.edgeloop.Runtime", {}, defaults)
         socket = tmp_path / "s"
-        site_packages = str(Path(msgspec.__file__).parents[1])
         with served(socket, backend):
             done = self.run(
-                program, "install", "--root", str(tmp_path / "root"), PYTHONPATH=site_packages,
+                program, "install", "--root", str(tmp_path / "root"),
                 SVCUID=token, AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT=str(socket),
             )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert "no such profile (profiles): 'and'" in done.stderr
+        assert done.stderr.count("making the Python environment") == 1
+        assert len(list((tmp_path / "root" / "work" / "io.edgeloop.Runtime" / "venvs").iterdir())) == 1
         venv = tmp_path / "root" / "work" / "io.edgeloop.Runtime" / "venv"
         assert python_says(venv, "import alpha, beta; print('there')") == "there"
 
@@ -395,8 +413,6 @@ class TestProgram:
         assert self.run(program, "install").returncode == 2
         assert self.run(program).returncode == 2
 
-    def test_run_ends_at_once(self, program: Path) -> None:
-        assert self.run(program, "run").returncode == 0
 
 
 def test_the_locks_name_their_imports_and_sizes() -> None:

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import locks
+from requirements import Lock
+
 COMPONENT_USERS = ("ggc_user", "gg_component")
 """Of the classic nucleus and of nucleus lite."""
 
@@ -25,11 +28,15 @@ class Account:
 
 @dataclass(frozen=True)
 class Device:
-    """top: where the device's file system begins; root: the nucleus's folder, found where it is not given."""
+    """top: where the device's file system begins; root: the nucleus's folder, found where it is not given.
+
+    profiles: what is to be installed.
+    """
 
     top: Path = Path("/")
     root: Path | None = None
     user: str = ""
+    profiles: tuple[str, ...] = ("core",)
     machine: str = field(default_factory=lambda: os.uname().machine)
 
     def path(self, name: str) -> Path:
@@ -46,6 +53,11 @@ class Device:
     def glob(self, pattern: str) -> list[str]:
         """Names on the device."""
         return sorted("/" + str(p.relative_to(self.top)) for p in self.top.glob(pattern.lstrip("/")))
+
+    @cached_property
+    def lock(self) -> Lock:
+        """Of the profiles."""
+        return Lock.merge(*map(locks.read, dict.fromkeys(["core", *self.profiles])))
 
     @cached_property
     def account(self) -> Account | None:

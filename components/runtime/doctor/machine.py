@@ -11,13 +11,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import locks
+import machine
 from doctor.device import Device
 from doctor.finding import Finding
 from edgeloop.kernelclock import discipline
 
 GIGABYTE = 1_000_000_000
 NEWEST_TRIED = (3, 14)
-WHEELS = {"x86_64", "aarch64"}
 RELEASED = 1_767_225_600
 """2026-01-01, in s: a clock before it was never set."""
 
@@ -41,21 +42,22 @@ def python(device: Device) -> Iterator[Finding]:
 
 
 def architecture(device: Device) -> Iterator[Finding]:
-    machine = device.machine
-    if machine not in WHEELS:
-        yield Finding("problem", "architecture", machine, "the packages have wheels for x86_64 and aarch64 only",
-                      "use a 64-bit operating system")  # fmt: skip
+    here, width, (name, version) = device.machine, machine.bits(), machine.libc()
+    lock = device.lock
+    why, mend = machine.refusal(lock, here, width, (name, version))
+    seen = ", ".join([here, *([f"a Python of {width} bits"] if width != 64 else []),
+                      " ".join([name or "an unknown C library", ".".join(map(str, version))]).strip()])  # fmt: skip
+    if why:
+        yield Finding("problem", "architecture", seen, why, mend)
         return
-    name, version = platform.libc_ver()
-    if name != "glibc":
-        yield Finding("problem", "C library", name or "not glibc", "the packages' wheels need glibc 2.28 or newer",
-                      "use a glibc distribution")  # fmt: skip
-    elif tuple(int(n) for n in version.split(".")[:2]) < (2, 28):
-        yield Finding("problem", "C library", f"glibc {version}", "2.28 or newer is needed", "upgrade the distribution")
-    else:
-        yield Finding("ok", "architecture", f"{machine}, glibc {version}")
+    if name not in ("glibc", "musl"):
+        yield Finding("problem", "architecture", seen, "the packages' wheels need glibc", machine.MEND)
+        return
+    yield Finding("ok", "architecture", seen)
+    if note := locks.nothing_here(device.profiles, here):
+        yield Finding("warning", "profiles", " ".join(device.profiles), note, "leave neo out")
     flags = device.read("/proc/cpuinfo")
-    if machine == "x86_64" and flags and " avx" not in flags:
+    if here == "x86_64" and flags and " avx" not in flags:
         yield Finding("warning", "processor", "no AVX", "onnxruntime may end with an illegal instruction; models are "
                       "loaded in a subprocess first", "use streaming detectors, or another board")  # fmt: skip
 

@@ -25,7 +25,7 @@ from typing import Any, Final, Generic, Self, TypeVar
 
 import msgspec
 
-from edgeloop import topics
+from edgeloop import profiles, topics
 from edgeloop.bus import Bus
 from edgeloop.config.declaration import Declaration
 from edgeloop.config.live import LiveConfiguration
@@ -183,6 +183,11 @@ class App(Generic[C]):
             if not os.access(path, flags[letter], effective_ids=True):
                 why = f"user {user()} may not {words[letter]} it"
                 raise EdgeloopError("no access", where=str(path), why=why, mend="change its owner, mode or group")
+
+    def need(self, profile: str) -> bool:
+        """Waits, bounded, until the Runtime's environment holds a profile; meanwhile health says so. False where it did
+        not come, or the component is to end: then what needs it fails by itself."""
+        return profiles.wait(profile, self.root, self.stop.wait, self._problem)
 
     def fail(self, error: BaseException) -> None:
         """Ends the process with exit code 1 after one line: for the unexpected, from any thread."""

@@ -10,12 +10,20 @@ import tempfile
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 from edgeloop.errors import EdgeloopError
 from edgeloop_tools.cli import ROOT
 
 OLDEST_PYTHON = "3.11"
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+MACHINES = ("x86_64", "aarch64")
+GLIBC = (17, 26, 27, 28, 31, 34, 36)
+"""Minor versions of glibc 2 that wheels are tagged with."""
+MEGABYTE = 1_000_000
 DEVICE = ROOT / "components" / "runtime" / "locks"
 LAPTOP = ROOT / "scripts" / "locks"
 
@@ -96,12 +104,64 @@ def lock(names: list[str] | None = None, upgrade: bool = False) -> None:
 
 def _write(path: Path, imports: tuple[str, ...], body: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    download, disk = _measure(body)
+    sizes = _measure(body)
+    download, disk = (-(-sum(size[n] for size in sizes.values()) // MEGABYTE) for n in (0, 1))
+    each = ", ".join(f"{name} {-(-wheel // 1000)} {-(-own // 1000)}" for name, (wheel, own) in sorted(sizes.items()))
     path.write_text(
         f"# {path.stem}: made by `edgeloop build --lock`, not by hand.\n# imports: {' '.join(imports)}\n"
-        f"# megabytes: {download} download, {disk} disk\n{body}"
+        f"# megabytes: {download} download, {disk} disk\n# kB of wheel and on disk: {each}\n"
+        f"# wheels: {reach(body)}\n{body}"
     )
     print(f"{path.relative_to(ROOT)}: {download} MB to download, {disk} MB on disk")
+
+
+def reach(body: str) -> str:
+    """For whom every package of a lock has a wheel: machines, Pythons, the oldest glibc, and whether musl is served.
+
+    Asks the index which wheels there are. What a marker leaves out on a machine is not needed there.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        lines, found = Path(folder, "lock.txt"), Path(folder, "pylock.toml")
+        lines.write_text(body)
+        command = [
+            sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-deps", "--universal", "--only-binary",
+            ":all:", "--python-version", OLDEST_PYTHON, "--output-file", str(found), str(lines),
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise EdgeloopError("the lock's wheels cannot be listed", why=done.stderr.strip())
+        packages = tomllib.loads(found.read_text())["packages"]
+
+    def served(python: str, machine: str, libc: str) -> bool:
+        return all(_served(package, python, machine, libc) for package in packages)
+
+    newest = f"manylinux_2_{GLIBC[-1]}"
+    pythons = [p for p in PYTHONS if all(served(p, m, newest) for m in MACHINES)]
+    pairs = [(p, m) for p in pythons for m in MACHINES]
+    glibc = next(minor for minor in GLIBC if all(served(p, m, f"manylinux_2_{minor}") for p, m in pairs))
+    musl = ", musl" if pythons and all(served(p, m, "musllinux_1_2") for p, m in pairs) else ""
+    return f"{' '.join(MACHINES)}, Python {' '.join(pythons)}, glibc 2.{glibc}{musl}"
+
+
+def _served(package: dict[str, Any], python: str, machine: str, libc: str) -> bool:
+    """Whether one package of a pylock has a wheel for CPython `python` on Linux."""
+    from packaging.markers import Marker
+    from packaging.tags import compatible_tags, cpython_tags
+    from packaging.utils import parse_wheel_filename
+
+    there = {
+        "python_version": python, "python_full_version": f"{python}.0", "platform_machine": machine,
+        "sys_platform": "linux", "platform_system": "Linux", "os_name": "posix",
+        "implementation_name": "cpython", "platform_python_implementation": "CPython",
+    }  # fmt: skip
+    if "marker" in package and not Marker(package["marker"]).evaluate(there):
+        return True
+    name, _, newest = libc.rpartition("_")
+    oldest = 5 if name.startswith("many") else 0
+    platforms = [f"{name}_{minor}_{machine}" for minor in range(int(newest), oldest - 1, -1)]
+    version = (3, int(python.split(".")[1]))
+    tags = {*cpython_tags(version, platforms=platforms), *compatible_tags(version, f"cp3{version[1]}", platforms)}
+    return any(parse_wheel_filename(unquote(w["url"].rpartition("/")[2]))[3] & tags for w in package["wheels"])
 
 
 def _without(body: str, others: str) -> str:
@@ -167,12 +227,14 @@ def _pins(texts: list[str]) -> list[str]:
     return sorted({line.rstrip(" \\") for line in lines if line[:1].isalnum()})
 
 
-def _measure(body: str) -> tuple[int, int]:
-    """(MB of wheels to download, MB installed) on this platform."""
+def _measure(body: str) -> dict[str, tuple[int, int]]:
+    """Package → bytes of (its wheel, what is installed of it) on this platform."""
     with tempfile.TemporaryDirectory() as folder:
         requirements = Path(folder, "lock.txt")
         requirements.write_text(body)
         wheels, installed = Path(folder, "wheels"), Path(folder, "installed")
+        wheels.mkdir()
+        installed.mkdir()
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
         options = ["--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", str(requirements)]
         offline = ["--no-index", "--find-links", str(wheels)]
@@ -183,8 +245,21 @@ def _measure(body: str) -> tuple[int, int]:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise EdgeloopError("the lock cannot be installed", why=done.stderr.strip())
-        return _megabytes(wheels), _megabytes(installed)
+        sizes = {canonical(path.name.partition("-")[0]): path.stat().st_size for path in wheels.iterdir()}
+        return {
+            canonical(found.metadata["Name"]): (sizes[canonical(found.metadata["Name"])], _installed(found))
+            for found in metadata.distributions(path=[str(installed)])
+        }
 
 
-def _megabytes(folder: Path) -> int:
-    return -(-sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file()) // 1_000_000)
+def _installed(distribution: metadata.Distribution) -> int:
+    paths = (Path(str(file.locate())) for file in distribution.files or ())
+    return sum(path.lstat().st_size for path in paths if path.is_file())
+
+
+def canonical(name: str) -> str:
+    """
+    >>> canonical("Typing_Extensions")
+    'typing-extensions'
+    """
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -17,7 +17,7 @@ URI = "s3://BUCKET_NAME/COMPONENT_NAME/COMPONENT_VERSION/{file}"
 INSTALL_TIMEOUT = 1800
 """Seconds; a slow line and a slow card."""
 INTERPRETER = f"{{kernel:rootPath}}/work/{RUNTIME}/venv/bin/python"
-WAIT = 900
+WAIT = 1800
 """Seconds that a component waits for the environment: SOFT dependencies do not delay a start on every nucleus."""
 
 STEADY, PAUSE = 10, 30
@@ -55,20 +55,24 @@ done
 """
 """A parent of a few hundred kB that outlives what the world kills (SIGKILL, or an end that nobody here asked for): that
 costs none of the nucleus's three failures in an hour. A fault of ours, any other exit code, is passed on and counts."""
-INSTALL = """\
+WITH_PYTHON = """\
 for python in python3 python3.14 python3.13 python3.12 python3.11; do
   if $python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-    exec $python "{artifacts:path}/{package}.pyz" install --root "{kernel:rootPath}"
+    exec $python {options}"{artifacts:path}/{package}.pyz" {verb} --root "{kernel:rootPath}"
   fi
 done
+"""
+INSTALL = (
+    WITH_PYTHON.replace("{options}", "").replace("{verb}", "install")
+    + """\
 echo "no Python 3.11 or newer on PATH: install python3 and python3-venv" >&2
 exit 1
 """
-
-
-STAYS = "exec sleep infinity\n"
-"""Runtime's `run`: to nucleus lite a step that has ended is a dead unit, which the umbrella's HARD dependency never
-starts on and which each start of a component starts again, until the limit of three an hour."""
+)
+STAYS = WITH_PYTHON.replace("{options}", "-E -S -B ").replace("{verb}", "run") + "exec sleep infinity\n"
+"""Runtime's `run` watches its configuration and never ends: to nucleus lite a step that has ended is a dead unit, which
+the umbrella's HARD dependency never starts on and which each start of a component starts again, until the limit of
+three an hour."""
 
 
 def requirement(version: str = __version__) -> str:
@@ -83,7 +87,8 @@ def recipe(declaration: Declaration[Any]) -> dict[str, Any]:
     script = (INSTALL if declaration.name == RUNTIME else RUN).replace("{package}", declaration.package)
     lifecycle: dict[str, Any] = {"run": {"Script": script}}
     if declaration.name == RUNTIME:
-        lifecycle = {"install": {"Script": script, "Timeout": INSTALL_TIMEOUT}, "run": {"Script": STAYS}}
+        stays = STAYS.replace("{package}", declaration.package)
+        lifecycle = {"install": {"Script": script, "Timeout": INSTALL_TIMEOUT}, "run": {"Script": stays}}
     defaults = dict(schema.defaults(declaration.configuration))
     if policies := access_control(declaration):
         defaults["accessControl"] = policies

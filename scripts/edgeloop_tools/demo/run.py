@@ -140,12 +140,13 @@ def announce_install(root: Path) -> str | None:
     """What the device's environment will take, before it is installed; None where it is there."""
     import locks
     from edgeloop_tools.checkout import announcement
-    from environment import Environments, Lock
+    from environment import Environments, within
+    from requirements import Lock
 
     lock = Lock.merge(*map(locks.read, PROFILES))
     environments = Environments(root / "work" / RUNTIME, lambda _: None)
     current = environments.current()
-    if current is not None and lock.within(current):
+    if current is not None and within(lock, current):
         return None
     return announcement("first use", lock, root / "work" / RUNTIME)
 

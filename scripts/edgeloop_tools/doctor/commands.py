@@ -18,14 +18,21 @@ def register(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--root", type=Path, help="the nucleus's root folder; found where it is not given")
     parser.add_argument("--user", default="", help="the user that components run as (default: the nucleus's)")
+    parser.add_argument("--profiles", nargs="*", default=["core"], metavar="PROFILE",
+                        help="what will be installed, for the room it takes (default: core)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     import doctor
+    import locks
     from doctor.device import Device
+    from edgeloop.errors import EdgeloopError
 
-    findings = doctor.examine(Device(root=arguments.root, user=arguments.user))
+    if unknown := sorted(set(arguments.profiles) - set(locks.PROFILES)):
+        raise EdgeloopError("no such profile", why=", ".join(unknown), mend=f"one of {', '.join(locks.PROFILES)}")
+    device = Device(root=arguments.root, user=arguments.user, profiles=tuple(arguments.profiles))
+    findings = doctor.examine(device)
     print(doctor.report(findings, as_json=arguments.json))
     return int(doctor.failed(findings))

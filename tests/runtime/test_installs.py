@@ -1,0 +1,188 @@
+"""Environments beside each other: links, growth, cuts and going back, with small wheels."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import packages
+from environment import MAKING, PROFILES, Environments
+from requirements import Lock
+
+RUNTIME = Path(packages.__file__).parent
+Wheel = Callable[..., str]
+INSTALL = """
+import sys
+sys.path[:0] = [{runtime!r}]
+from pathlib import Path
+from environment import Environments
+from requirements import Lock
+Environments(Path({work!r}), print).install(Lock.merge({text!r}), Path({wheels!r}))
+"""
+
+
+@pytest.fixture
+def environments(tmp_path: Path) -> Environments:
+    return Environments(tmp_path / "work", lambda line: None)
+
+
+def says(folder: Path, code: str) -> str:
+    command = [str(folder / "bin" / "python"), "-I", "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def inode(folder: Path, name: str) -> int:
+    return (packages.site(folder) / name).stat().st_ino
+
+
+def command(work: Path, text: str, wheels: Path) -> list[str]:
+    code = INSTALL.format(runtime=str(RUNTIME), work=str(work), text=text, wheels=str(wheels))
+    return [sys.executable, "-c", code]
+
+
+class TestWhatStaysTheSame:
+    def test_is_linked_and_needs_no_wheel(
+        self, environments: Environments, make_wheel: Wheel, tmp_path: Path
+    ) -> None:
+        wheels = tmp_path / "wheels"
+        alpha = make_wheel("alpha", "1.0", "VALUE = 1")
+        one = environments.install(Lock.merge(alpha + make_wheel("beta", "1.0")), wheels)
+        later = Lock.merge(alpha + make_wheel("beta", "2.0", "VALUE = 2"))
+        (wheels / "alpha-1.0-py3-none-any.whl").unlink()
+        two = environments.install(later, wheels)
+        assert inode(one, "alpha.py") == inode(two, "alpha.py")
+        assert inode(one, "beta.py") != inode(two, "beta.py")
+        assert says(two, "import alpha, beta; print(alpha.VALUE, beta.VALUE)") == "1 2"
+        assert "VALUE" not in says(one, "import beta; print(vars(beta).keys())")
+
+    def test_another_build_of_the_same_version_is_not(
+        self, environments: Environments, make_wheel: Wheel, tmp_path: Path
+    ) -> None:
+        one = environments.install(Lock.merge(make_wheel("alpha", "1.0", "VALUE = 1")), tmp_path / "wheels")
+        two = environments.install(Lock.merge(make_wheel("alpha", "1.0", "VALUE = 2")), tmp_path / "wheels")
+        assert says(one, "import alpha; print(alpha.VALUE)") == "1"
+        assert says(two, "import alpha; print(alpha.VALUE)") == "2"
+
+    def test_goes_without_where_the_file_system_has_no_links(
+        self, environments: Environments, make_wheel: Wheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        alpha = make_wheel("alpha")
+        environments.install(Lock.merge(alpha), tmp_path / "wheels")
+
+        def refused(source: Path, target: Path) -> None:
+            raise OSError(1, "Operation not permitted")
+
+        monkeypatch.setattr(os, "link", refused)
+        two = environments.install(Lock.merge(alpha + make_wheel("beta")), tmp_path / "wheels")
+        assert says(two, "import alpha, beta; print('both')") == "both"
+
+
+class TestGoingBack:
+    def test_previous_is_the_version_before_whatever_grew_since(
+        self, environments: Environments, make_wheel: Wheel, tmp_path: Path
+    ) -> None:
+        wheels = tmp_path / "wheels"
+        old = Lock.merge(make_wheel("alpha", "1.0"))
+        new = make_wheel("alpha", "2.0", "VALUE = 2")
+        first = environments.install(old, wheels)
+        second = environments.install(Lock.merge(new), wheels)
+        grown = environments.install(Lock.merge(new + make_wheel("beta")), wheels, ["core", "more"])
+        assert environments.before.resolve() == first
+        assert set(environments.all.iterdir()) == {first, grown}
+        assert (grown / PROFILES).read_text() == "core more"
+
+        shutil.rmtree(wheels)
+        assert environments.install(old, wheels) == first
+        assert environments.before.resolve() == grown
+        assert environments.install(Lock.merge(new), wheels) == second, "what shrank is made of links"
+
+    @pytest.mark.skipif(shutil.which("unshare") is None or os.geteuid() != 0, reason="a network namespace needs root")
+    def test_needs_no_network_and_no_time(self, environments: Environments, make_wheel: Wheel, tmp_path: Path) -> None:
+        wheels = tmp_path / "wheels"
+        old, new = make_wheel("alpha", "1.0"), make_wheel("alpha", "2.0")
+        first = environments.install(Lock.merge(old), wheels)
+        environments.install(Lock.merge(new), wheels)
+        started = time.monotonic()
+        words = command(environments.work, old, tmp_path / "gone")
+        done = subprocess.run(["unshare", "--net", *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert environments.current() == first
+        print(f"back in {time.monotonic() - started:.2f} s")
+
+    def test_what_a_process_has_open_stays(
+        self, environments: Environments, make_wheel: Wheel, tmp_path: Path
+    ) -> None:
+        one = environments.install(Lock.merge(make_wheel("alpha", "1.0")), tmp_path / "wheels")
+        held = packages.site(one) / "alpha.py"
+        held.write_text("1")
+        code = "import mmap, sys\nf = open(sys.argv[1])\nm = mmap.mmap(f.fileno(), 0, access=1)\nprint(1, flush=True)\n"
+        command = [sys.executable, "-c", code + "input()", held]
+        holder = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE)
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        try:
+            for version in ("2.0", "3.0"):
+                environments.install(Lock.merge(make_wheel("alpha", version)), tmp_path / "wheels")
+            assert one.exists()
+        finally:
+            holder.kill()
+            holder.wait()
+            holder.stdout.close()
+            assert holder.stdin is not None
+            holder.stdin.close()
+        environments.install(Lock.merge(make_wheel("alpha", "4.0")), tmp_path / "wheels")
+        assert not one.exists()
+
+
+def test_a_package_that_was_cut_short_is_installed_again(
+    environments: Environments, make_wheel: Wheel, tmp_path: Path
+) -> None:
+    lock = Lock.merge(make_wheel("alpha", "1.0", "VALUE = 1") + make_wheel("beta", "1.0", "VALUE = 1"))
+    folder = environments.install(lock, tmp_path / "wheels")
+    (folder / MAKING).touch()
+    kept = inode(folder, "beta.py")
+    (packages.site(folder) / "alpha.py").write_text("")
+    (folder / "edgeloop.tmp").mkdir()
+    assert environments.install(lock, tmp_path / "wheels") == folder
+    assert says(folder, "import alpha; print(alpha.VALUE)") == "1"
+    assert inode(folder, "beta.py") == kept, "what is whole is not fetched again"
+    assert not (folder / "edgeloop.tmp").exists()
+
+
+def test_killed_at_any_moment_a_whole_environment_serves(make_wheel: Wheel, tmp_path: Path) -> None:
+    """First install and upgrades in turn, ended by SIGKILL after a random time, the time an install takes at most."""
+    dice = random.Random(7)
+    work, wheels = tmp_path / "work", tmp_path / "wheels"
+    texts = [
+        f"# imports: alpha beta\n{make_wheel('alpha', f'{n}.0', f'VALUE = {n}')}{make_wheel('beta', '1.0', 'B = 1')}"
+        for n in range(1, 4)
+    ]
+    started = time.monotonic()
+    subprocess.run(command(tmp_path / "trial", texts[0], wheels), check=True, capture_output=True)
+    whole = time.monotonic() - started
+    served = 0
+    for turn in range(10):
+        process = subprocess.Popen(
+            command(work, texts[turn % 3], wheels), start_new_session=True, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        time.sleep(dice.uniform(0.05, 1.0) * whole)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if (work / "venv").exists():
+            served += 1
+            assert says(work / "venv", "import alpha, beta; print(beta.B)") == "1"
+        else:
+            assert served == 0, "what served once always serves"
+    subprocess.run(command(work, texts[0], wheels), check=True, capture_output=True)
+    assert says(work / "venv", "import alpha, beta; print(alpha.VALUE)") == "1"
+    assert not list((work / "venvs").glob(f"*/{MAKING}"))
