@@ -63,7 +63,7 @@ def _asked(link: socket.socket) -> dict[str, Any]:
             break
     try:
         answer = json.loads(payload or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BusError("the nucleus's answer is no JSON", why=str(error)) from error
     if headers.get(":message-type") != APPLICATION:
         code = str(answer.get("_errorCode", ""))

@@ -114,7 +114,7 @@ DECODERS = {"json": {"loads", "load", "decode", "Decoder"}, "cbor2": {"loads", "
 BOUNDS_OF_THEIR_OWN = {
     "components/runtime/edgeloop/decode": "the decoder",
     "components/runtime/edgeloop/wire": "frames of samples, checked by CRC-32C, length and type, key by key",
-    "components/runtime/__main__.py": "the installer, which has the standard library alone, reads its own child",
+    "components/runtime/ipc.py": "the installer, which has the standard library alone, asks its nucleus: 1 MiB at most",
     "components/anomaly_inference": "what monitors have learned, inside the arrays that they wrote themselves",
     "components/sensor_ingest/payload/compiled.py": "rows of a type made for them: numbers and times, nothing nested",
 }

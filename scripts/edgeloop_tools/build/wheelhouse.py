@@ -97,8 +97,9 @@ def _done(command: list[str], what: str) -> str:
 
 
 def _platforms(machine: str) -> list[str]:
-    """
+    """The oldest first: pip takes the first that has a wheel, and that runs on the most devices.
+
     >>> _platforms("x86_64")[:2], len(_platforms("aarch64"))
-    (['manylinux_2_36_x86_64', 'manylinux_2_35_x86_64'], 33)
+    (['manylinux2014_x86_64', 'manylinux_2_5_x86_64'], 33)
     """
-    return [f"manylinux_2_{minor}_{machine}" for minor in range(NEWEST_GLIBC, 4, -1)] + [f"manylinux2014_{machine}"]
+    return [f"manylinux2014_{machine}"] + [f"manylinux_2_{minor}_{machine}" for minor in range(5, NEWEST_GLIBC + 1)]
