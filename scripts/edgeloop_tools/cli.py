@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -50,8 +51,6 @@ def _register_test(verbs: Subparsers) -> None:
 
 
 def _test(arguments: argparse.Namespace) -> int:
-    import os
-
     import pytest
 
     words = [str(Path(word).absolute()) if Path(word).exists() else word for word in arguments.arguments]
@@ -64,6 +63,8 @@ def _test(arguments: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code: 0 done, 1 failed with a reason, 2 wrong use."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if region := os.environ.get("AWS_REGION"):
+        os.environ["AWS_DEFAULT_REGION"] = region  # the one name that boto3 reads; the AWS command line reads both
     debug = "--debug" in words and "test" not in words[:1]
     try:
         arguments = parser().parse_args([word for word in words if word != "--debug"] if debug else words)
