@@ -27,6 +27,8 @@ STREAMS = 128
 """Streams of one source."""
 WAITING = 100_000
 """Rows that wait for the next tick."""
+PROMPT = 0.005
+"""s that what comes waits for more, where it does not wait for the tick."""
 SHOWN = 30.0
 """s: how long a bad payload is shown as a problem."""
 DEVICE, UNSET = Clock("device"), Clock("free")
@@ -50,13 +52,18 @@ class Feed:
     """`take` from any thread; `run` in the source's. expect: s of a stream's silence that is a gap, 0: any.
 
     written: asked before what waits is handed over; what it returns is called once that is in the journal. With it
-    nothing is dropped for want of room: `take` waits.
+    nothing is dropped for want of room: `take` waits. prompt: what comes does not wait for the tick.
     """
 
     def __init__(
-        self, outlet: Outlet, expect: float = 0.0, written: Callable[[], Callable[[], None] | None] | None = None
+        self,
+        outlet: Outlet,
+        expect: float = 0.0,
+        written: Callable[[], Callable[[], None] | None] | None = None,
+        *,
+        prompt: bool = False,
     ) -> None:
-        self._outlet, self._expect, self._written = outlet, expect, written
+        self._outlet, self._expect, self._written, self._prompt = outlet, expect, written, prompt
         self._hurried = threading.Event()
         self._streams: dict[str, _Stream] = {}
         self._lock = threading.Lock()
@@ -224,8 +231,8 @@ class Feed:
         """Until `outlet.stop` or `fail`. due: called once a round; s until it wants to be called again."""
         while not self._outlet.stop.is_set():
             self._event.wait(self._rest(due()))
-            self._hurried.wait(self._outlet.period / 2)
-            hurried = self._hurried.is_set()
+            self._hurried.wait(PROMPT if self._prompt else self._outlet.period / 2)
+            hurried = self._prompt or self._hurried.is_set()
             self._hurried.clear()
             if self._outlet.stop.is_set():
                 break

@@ -203,6 +203,18 @@ def test_a_session_brings_what_came_meanwhile(tmp_path: Path, broker: Any, devic
     assert outlet.samples().ravel().tolist() == [0, 1, 2, 3, 4]
 
 
+def test_prompt_samples_do_not_wait_for_the_tick(tmp_path: Path, broker: Any, device: Any) -> None:
+    outlet = Rehearsal("s", tmp_path)
+    outlet.period = 1000.0
+    hurried: list[int] = []
+    outlet.hurry = lambda: hurried.append(len(outlet.samples()))  # type: ignore[method-assign]
+    with running(outlet, broker, topics={"a": {"filter": "a"}}, prompt=True) as source:
+        subscribed(source)
+        device.publish("a", "1")
+        source.until(lambda: len(outlet.samples()) == 1)
+    assert 1 in hurried
+
+
 def test_a_session_leaves_what_is_no_longer_wanted(tmp_path: Path, broker: Any, device: Any) -> None:
     options: dict[str, Any] = {"session": "1 h", "client": "edge1"}
     both = {"a": {"filter": "a"}, "b": {"filter": "b"}}

@@ -78,6 +78,10 @@ class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unkno
     expect: Annotated[Duration, Meta(title="Expect", description="silence of a stream that is a problem; 0: never")] = (
         Duration("0 s")
     )
+    prompt: Annotated[
+        bool,
+        Meta(title="Prompt", description="samples do not wait for the tick: for limits that act at once; costs CPU"),
+    ] = False
     writes: Annotated[
         dict[str, str] | str,
         Meta(
@@ -129,7 +133,12 @@ class Mqtt(Source[Configuration]):
         self._address = Address.parse(configuration.broker)
         self._writes: dict[str, Write] = parse(configuration.writes, configuration.actions)
         self._router = Router(outlet.id, configuration.topics)
-        self._feed = Feed(outlet, configuration.expect.seconds, self._written if configuration.qos else None)
+        self._feed = Feed(
+            outlet,
+            configuration.expect.seconds,
+            self._written if configuration.qos else None,
+            prompt=configuration.prompt,
+        )
         self._taken: list[tuple[int, int]] = []
         """(mid, QoS) of messages that are to be acknowledged once they are in the journal."""
         self._link: Link | None = None
