@@ -13,6 +13,7 @@ from edgeloop.errors import ConfigurationError
 from edgeloop.journal import directory
 from edgeloop.sequence import Stream
 from sensor_ingest.configuration import Configuration
+from sensor_ingest.dead import DeadLetters
 from sensor_ingest.known import Newest
 from sensor_ingest.runner import Runner
 from sensor_ingest.sources import Registry
@@ -29,6 +30,7 @@ class Lineup:
         self.hurried = threading.Event()
         """Set where a source asks for the next tick now."""
         self.known = Newest(directory(app.root))
+        self._letters = DeadLetters(app.work)
         self._lock = threading.Lock()
         self._wanted: dict[str, tuple[Any, type[Source[Any]], SourceConfiguration]] = {}
         self._named: set[str] = set()
@@ -133,6 +135,10 @@ class Lineup:
 
     def hurry(self) -> None:
         self.hurried.set()
+
+    def dead(self, source: str, stream: str, payload: bytes, why: str) -> None:
+        if self._letters.add(source, stream, payload, why):
+            self._app.health.count(f"dead_letters.{source}")
 
     def newest(self, stream: str) -> int:
         return self.known.of(stream)

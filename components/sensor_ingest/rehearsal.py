@@ -27,6 +27,7 @@ class Rehearsal:
         self.problems: dict[str, str] = {}
         self.counts: dict[str, int] = {}
         self.lines: list[str] = []
+        self.letters: list[tuple[str, bytes, str]] = []
         self.known: dict[str, int] = {}
         """What `newest` answers, by stream."""
         self.reachable = True
@@ -49,6 +50,9 @@ class Rehearsal:
 
     def hurry(self) -> None:
         """There is no tick."""
+
+    def dead(self, stream: str, payload: bytes, why: str) -> None:
+        self.letters.append((stream, payload, why))
 
     def newest(self, stream: str) -> int:
         return self.known.get(stream, 0)

@@ -27,6 +27,8 @@ class Around(Surroundings, Protocol):
 
     def newest(self, stream: str) -> int: ...
 
+    def dead(self, source: str, stream: str, payload: bytes, why: str) -> None: ...
+
 
 class Runner(Supervisor[Source[Any], Around]):
     """The outlet of one source, and its thread."""
@@ -98,6 +100,9 @@ class Runner(Supervisor[Source[Any], Around]):
 
     def hurry(self) -> None:
         self.around.hurry()
+
+    def dead(self, stream: str, payload: bytes, why: str) -> None:
+        self.around.dead(self.id, stream, payload, why)
 
     def newest(self, stream: str) -> int:
         return self.around.newest(stream)

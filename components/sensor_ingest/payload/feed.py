@@ -84,7 +84,7 @@ class Feed:
         try:
             rows = known.decoder.decode(payload, arrival)
         except BadPayload as error:
-            self.bad(f"{stream}: a payload is dropped: {error}", "payload")
+            self.refused(stream, payload, str(error))
             return
         if known.decoder.odd > before:
             self._outlet.count("bad_values", known.decoder.odd - before)
@@ -199,6 +199,11 @@ class Feed:
         known.refused = True
         self._outlet.problem(line, "streams")
         return False
+
+    def refused(self, stream: str, payload: bytes, why: str) -> None:
+        """A payload that was not understood: counted, told, and kept for a person to look at."""
+        self.bad(f"{stream}: a payload is dropped: {why}", "payload")
+        self._outlet.dead(stream, payload, why)
 
     def bad(self, line: str, part: str) -> None:
         """Something that was dropped: counted, and one line for a while."""

@@ -46,7 +46,7 @@ class Gather:
             try:
                 rows = row.decoder.decode(payload, arrival)
             except BadPayload as error:
-                self._feed.bad(f"{route.stream}: a payload of {route.channel} is dropped: {error}", "payload")
+                self._feed.refused(route.stream, payload, f"of {route.channel}: {error}")
                 return
             for i, (value,) in enumerate(rows.values.tolist()):
                 self._put(route.stream, row, column, value, None if rows.times is None else int(rows.times[i]), arrival)

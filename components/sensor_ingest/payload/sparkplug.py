@@ -82,7 +82,7 @@ class Sparkplug:
         try:
             payload = self._kind.FromString(content)
         except (self._broken, ValueError):
-            self._feed.bad(f"{edge}: a payload of {what} is dropped: it is no Sparkplug B", "payload")
+            self._feed.refused(edge, content, f"of {what}: it is no Sparkplug B")
             return
         node = self._nodes.setdefault((group, edge), _Node(group, edge))
         known = node.devices.get(device or "")
@@ -102,7 +102,7 @@ class Sparkplug:
                 return
             self._rows(node, known, form, payload, arrival)
         except BadPayload as error:
-            self._feed.bad(f"{known.stream}: a payload is dropped: {error}", "payload")
+            self._feed.refused(known.stream, content, str(error))
 
     def _sequence(self, node: _Node, what: str, payload: Any) -> None:
         seq = payload.seq % 256 if payload.HasField("seq") else None

@@ -130,6 +130,10 @@ class Outlet(Protocol):
         """Asks for the next tick now."""
         ...
 
+    def dead(self, stream: str, payload: bytes, why: str) -> None:
+        """Keeps a payload that was not understood, for a person to look at."""
+        ...
+
     def newest(self, stream: str) -> int:
         """ns UTC of the newest sample that the journal has of a stream, also of earlier processes; 0: none."""
         ...

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeloop.errors import EdgeloopError
+
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -16,9 +18,10 @@ def register(verbs: Subparsers) -> None:
         "export", help="samples of a stream, from the journal to a file",
         description="Reads the journal of the local core, or of the nucleus at --root; nothing there is changed.",
     )  # fmt: skip
-    export.add_argument("stream", metavar="STREAM")
+    export.add_argument("stream", metavar="STREAM", nargs="?", default="")
+    export.add_argument("--dead", action="store_true", help="the payloads that nothing understood, not samples")
     export.add_argument(
-        "-o", "--output", required=True, metavar="FILE", help=".csv, .parquet or .npy; -: CSV to standard output"
+        "-o", "--output", default="", metavar="FILE", help=".csv, .parquet or .npy; -: CSV to standard output"
     )
     export.add_argument("--last", metavar="SPAN", help="up to the newest sample, such as 10m or 2h")
     export.add_argument("--start", metavar="TIME", help="first time, ISO 8601 (UTC where it names no zone)")
@@ -32,6 +35,12 @@ def register(verbs: Subparsers) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int | None:
+    if arguments.dead:
+        from edgeloop_tools.export.dead import show
+
+        return show(arguments.root, arguments.stream, as_json=arguments.json)
+    if not arguments.stream or not arguments.output:
+        raise EdgeloopError("nothing to export", mend="say `export STREAM -o FILE`, or `export --dead [SOURCE]`")
     from edgeloop_tools.export.run import run
 
     return run(arguments)

@@ -23,6 +23,8 @@ from edgeloop.config.load import convert
 from edgeloop.errors import ConfigurationError
 from edgeloop.sequence import Samples
 from edgeloop.wire.batch import Clock
+from edgeloop_tools.export.dead import show
+from sensor_ingest.dead import DeadLetters
 from sensor_ingest.payload import BadPayload, Decoder, Feed, Form
 from sensor_ingest.payload.envelope import LONGEST
 from sensor_ingest.payload.topics import Router, Topic, shortened
@@ -171,6 +173,26 @@ def test_every_kind_of_message_has_its_own_form(tmp_path: Path) -> None:
     assert np.isnan(samples[0, 1:]).all()
     np.testing.assert_array_equal(samples[1], [math.nan, 20, 40])
     assert any("has more channels: temp, hum" in line for line in outlet.lines)
+
+
+def test_what_nothing_understood_is_kept_and_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    outlet = fed(tmp_path, ['{"a":1}', "{broken"], channels={"a": "a"})
+    ((stream, payload, why),) = outlet.letters
+    assert (stream, payload) == ("hb", b"{broken")
+    work = tmp_path / "work" / "io.edgeloop.SensorIngest"
+    work.mkdir(parents=True)
+    dead = DeadLetters(work)
+    assert dead.add("press", stream, payload, why)
+    assert not dead.add("press", stream, payload, why), "one a second"
+    assert dead.add("other", stream, b"\xff" * 9000, why)
+    show(tmp_path, "", as_json=False)
+    told = capsys.readouterr().out
+    assert "press hb  7 B  it is no JSON" in told
+    assert "{broken" in told
+    assert "other hb  9000 B" in told
+    assert (work / "dead.jsonl").stat().st_size < 8000
+    show(tmp_path, "none", as_json=False)
+    assert "no payload was refused" in capsys.readouterr().out
 
 
 KEPWARE = {
