@@ -16,6 +16,8 @@ LOOK = 0.5
 """s between two looks at the keep-alive."""
 STALLED = 0.002
 """s without a message after which the broker may be waiting for what was not acknowledged yet."""
+PROBED, PROBES = 0.03, 3
+"""The same, in s, and how often, until it is known how many messages the broker sends without an acknowledgement."""
 WINDOW = 8
 """Messages on their way from which on a broker may wait: the smallest window of the known ones is 10."""
 
@@ -76,7 +78,7 @@ class Link:
         self._name, self._stalled, self._lost = name, stalled, lost
         self._acknowledged: deque[tuple[int, int]] = deque()
         self._calls: deque[Callable[[], object]] = deque()
-        self._unacknowledged = 0
+        self._unacknowledged = self._most = self._probes = 0
         self._wake, self._woken = socket.socketpair()
         self._wake.setblocking(False)
         self._woken.setblocking(False)
@@ -128,7 +130,7 @@ class Link:
             except OSError:
                 client._loop_rc_handle(self._lost)
                 break
-            wait = 0.0 if sock.left() else STALLED if self._unacknowledged >= WINDOW else LOOK
+            wait = 0.0 if sock.left() else self._patience()
             try:
                 readable, _, _ = select.select([sock, self._woken], [] if whole else [sock], [], wait)
             except (OSError, ValueError):
@@ -141,7 +143,8 @@ class Link:
                 client.loop_read()
                 while client.socket() is sock and sock.left():
                     client.loop_read()
-            elif wait == STALLED and not readable:
+            elif 0 < wait < LOOK and not readable:
+                self._probes += 1
                 self._stalled()
             now = time.monotonic()
             if now - looked >= LOOK:
@@ -151,6 +154,15 @@ class Link:
                 with contextlib.suppress(OSError):
                     self._write(sock)
                 break
+
+    def _patience(self) -> float:
+        """s without a message after which the broker seems to wait: as many are on their way as ever were. How many
+        it sends at once is found by waiting longer, a few times."""
+        if self._unacknowledged < max(WINDOW, self._most):
+            return LOOK
+        if self._unacknowledged > self._most:
+            self._most, self._probes = self._unacknowledged, 0
+        return STALLED if self._probes >= PROBES else PROBED
 
     def _write(self, sock: Buffered) -> bool:
         while self._acknowledged:
