@@ -5,32 +5,26 @@ from __future__ import annotations
 import os
 import queue
 import time
-
-import msgspec
-import numpy as np
+from typing import Any
 
 from anomaly_inference.configuration import Configuration, orphans
 from anomaly_inference.declaration import NAME
 from anomaly_inference.engine import Engine, Outcome
+from anomaly_inference.learned import LearnedFile
 from anomaly_inference.results import Result, pack
 from anomaly_inference.serving import ModelStore
 from anomaly_inference.silence import Silence
 from edgeloop import clock, decode, topics
 from edgeloop.alarms import Alarm, AlarmBook, AlarmJournal, Cause, label, parse
 from edgeloop.component import App
-from edgeloop.detect import state
+from edgeloop.durable import Document
 from edgeloop.errors import EdgeloopError
-from edgeloop.files import replace
 from edgeloop.journal import Position, directory
 from edgeloop.queue import QueueError, UploadQueue
 from edgeloop.samples import SamplesSubscriber
 from edgeloop.wire.batch import Item
 
 CAUGHT_UP = clock.NS
-OLDEST = 300 * clock.NS
-"""Age of what was saved from which on the samples since then are left out."""
-PLACE = ".samples"
-"""The name of the place in the journal among what was learned."""
 ALARMS, LABELS, RESULTS = "alarms", "labels", "results"
 """Kinds of records in the upload queue."""
 SOURCE, SILENT = "SensorIngest", "samples"
@@ -47,10 +41,11 @@ class Service:
         self._device = os.environ.get("AWS_IOT_THING_NAME", "unknown")
         self._commands: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._changes: queue.SimpleQueue[Configuration] = queue.SimpleQueue()
-        self._learned, self._rules = app.work / "learned.npz", app.work / "rules.json"
+        self._learned = LearnedFile(app.work / "learned.npz", app.config.save.seconds)
+        self._rules: Document[Any] = Document(app.work / "rules.json", Any, lambda: None)
         self._alarms = AlarmJournal(app.work / "alarms.jsonl")
         self._results: dict[str, Result] = {}
-        self._published = self._saved = self._uploaded = clock.now()
+        self._published = self._uploaded = clock.elapsed()
         self._live = False
         app.on_configuration(self._changes.put)
         configuration = app.config
@@ -116,19 +111,19 @@ class Service:
             if known is not None and not result.indicators:
                 result.indicators = known.indicators
             self._results[result.monitor] = result
-        now = clock.now()
-        if self._results and now - self._published >= self._app.config.publish:
-            self._published = now
+        now, elapsed = clock.now(), clock.elapsed()
+        if self._results and elapsed - self._published >= self._app.config.publish:
+            self._published = elapsed
             results = list(self._results.values())
             self._results = {}
-            upload = now - self._uploaded >= UPLOAD_INTERVAL
+            upload = elapsed - self._uploaded >= UPLOAD_INTERVAL
             if upload:
-                self._uploaded = now
+                self._uploaded = elapsed
             for message in pack(results, site=self._app.config.site, device=self._device, component=NAME, time=now):
                 self._app.bus.publish(topics.results(NAME), message)
                 if upload:
                     self._upload(RESULTS, message)
-        if now - self._saved >= self._app.config.save:
+        if self._learned.due:
             self.save()
 
     def _noticed(self, topic: str, payload: bytes) -> None:
@@ -166,11 +161,9 @@ class Service:
 
     def save(self) -> None:
         """What was learned, and where the samples stand, to disk."""
-        self._saved = clock.now()
+        self._learned.later()
         try:
-            position = self._samples.position
-            place = {"segment": np.array([position.segment]), "offset": np.array([position.offset])}
-            state.save(self._learned, self.engine.state() | {PLACE: place})
+            self._learned.save(self.engine.state(), self._samples.position)
         except (OSError, EdgeloopError) as e:
             self._app.health.problem("save", f"cannot save what was learned: {e}; free space on the disk")
         else:
@@ -185,7 +178,7 @@ class Service:
     def _save_rules(self) -> None:
         """What has fired: it is neither repeated nor, where it has to be renewed, forgotten."""
         try:
-            replace(self._rules, msgspec.json.encode(self.engine.rules.state()))
+            self._rules.save(self.engine.rules.state())
         except OSError as e:
             self._app.health.problem("rules file", f"cannot save what rules did: {e}; free space on the disk")
         else:
@@ -209,19 +202,18 @@ class Service:
     def _restore(self) -> Position | None:
         """Goes on where the last process stood, if that was just now; else with what is to come."""
         try:
-            if self._rules.exists():
-                self.engine.rules.restore(decode.file(self._rules, bounds=decode.OWN))
-            states = state.load(self._learned)
-            place = states.pop(PLACE, None)
+            if (fired := self._rules.load()) is not None:
+                self.engine.rules.restore(fired)
+            if self._rules.damage:
+                self._app.health.problem("rules file", self._rules.damage)
+            states, position = self._learned.load()
             self.engine.restore(states)
-            age = clock.now() - self._learned.stat().st_mtime_ns if states or place else 0
         except (AttributeError, KeyError, OSError, TypeError, ValueError) as e:
             self._app.health.problem("learned", f"learning again: {e}")
             return None
-        if place is None or not 0 <= age <= OLDEST:
+        if position is None:
             self.engine.skipped()
-            return None
-        return Position(str(place["segment"][0]), int(place["offset"][0]))
+        return position
 
     def _check(self, configuration: Configuration) -> None:
         if found := orphans(configuration):

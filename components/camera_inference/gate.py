@@ -12,8 +12,7 @@ import numpy as np
 
 from camera_inference.configuration import Limits
 from camera_inference.frame import Frame, Pixels
-from edgeloop import decode, files
-from edgeloop.errors import DecodeError
+from edgeloop import durable
 from edgeloop.models.head import Pictures, Spread
 from edgeloop.models.pictures import Measures, measure, strangeness, usual
 
@@ -116,7 +115,7 @@ class Gate:
     def save(self) -> None:
         """Keeps what was learned, from time to time. Raises OSError."""
         if self._path is not None and self._learned.count:
-            files.replace(self._path, msgspec.json.encode(self._learned), sync=False)
+            durable.replace(self._path, durable.seal(msgspec.json.encode(self._learned)), sync=False)
         self._saved = time.monotonic()
 
     @property
@@ -153,8 +152,8 @@ class Gate:
         if self._path is None:
             return Learned("")
         try:
-            return decode.file(self._path, Learned, bounds=decode.OWN)
-        except (OSError, DecodeError):
+            return durable.read(self._path, Learned) or Learned("")
+        except (OSError, durable.Damaged):
             return Learned("")
 
 

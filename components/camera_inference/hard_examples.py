@@ -15,7 +15,7 @@ from camera_inference import pictures
 from camera_inference.configuration import Camera
 from camera_inference.documents import Result
 from camera_inference.frame import Frame
-from edgeloop import files
+from edgeloop import durable
 from edgeloop.errors import EdgeloopError
 from edgeloop.queue import UploadQueue
 from edgeloop.supervise import Surroundings
@@ -93,7 +93,7 @@ class HardExamples:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         line = f"{result.camera} {result.part}: {result.label} {result.score:.2f}"
         drawn = pictures.annotated(frame.image, frame.colour, result.boxes, line)
-        files.replace(folder / f"{result.time}.jpg", pictures.jpeg(drawn, "bgr", 90))
+        durable.replace(folder / f"{result.time}.jpg", pictures.jpeg(drawn, "bgr", 90), sync=False)
         for path in sorted(folder.glob("[0-9]*.jpg"))[:-EVIDENCE]:
             path.unlink(missing_ok=True)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -15,6 +13,7 @@ import msgspec
 
 from camera_inference.documents import Result
 from edgeloop import documents
+from edgeloop.durable import AppendLog, make_folder
 
 REMEMBERED: Final = 10_000
 """Parts that are not opened again, also after a restart."""
@@ -35,9 +34,8 @@ class Open:
 class PartBook:
     """`open`, then `decide` once; `announced` when the verdict is out. Safe on any thread.
 
-    JSON lines in `<folder>/<camera>.<number>.jsonl`: {"open", "time"}, {"verdict": …}, {"announced": […]}. A file
-    begins with all that still matters of the one before, which stays until the next change. A line that a power cut
-    tore is left out.
+    JSON lines in `<folder>/<camera>.jsonl`: {"open", "time"}, {"verdict": …}, {"announced": […]}. When it has grown it
+    is written anew with all that still matters. A line that a power cut tore is left out.
     """
 
     def __init__(self, folder: Path, camera: str) -> None:
@@ -50,12 +48,11 @@ class PartBook:
         self.last = ""
         self.trouble = ""
         self.damaged = 0
-        self._fd = -1
-        self._number = self._size = 0
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
+        self._log = AppendLog(folder / f"{camera}.jsonl")
+        self._least = 0
         self._read()
         self._left = tuple(self._open.values())
-        self._turn()
 
     @property
     def left(self) -> tuple[Open, ...]:
@@ -115,7 +112,7 @@ class PartBook:
             self._append({"announced": gone})
             for part in gone:
                 del self._pending[part]
-            if self._size > LARGEST:
+            if self._log.size > max(LARGEST, 2 * self._least):
                 try:
                     self._turn()
                 except OSError as error:
@@ -124,13 +121,13 @@ class PartBook:
     def sync(self) -> None:
         """To the disk, against a power cut."""
         try:
-            os.fdatasync(self._fd)
+            self._log.sync()
         except OSError as error:
             self.trouble = error.strerror or str(error)
 
     def close(self) -> None:
         with self._lock:
-            os.close(self._fd)
+            self._log.close()
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
@@ -142,57 +139,41 @@ class PartBook:
             self._decided.popitem(last=False)
 
     def _append(self, line: dict[str, Any]) -> None:
-        """A line that a full disk cut short is ended by the next one's newline. Where the disk takes nothing the line
-        counts all the same, and `trouble` says so: production goes on, the promise across a restart does not."""
-        data = b"\n" + documents.encode(line)
+        """Where the disk takes nothing the line counts all the same, and `trouble` says so: production goes on, the
+        promise across a restart does not."""
         try:
-            written = os.write(self._fd, data)
-            self.trouble = "" if written == len(data) else "no space left on the disk"
-            self._size += written
+            self._log.append(documents.encode(line), sync=False)
+            self.trouble = ""
         except OSError as error:
             self.trouble = error.strerror or str(error)
 
     def _turn(self) -> None:
-        """The next file, with what still matters; removes the file before the last."""
+        """The file with what still matters, alone."""
         lines: list[dict[str, Any]] = [{"decided": list(self._decided), "last": self.last}]
         lines += [{"open": each.part, "time": each.time} for each in self._open.values()]
         lines += [{"verdict": result} for result in self._pending.values()]
-        content = b"\n".join(documents.encode(line) for line in lines) + b"\n{}"
-        descriptor = os.open(
-            self._path(self._number + 1), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600
-        )
-        if os.write(descriptor, content) != len(content):
-            os.close(descriptor)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._folder))
-        if self._fd >= 0:
-            os.close(self._fd)
-        self._fd, self._number, self._size = descriptor, self._number + 1, 0
-        for number in self._numbers():
-            if number < self._number - 1:
-                self._path(number).unlink(missing_ok=True)
-
-    def _path(self, number: int) -> Path:
-        return self._folder / f"{self._camera}.{number}.jsonl"
-
-    def _numbers(self) -> list[int]:
-        found = []
-        for path in self._folder.glob(f"{self._camera}.*.jsonl"):
-            number = path.name[len(self._camera) + 1 : -len(".jsonl")]
-            if number.isdigit():
-                found.append(int(number))
-        return sorted(found)
+        self._log.rewrite(documents.encode(line) for line in lines)
+        self._least = self._log.size
 
     def _read(self) -> None:
-        """From the newest file whose beginning is whole."""
-        numbers = self._numbers()
-        self._number = numbers[-1] if numbers else 0
-        for number in reversed(numbers):
-            content = self._path(number).read_bytes()
+        older = self._older()
+        for line in self._log.read() or older:
+            self._take(line)
+        self.damaged += self._log.damaged
+        if older:
+            self._turn()
+            for path in self._folder.glob(f"{self._camera}.*.jsonl"):
+                path.unlink(missing_ok=True)
+
+    def _older(self) -> list[bytes]:
+        """What release 0.1 kept in numbered files, the newest whose beginning is whole."""
+        paths = [p for p in self._folder.glob(f"{self._camera}.*.jsonl") if p.suffixes[-2][1:].isdigit()]
+        for path in sorted(paths, key=lambda path: int(path.suffixes[-2][1:]), reverse=True):
+            content = path.read_bytes()
             if b"\n{}" in content and content.startswith(b'{"decided"'):
-                for line in content.splitlines():
-                    self._take(line)
-                return
+                return content.splitlines()
             self.damaged += 1
+        return []
 
     def _take(self, line: bytes) -> None:
         if line in (b"", b"{}"):

@@ -174,7 +174,10 @@ class Delivery:
     def _activate(self, package: Package, variant: int, key: str) -> None:
         ref = Ref(digest=package.digest, version=package.manifest.version, variant=variant)
         self._note("active", key=key, version=ref.version)
-        self._announce(self._shelf.activate(ref, clock.now()))
+        pointer = self._shelf.activate(ref, clock.now())
+        self._announce(pointer)
+        if pointer.state == "committed":
+            self._note("committed", digest=ref.digest, why="it has proved itself before")
         self._health.count(f"activations.{self.name}")
         self._health.clear(f"model.{self.name}")
         self._health.clear(f"model.{self.name}.store")

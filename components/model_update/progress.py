@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 
-from edgeloop import clock, decode
+from edgeloop import clock
 from edgeloop.documents import encode
-from edgeloop.errors import DecodeError
-from edgeloop.files import replace
+from edgeloop.durable import AppendLog, Document
 from edgeloop.models import ModelError
 
 Step = Literal["idle", "fetching", "checking", "trying", "proved", "active", "committed", "refused", "rolled_back"]
@@ -40,31 +38,32 @@ class Journal:
     """`progress/<name>.json`, replaced in one step, and `history.jsonl`, what happened in the order it did."""
 
     def __init__(self, work: Path) -> None:
-        self._folder, self._history = work / "progress", work / "history.jsonl"
+        self._folder = work / "progress"
+        self._files: dict[str, Document[Progress]] = {}
+        self._history = AppendLog(work / "history.jsonl", kept=1, largest=_LARGEST)
 
     def load(self, name: str) -> Progress:
         """Of a model that has come nowhere, or whose file is damaged, the beginning."""
-        try:
-            return decode.file(self._folder / f"{name}.json", Progress)
-        except (OSError, DecodeError):
-            return Progress(name=name)
+        return self._file(name).load()
 
     def save(self, progress: Progress, **facts: Any) -> Progress:
         """Raises ModelError."""
         refused = dict(list(progress.refused.items())[-_REFUSALS:])
         progress = msgspec.structs.replace(progress, refused=refused, time=clock.now())
-        path = self._folder / f"{progress.name}.json"
+        file = self._file(progress.name)
         try:
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-            replace(path, msgspec.json.encode(progress))
+            file.save(progress)
             self._append({"model": progress.name, "digest": progress.digest, "step": progress.step, **facts})
         except OSError as error:
-            raise ModelError("cannot keep a record", where=str(path), why=error.strerror or str(error)) from error
+            raise ModelError("cannot keep a record", where=str(file.path), why=error.strerror or str(error)) from error
         return progress
 
     def _append(self, facts: Mapping[str, Any]) -> None:
-        if self._history.exists() and self._history.stat().st_size > _LARGEST:
-            os.replace(self._history, self._history.with_name("history.1.jsonl"))
         now = clock.now()
-        with open(self._history, "ab") as file:
-            file.write(encode({"time": now, "time_rfc3339": clock.rfc3339(now), **facts}) + b"\n")
+        self._history.append(encode({"time": now, "time_rfc3339": clock.rfc3339(now), **facts}), sync=False)
+
+    def _file(self, name: str) -> Document[Progress]:
+        if name not in self._files:
+            path = self._folder / f"{name}.json"
+            self._files[name] = Document(path, Progress, lambda: Progress(name=name), mode=0o644)
+        return self._files[name]

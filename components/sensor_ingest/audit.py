@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import errno
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edgeloop import documents
-from edgeloop.files import sync_folder
+from edgeloop.durable import AppendLog
 
 LARGEST = 4 << 20
 KEPT = 4
@@ -22,33 +20,19 @@ class Audit:
     """
 
     def __init__(self, path: Path, *, largest: int = LARGEST, kept: int = KEPT) -> None:
-        self._path, self._largest, self._kept = path, largest, kept
-        self._fd = -1
-        self._size = 0
-        self._torn = False
+        self._log = AppendLog(path, largest=largest, kept=kept)
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Raises OSError; a line that was begun then stays behind, and the next one is whole."""
-        if self._fd >= 0 and self._size >= self._largest:
-            self._rotate()
-        if self._fd < 0:
-            self._open()
-        line = (b"\n" if self._torn else b"") + documents.encode(record) + b"\n"
-        self._torn = True
-        written = os.write(self._fd, line)
-        self._size += written
-        if written < len(line):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._torn = False
-        os.fdatasync(self._fd)
+        """Raises OSError; a line that was begun then is taken back or passed over, and the next one is whole."""
+        self._log.append(documents.encode(record))
 
     def recent(self, most: int) -> list[dict[str, Any]]:
         """The last records, oldest first; lines that were torn are passed over."""
         found: list[dict[str, Any]] = []
-        for line in self._backwards():
+        for line in self._log.backwards():
             try:
                 record = documents.decode(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(record, dict) and "id" in record:
                 found.append(record)
@@ -57,29 +41,4 @@ class Audit:
         return found[::-1]
 
     def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def _open(self) -> None:
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._size = os.fstat(self._fd).st_size
-        self._torn = self._size > 0 and os.pread(self._fd, 1, self._size - 1) != b"\n"
-
-    def _rotate(self) -> None:
-        self.close()
-        for number in range(self._kept - 1, -1, -1):
-            if self._file(number).exists():
-                self._file(number).replace(self._file(number + 1))
-        sync_folder(self._path.parent)
-
-    def _file(self, number: int) -> Path:
-        return self._path.with_suffix(f".{number}{self._path.suffix}") if number else self._path
-
-    def _backwards(self) -> Iterator[bytes]:
-        for number in range(self._kept + 1):
-            try:
-                content = self._file(number).read_bytes()
-            except OSError:
-                continue
-            yield from reversed(content.splitlines())
+        self._log.close()

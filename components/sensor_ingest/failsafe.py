@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from edgeloop import decode
-from edgeloop.errors import DecodeError
-from edgeloop.files import replace
+from edgeloop.durable import Document
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 """s: between attempts to write a safe value."""
@@ -25,6 +24,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     target: str
     action: str
+
+
+class _Saved(msgspec.Struct, kw_only=True):
+    schema: int = 2
+    held: list[Entry] = []
 
 
 @dataclass(slots=True)
@@ -56,8 +60,9 @@ class HeldTargets:
     """The targets that are not at their safe values, in a file that is on the disk before a machine is touched."""
 
     def __init__(self, path: Path, now: Callable[[], float]) -> None:
-        self._path, self._now = path, now
-        self._held = {(e.source, e.target): Held(e, now(), None) for e in self._load()}
+        self._file, self._now = Document(path, _Saved, _Saved, older=_older), now
+        self._held = {(e.source, e.target): Held(e, now(), None) for e in self._file.load().held}
+        self.damage = self._file.damage
 
     def __iter__(self) -> Iterator[Held]:
         return iter(tuple(self._held.values()))
@@ -88,11 +93,10 @@ class HeldTargets:
         held.retry = self._now() + held.pause
         held.pause = min(2 * held.pause, LONGEST_PAUSE)
 
-    def _load(self) -> list[Entry]:
-        try:
-            return decode.file(self._path, list[Entry])
-        except (OSError, DecodeError):
-            return []
-
     def _save(self) -> None:
-        replace(self._path, msgspec.json.encode([h.entry for h in self._held.values()]), mode=0o600)
+        self._file.save(_Saved(held=[h.entry for h in self._held.values()]))
+
+
+def _older(document: Any) -> Any:
+    """Before schema 2 it was the list alone."""
+    return {"held": document} if isinstance(document, list) else document

@@ -84,14 +84,8 @@ class Assembler:
         held = self._taken or self._waiting
         return held[0].before if held else None
 
-    @property
-    def oldest(self) -> int | None:
-        """ns UTC since when something has been in hand."""
-        held = self._taken or self._waiting
-        return held[0].since if held else None
-
     def add(self, item: Item, before: Position, after: Position, now: int) -> None:
-        """Takes an item that lies between two positions of the journal. now: ns UTC."""
+        """Takes an item that lies between two positions of the journal. now: ns, monotonic."""
         if after <= self.done or (not isinstance(item, Dropped) and not len(item)):
             return
         if not isinstance(item, Dropped):

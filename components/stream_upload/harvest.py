@@ -38,12 +38,14 @@ class Harvest:
         self._cursor = cursor
         self._saved: Position | None = None
         self._leased = 0
+        self._gaps_since: int | None = None
         self.configuration = configuration
         self.alarms = Alarms(state.alarms)
         self._declared = state.gaps
         self._assemblers: dict[str, Assembler] = {}
         self._rates: dict[str, float | None] = {}
         self._reader = JournalReader(journal, self._start())
+        self._anew = 0
         self._indicators: dict[str, Indicators] = {}
         self.samples = 0
 
@@ -57,11 +59,6 @@ class Harvest:
         """Bytes of samples in hand."""
         return sum(assembler.bytes for assembler in self._assemblers.values())
 
-    @property
-    def oldest(self) -> int | None:
-        """ns UTC since when something has been in hand."""
-        return min((a.oldest for a in self._assemblers.values() if a.oldest is not None), default=None)
-
     def apply(self, configuration: Configuration) -> None:
         self.configuration = configuration
         for stream, assembler in self._assemblers.items():
@@ -72,7 +69,7 @@ class Harvest:
 
         Raises SpoolError where files cannot be kept and JournalError; what was read stays in hand then.
         """
-        now = clock.now()
+        now = clock.elapsed()
         for assembler in self._assemblers.values():
             assembler.settle(now)
         if self.full:
@@ -80,6 +77,9 @@ class Harvest:
         before = start = self._reader.position
         taken = 0
         for item, after in self._reader.read(limit_bytes=limit):
+            if self._reader.began_anew != self._anew:
+                self._begin_anew()
+                self._anew = self._reader.began_anew
             self._take(item, before, after, now)
             before = after
             taken += 1
@@ -100,11 +100,15 @@ class Harvest:
             state.accounts[stream] = Account(stream=stream, done=assembler.done, epochs=epochs)
         state.gaps = _joined([*self._declared, *(gap for a in self._assemblers.values() for gap in a.gaps)])
         state.alarms = list(self.alarms.kept())
-        now = clock.now()
+        now = clock.elapsed()
         if not state.gaps:
-            state.gaps_since = now
-        elif now - state.gaps_since >= self.configuration.every or len(state.gaps) >= 1000:
-            self._write_gaps(now)
+            self._gaps_since = None
+        elif self._gaps_since is None:
+            self._gaps_since = now
+        if self._gaps_since is not None and (
+            now - self._gaps_since >= self.configuration.every or len(state.gaps) >= 1000
+        ):
+            self._write_gaps(clock.now())
 
     def release(self) -> None:
         """Lets the journal go of what is settled, once the state is on the disk. Raises JournalError."""
@@ -112,8 +116,9 @@ class Harvest:
         begins = [begin for a in self._assemblers.values() if (begin := a.begin) is not None]
         begins += [begin for i in self._indicators.values() if (begin := i.begin) is not None]
         position = min(begins, default=self._reader.position)
-        now = clock.now()
-        if position != START and (position != self._saved or now - self._leased > LEASE * clock.NS / 2):
+        now = clock.elapsed()
+        waits = bool(begins) and now - self._leased > LEASE * clock.NS / 2
+        if position != START and (position != self._saved or waits):
             self._cursor.save(position, LEASE)
             self._saved, self._leased = position, now
 
@@ -125,6 +130,14 @@ class Harvest:
     def _start(self) -> Position:
         cursor = self._cursor.load()
         return cursor.position if cursor is not None else START
+
+    def _begin_anew(self) -> None:
+        """Of a journal that was made again: its places are not those that were settled."""
+        for stream, account in self._state.accounts.items():
+            self._state.accounts[stream] = msgspec.structs.replace(account, done=START)
+        for assembler in self._assemblers.values():
+            assembler.cut()
+            assembler.done = START
 
     def _take(self, item: Item, before: Position, after: Position, now: int) -> None:
         if isinstance(item, Batch):
@@ -197,7 +210,7 @@ class Harvest:
 
         self._spool.add(write)
         self._keep([])
-        self._state.gaps, self._state.gaps_since = [], now
+        self._state.gaps, self._gaps_since = [], None
 
     def _keep(self, gaps: list[Gap]) -> None:
         """What is declared is on the disk."""

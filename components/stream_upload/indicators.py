@@ -10,6 +10,7 @@ import numpy as np
 from edgeloop.clock import NS
 from edgeloop.detect.features import BlockFeatures
 from edgeloop.journal import Position
+from edgeloop.layout import plain
 from edgeloop.wire.batch import Batch, Channel
 
 SUFFIX: Final = "_indicators"
@@ -101,6 +102,6 @@ def _integral(unit: str) -> str:
 def _plain(name: str) -> str:
     """
     >>> _plain("band 3.2–6.4 kHz")
-    'band_3.2_6.4_kHz'
+    'band_3200_6400_hz'
     """
-    return re.sub(r"[^A-Za-z0-9.]+", "_", name)
+    return plain(re.sub(r"[^A-Za-z0-9.]+", "_", name))

@@ -6,12 +6,12 @@ import asyncio
 import logging
 import os
 import socket
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from edgeloop import optional
+from edgeloop.durable import BackOff
 from edgeloop.errors import EdgeloopError
 
 PORT: Final = 8088
@@ -63,8 +63,7 @@ class Manager:
     def __init__(self, make: Callable[[], Any] = connect) -> None:
         self._make = make
         self._client: Any = None
-        self._delay = 0.0
-        self._due = 0.0
+        self._pause = BackOff(SHORTEST, LONGEST)
         self.connections = 0
 
     @property
@@ -72,15 +71,15 @@ class Manager:
         """Raises Unavailable where an attempt fails; False between two attempts."""
         if self._client is not None:
             return True
-        if time.monotonic() < self._due:
+        if not self._pause.due:
             return False
         try:
             self._client = self._make()
         except EdgeloopError:
-            self._wait()
+            self._pause.failed()
             raise
         except Exception as error:
-            self._wait()
+            self._pause.failed()
             why = _line(error)
             mend = "deploy aws.greengrass.StreamManager"
             raise Unavailable("Stream Manager is not there", why=why, mend=mend) from error
@@ -156,17 +155,13 @@ class Manager:
             raise Refused(f"{what} failed", why=_line(error)) from error
         except Exception as error:
             raise self._lost(error, what) from error
-        self._delay = 0.0
+        self._pause.succeeded()
         return result
 
     def _lost(self, error: Exception, what: str) -> Unavailable:
         self.close()
-        self._wait()
+        self._pause.failed()
         return Unavailable(f"{what} failed", why=_line(error), mend="it is tried again")
-
-    def _wait(self) -> None:
-        self._delay = min(LONGEST, max(SHORTEST, 2 * self._delay))
-        self._due = time.monotonic() + self._delay
 
 
 class _NotFound(Refused):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +12,8 @@ import numpy as np
 
 from edgeloop import optional
 from edgeloop.data.reader import gaps_columns
-from edgeloop.layout import METADATA, Quality, column
+from edgeloop.durable import File
+from edgeloop.layout import METADATA, SCHEMA, Quality, columns
 from edgeloop.wire.batch import Batch, Channel, Column, RecordBatch, row_times
 from stream_upload.ledger import Gap
 
@@ -46,26 +46,23 @@ def write(path: Path, items: Sequence[Samples], *, site: str, device: str) -> in
     """Writes items of equal shape as one file that is on the disk when this returns; its size in bytes."""
     pa, pq = optional.load("pyarrow", _PURPOSE), optional.load("pyarrow.parquet", _PURPOSE)
     schema = _schema(pa, items[0], site, device)
-    with path.open("wb") as file:
-        with pq.ParquetWriter(file, schema, **_encodings(pa, schema)) as writer:
+    with File(path) as file:
+        with pq.ParquetWriter(file.stream, schema, **_encodings(pa, schema)) as writer:
             for group in _groups(items):
                 writer.write_table(_table(pa, schema, group, device), row_group_size=GROUP)
-        file.flush()
-        os.fdatasync(file.fileno())
-        return file.tell()
+        return file.sync()
 
 
 def write_gaps(path: Path, gaps: Sequence[Gap], *, device: str) -> str:
     """Writes what is declared not to arrive; the digest of the content."""
     pa, pq = optional.load("pyarrow", _PURPOSE), optional.load("pyarrow.parquet", _PURPOSE)
     schema = pa.schema(gaps_columns(pa))
-    rows = [(device, g.stream, g.epoch, g.first, g.last, g.reason, g.time) for g in gaps]
+    rows = [(device, g.stream, f"{g.epoch:016x}", g.first, g.last, g.reason, g.time // 1000) for g in gaps]
     columns = [pa.array([row[at] for row in rows], type=field.type) for at, field in enumerate(schema)]
     table = pa.Table.from_arrays(columns, schema=schema)
-    with path.open("wb") as file:
-        pq.write_table(table, file, compression="zstd")
-        file.flush()
-        os.fdatasync(file.fileno())
+    with File(path) as file:
+        pq.write_table(table, file.stream, compression="zstd")
+        file.sync()
     return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
 
 
@@ -82,44 +79,48 @@ def _groups(items: Sequence[Samples]) -> list[list[Samples]]:
 
 
 def _schema(pa: Any, item: Samples, site: str, device: str) -> Any:
-    about: dict[str, Any] = {"schema": 1, "site": site, "device": device, "stream": item.stream}
+    about: dict[str, Any] = {"schema": SCHEMA, "site": site, "device": device, "stream": item.stream}
     clock = {"source": item.clock.source, "offset": item.clock.offset, "uncertainty": item.clock.uncertainty}
     about["clock"] = clock | {"synced_at": item.clock.synced_at}
     if isinstance(item, Batch):
         about["rate"] = str(item.rate) if item.rate is not None else None
         if item.title:
             about["title"] = item.title
-        fields = [_channel(pa, item, channel) for channel in item.channels]
+        names = columns(channel.name for channel in item.channels)
+        fields = [_channel(pa, item, channel, names[channel.name]) for channel in item.channels]
     else:
-        fields = [pa.field(column(name), _type(pa, c), metadata=_unit(c)) for name, c in item.columns.items()]
+        names = columns(item.columns)
+        fields = [
+            pa.field(names[name], _type(pa, c), metadata={"name": name, **_unit(c)}) for name, c in item.columns.items()
+        ]
     bits = {bit.name: str(bit.value) for bit in Quality}
     return pa.schema(
         [
-            pa.field("time", pa.timestamp("ns", "UTC"), nullable=False),
+            pa.field("time", pa.timestamp("us", "UTC"), nullable=False),
+            pa.field("time_ns", pa.int64(), nullable=False),
             *fields,
             pa.field("device", pa.string(), nullable=False),
-            pa.field("epoch", pa.uint64(), nullable=False),
+            pa.field("epoch", pa.string(), nullable=False),
             pa.field("index", pa.int64(), nullable=False),
-            pa.field("quality", pa.uint8(), nullable=False, metadata=bits),
+            pa.field("quality", pa.int8(), nullable=False, metadata=bits),
         ],
         metadata={METADATA: json.dumps(about, sort_keys=True)},
     )
 
 
-def _channel(pa: Any, item: Batch, channel: Channel) -> Any:
-    metadata = {"unit": channel.unit}
+def _channel(pa: Any, item: Batch, channel: Channel, name: str) -> Any:
+    metadata = {"name": channel.name, "unit": channel.unit}
     if item.samples.dtype.kind != "f" or channel.scale != 1.0 or channel.offset != 0.0:
         metadata |= {"scale": repr(float(channel.scale)), "offset": repr(float(channel.offset))}
     if item.calibration:
         metadata["calibration"] = item.calibration
     kind = pa.from_numpy_dtype(item.samples.dtype.newbyteorder("="))
-    return pa.field(column(channel.name), kind, nullable=False, metadata=metadata)
+    return pa.field(name, kind, nullable=False, metadata=metadata)
 
 
 def _type(pa: Any, column: Column) -> Any:
-    if column.type == "enum":
-        return pa.dictionary(pa.int32(), pa.string())
-    kinds = {"bool": pa.bool_, "string": pa.string, "status": pa.uint32, "int": pa.int64, "float": pa.float64}
+    text = pa.string
+    kinds = {"bool": pa.bool_, "string": text, "enum": text, "status": pa.int64, "int": pa.int64, "float": pa.float64}
     return kinds[column.type]()
 
 
@@ -128,14 +129,15 @@ def _unit(column: Column) -> dict[str, str]:
 
 
 def _encodings(pa: Any, schema: Any) -> dict[str, Any]:
-    """Differences for times and integers, split bytes for floating point, dictionaries for words and constants."""
+    """Differences for times and integers, plain floating point, dictionaries for words and constants: what Spark from
+    3.5, Athena, Trino and DuckDB read with their default settings."""
     encodings: dict[str, str] = {}
     words: list[str] = []
     for field in schema:
         if field.name in ("device", "epoch", "quality"):
             words.append(field.name)
         elif pa.types.is_floating(field.type):
-            encodings[field.name] = "BYTE_STREAM_SPLIT"
+            encodings[field.name] = "PLAIN"
         elif pa.types.is_integer(field.type) or pa.types.is_timestamp(field.type):
             encodings[field.name] = "DELTA_BINARY_PACKED"
         elif not pa.types.is_boolean(field.type):
@@ -145,7 +147,7 @@ def _encodings(pa: Any, schema: Any) -> dict[str, Any]:
 
 def _table(pa: Any, schema: Any, items: Sequence[Samples], device: str) -> Any:
     rows = sum(map(len, items))
-    quality = np.zeros(rows, dtype=np.uint8)
+    quality = np.zeros(rows, dtype=np.int8)
     index = np.empty(rows, dtype=np.int64)
     at = 0
     for item in items:
@@ -156,7 +158,8 @@ def _table(pa: Any, schema: Any, items: Sequence[Samples], device: str) -> Any:
             quality[at] |= Quality.DISCONTINUITY
         at += len(item)
     first = items[0]
-    values: list[Any] = [pa.array(np.concatenate([row_times(item) for item in items]), type=schema.field("time").type)]
+    times = np.concatenate([row_times(item) for item in items])
+    values: list[Any] = [pa.array(times // 1000, type=schema.field("time").type), pa.array(times)]
     if isinstance(first, Batch):
         batches = [item for item in items if isinstance(item, Batch)]
         native = first.samples.dtype.newbyteorder("=")
@@ -168,7 +171,7 @@ def _table(pa: Any, schema: Any, items: Sequence[Samples], device: str) -> Any:
         values += [_column(pa, [item.columns[name] for item in records]) for name in first.columns]
     values += [
         pa.repeat(device, rows),
-        pa.array(np.full(rows, first.epoch, dtype=np.uint64)),
+        pa.repeat(f"{first.epoch:016x}", rows),
         pa.array(index),
         pa.array(quality),
     ]
@@ -182,5 +185,5 @@ def _column(pa: Any, columns: Sequence[Column]) -> Any:
     values = np.concatenate([np.asarray(c.values) for c in columns])
     if first.type == "enum":
         codes = pa.array(values, type=pa.int32(), mask=(values < 0) | (values >= len(first.labels)))
-        return pa.DictionaryArray.from_arrays(codes, pa.array(first.labels, type=pa.string()))
+        return pa.DictionaryArray.from_arrays(codes, pa.array(first.labels, type=pa.string())).cast(pa.string())
     return pa.array(values.astype(bool)) if first.type == "bool" else pa.array(values, type=_type(pa, first))

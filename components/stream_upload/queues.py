@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgeloop.layout import date, safe
 from edgeloop.queue import Entry, QueueError, QueueReader
-from edgeloop.queue.reader import components
+from edgeloop.queue.reader import Gone, components
 from stream_upload.configuration import Configuration
 from stream_upload.tasks import File
 
@@ -19,6 +19,7 @@ class Queues:
         self._root, self._device, self._on_problem = root, device, on_problem
         self._readers: dict[str, QueueReader] = {}
         self._known: set[tuple[str, str]] = set()
+        self._told: set[tuple[str, str]] = set()
 
     @property
     def readers(self) -> list[QueueReader]:
@@ -27,22 +28,31 @@ class Queues:
     def look(self) -> None:
         """Finds those there are now. Raises QueueError."""
         for component in components(self._root):
-            if component in self._readers:
-                continue
-            try:
-                self._readers[component] = QueueReader(self._root, component)
-            except QueueError as error:
-                self._on_problem(f"queue.{component}", str(error))
-            else:
-                self._on_problem(f"queue.{component}", None)
+            if component not in self._readers:
+                reader = self._readers[component] = QueueReader(self._root, component)
+                line = f"{reader.damage}; what is in the queue goes up again" if reader.damage else None
+                self._on_problem(f"queue.{component}", line)
+
+    def save(self) -> None:
+        """Writes down what has arrived. Raises QueueError."""
+        for reader in self._readers.values():
+            reader.save()
 
     def files(self, configuration: Configuration) -> Iterator[File]:
         """Those not named before."""
         for queue in self._readers.values():
-            for entry in queue.entries():
+            there = queue.entries()
+            self._forget(queue.component, {entry.id for entry in there})
+            for entry in there:
                 if entry.form == "file" and (queue.component, entry.id) not in self._known:
                     self._known.add((queue.component, entry.id))
                     yield from self._file(queue, entry, configuration)
+
+    def _forget(self, component: str, there: set[str]) -> None:
+        """What was wrong with an entry is over when it is gone."""
+        for told in [told for told in self._told if told[0] == component and told[1] not in there]:
+            self._told.discard(told)
+            self._on_problem(f"queue.{component}.{told[1]}", None)
 
     def _file(self, queue: QueueReader, entry: Entry, configuration: Configuration) -> Iterator[File]:
         """The description goes first: whoever finds the file finds what is said about it."""
@@ -51,7 +61,11 @@ class Queues:
             path, description = queue.describe(entry)
             note = path.with_name("entry.json")
             sizes = note.stat().st_size, path.stat().st_size
+        except (Gone, FileNotFoundError):
+            self._known.discard((queue.component, entry.id))
+            return
         except (QueueError, OSError) as error:
+            self._told.add((queue.component, entry.id))
             self._on_problem(problem, str(error))
             return
         site = safe(configuration.site)

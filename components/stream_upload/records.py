@@ -10,6 +10,8 @@ import msgspec
 
 from edgeloop import clock
 from edgeloop.decode import document
+from edgeloop.durable import File
+from edgeloop.errors import DecodeError
 from edgeloop.layout import date, safe
 from edgeloop.queue import Entry, QueueReader
 from stream_upload.capture import Alarmed, Alarms
@@ -39,20 +41,23 @@ class Records:
 
     def __init__(self, state: State, spool: Spool, alarms: Alarms, device: str) -> None:
         self._state, self._spool, self._alarms, self._device = state, spool, alarms, device
+        self._filed: dict[tuple[str, str], int] = {}
         self.sent = 0
         self.oversize = 0
+        self.damaged = 0
         self.backlog = 0
 
     def look(self, queues: list[QueueReader]) -> None:
         """Learns of alarms."""
-        for queue, entry, segment, _ in self._segments(queues):
+        for queue, entry, segment, complete in self._segments(queues):
             if entry.kind != ALARMS:
                 continue
-            for line, after in queue.records(entry, segment.seen):
-                segment.seen = after
+            lines = queue.records(entry, segment.seen, complete=complete)
+            segment.seen = lines.end
+            for line, _, _ in lines.found:
                 try:
                     alarm = document(line, _Alarm)
-                except ValueError:
+                except DecodeError:
                     continue
                 if alarm.state == "raised":
                     self._alarms.add(Alarmed(str(alarm.cause.get("stream", "")), alarm.monitor, alarm.sample_time))
@@ -65,12 +70,14 @@ class Records:
         name = f"{configuration.streams}-records"
         export = manager.export(name)
         room = _PASS
-        for queue, entry, segment, _ in self._segments(queues):
+        for queue, entry, segment, complete in self._segments(queues):
             _acknowledge(segment, export.exported)
             if segment.marks and segment.marks[-1][1] > export.newest:
                 segment.appended, segment.marks = segment.acknowledged, []
             if room > 0:
-                room -= self._append(queue, entry, segment, room, lambda record: manager.append(name, record))
+                room -= self._append(
+                    queue, entry, segment, complete, room, lambda record: manager.append(name, record)
+                )
             if not segment.marks:
                 segment.acknowledged = segment.appended
         self._release(queues)
@@ -79,32 +86,43 @@ class Records:
     def store(self, queues: list[QueueReader], configuration: Configuration) -> None:
         """Makes files of what is new: of each file of records what came in `every`, or the rest where no more can
         come. Raises SpoolError and QueueError."""
-        now = clock.now()
+        now = clock.elapsed()
         for queue, entry, segment, complete in self._segments(queues):
             size = queue.size(entry)
-            due = complete or now - segment.since >= configuration.every
+            since = self._filed.setdefault((queue.component, entry.id), now)
+            due = complete or now - since >= configuration.every
             if size > segment.acknowledged and (due or size - segment.acknowledged >= _LINES):
-                self._file(queue, entry, segment, configuration, now)
-                segment.since = now
+                self._file(queue, entry, segment, configuration, complete)
+                self._filed[queue.component, entry.id] = now
         self._release(queues)
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _append(
-        self, queue: QueueReader, entry: Entry, segment: Segment, most: int, append: Callable[[bytes], int]
+        self,
+        queue: QueueReader,
+        entry: Entry,
+        segment: Segment,
+        complete: bool,
+        most: int,
+        append: Callable[[bytes], int],
     ) -> int:
         """At most `most` records; how many. One mark stands for all of them, also where it ends half-way."""
         count, number = 0, -1
+        lines = queue.records(entry, segment.appended, complete=complete)
         try:
-            for line, after in queue.records(entry, segment.appended):
+            for line, at, after in lines.found:
                 if count >= most:
                     break
                 if len(line) > LARGEST:
                     self.oversize += 1
                 else:
-                    number = append(self._envelope(queue.component, entry, segment.appended, line))
+                    number = append(self._envelope(queue.component, entry, at, line))
                     count += 1
                 segment.appended = after
+            else:
+                segment.appended = lines.end
+                self.damaged += lines.damaged
         finally:
             self.sent += count
             if number >= 0:
@@ -118,10 +136,11 @@ class Records:
             known = self._state.segments.setdefault(queue.component, {})
             there = [entry for entry in queue.entries() if entry.form == "records"]
             newest = {entry.kind: entry.number for entry in there}
-            for gone in set(known) - {entry.id for entry in there}:
+            for gone in known.keys() - {entry.id for entry in there}:
                 del known[gone]
+                self._filed.pop((queue.component, gone), None)
             for entry in there:
-                segment = known.setdefault(entry.id, Segment(since=clock.now()))
+                segment = known.setdefault(entry.id, Segment())
                 self.backlog += max(0, queue.size(entry) - segment.acknowledged)
                 yield queue, entry, segment, newest[entry.kind] > entry.number
 
@@ -133,31 +152,31 @@ class Records:
         return head[:-1] + b',"document":' + line + b"}"
 
     def _file(
-        self, queue: QueueReader, entry: Entry, segment: Segment, configuration: Configuration, now: int
+        self, queue: QueueReader, entry: Entry, segment: Segment, configuration: Configuration, complete: bool
     ) -> None:
         begin = segment.acknowledged
-        lines = list(queue.records(entry, begin, _LINES))
-        if not lines:
+        lines = queue.records(entry, begin, _LINES, complete=complete)
+        end, now = lines.end, clock.now()
+        self.damaged += lines.damaged
+        if not lines.found:
+            segment.appended = segment.acknowledged = end
             return
-        end = lines[-1][1]
         folder = f"records/site={safe(configuration.site)}/kind={entry.kind}/date={date(now)}"
         name = f"{safe(self._device)}_{safe(queue.component)}_{entry.number}_{begin}-{end}.jsonl"
         prefix = configuration.prefix.strip("/")
 
         def write(path: Path) -> Note:
-            with path.open("wb") as file:
-                at = begin
-                for line, after in lines:
+            with File(path) as file:
+                for line, at, _ in lines.found:
                     file.write(self._envelope(queue.component, entry, at, line) + b"\n")
-                    at = after
-                size = file.tell()
+                size = file.sync()
             until = Until(component=queue.component, entry=entry.id, offset=end)
             key = f"{prefix}/{folder}/{name}" if prefix else f"{folder}/{name}"
             return Note(key=key, kind="records", bytes=size, made=now, until=until)
 
         self._spool.add(write)
         segment.appended = segment.acknowledged = end
-        self.sent += len(lines)
+        self.sent += len(lines.found)
 
     def _release(self, queues: list[QueueReader]) -> None:
         done: dict[str, list[int]] = {}
@@ -168,6 +187,7 @@ class Records:
         for queue in queues:
             if queue.component in done:
                 queue.release(*done[queue.component])
+                queue.save()
 
 
 def _acknowledge(segment: Segment, exported: int) -> None:

@@ -13,13 +13,12 @@ from typing import Final, Literal
 
 import msgspec
 
-from edgeloop import decode
-from edgeloop.errors import DecodeError, EdgeloopError
-from edgeloop.files import replace
+from edgeloop.durable import Damaged, make_folder, place, read, remove, replace, seal
+from edgeloop.durable.disk import NEW
+from edgeloop.errors import EdgeloopError
 from edgeloop.journal import Position
 from stream_upload.ledger import Gap
 
-_NEW: Final = ".new"
 _NOTE: Final = ".json"
 
 Kind = Literal["samples", "gaps", "records", "files"]
@@ -75,10 +74,11 @@ class Spool:
         self.folder = folder
         self.bytes = 0
         self.damaged = 0
+        self.made = 0
         self._number = 0
         self._files: dict[str, Waiting] = {}
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(folder)
             names = sorted(os.listdir(folder))
         except OSError as error:
             raise _unusable(folder, error) from error
@@ -98,22 +98,25 @@ class Spool:
         return tuple(self._files.values())
 
     def add(self, write: Callable[[Path], Note]) -> Waiting:
-        """A file whose content `write` brings to the path that it is given, and to the disk."""
+        """A file whose content `write` brings to the path that it is given, and to the disk.
+
+        Its note has its name on the disk before the file has.
+        """
         self._number += 1
         path = self.folder / f"{self._number:012d}"
-        new = path.with_name(path.name + _NEW)
+        new = path.with_name(path.name + NEW)
         try:
             note = write(new)
-            replace(_note(path), msgspec.json.encode(note), 0o600)
-            os.rename(new, path)
-            _sync(self.folder)
+            replace(_note(path), seal(msgspec.json.encode(note)))
+            place(new, path)
         except OSError as error:
-            new.unlink(missing_ok=True)
-            _note(path).unlink(missing_ok=True)
+            remove(new)
+            remove(_note(path))
             raise _unusable(self.folder, error) from error
         waiting = Waiting(path=path, note=note)
         self._files[path.name] = waiting
         self.bytes += note.bytes
+        self.made += 1
         return waiting
 
     def remove(self, waiting: Waiting) -> None:
@@ -134,8 +137,10 @@ class Spool:
             path.unlink(missing_ok=True)
             return
         try:
-            note = decode.file(_note(path), Note, bounds=decode.OWN)
-        except (OSError, DecodeError):
+            note = read(_note(path), Note)
+        except (OSError, Damaged):
+            note = None
+        if note is None:
             self.damaged += 1
             path.rename(path.with_name(f"damaged.{path.name}"))
             return
@@ -151,14 +156,6 @@ def _note(path: Path) -> Path:
 def _number(name: str) -> int:
     digits = name.partition(".")[0]
     return int(digits) if digits.isdigit() else 0
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unusable(folder: Path, error: OSError) -> SpoolError:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
-from edgeloop import decode
-from edgeloop.errors import DecodeError, EdgeloopError
-from edgeloop.files import replace
+from edgeloop.durable import Document
 from stream_upload.capture import Alarmed
 from stream_upload.ledger import Gap
 from stream_upload.spool import Account, Waiting
@@ -16,10 +16,8 @@ from stream_upload.spool import Account, Waiting
 
 class Segment(msgspec.Struct, kw_only=True):
     """A file of records. appended: byte up to which it is in Stream Manager; acknowledged: up to which it has arrived,
-    or is in the spool; marks: (byte, sequence number) of what is in between; seen: byte up to which alarms are known;
-    since: ns UTC of the last file of it."""
+    or is in the spool; marks: (byte, sequence number) of what is between; seen: byte up to which alarms are known."""
 
-    since: int = 0
     seen: int = 0
     appended: int = 0
     acknowledged: int = 0
@@ -27,7 +25,7 @@ class Segment(msgspec.Struct, kw_only=True):
 
 
 class State(msgspec.Struct, kw_only=True):
-    """serial counts savings. gaps: declared, in no file yet, since `gaps_since` (ns UTC).
+    """serial counts savings. gaps: declared, in no file yet.
 
     accounts: by stream. flight: key of a file → sequence number of its task. status: next of the status stream.
     segments: by component and name of the file. objects, bytes: that have arrived.
@@ -36,7 +34,6 @@ class State(msgspec.Struct, kw_only=True):
     serial: int = 0
     accounts: dict[str, Account] = {}
     gaps: list[Gap] = []
-    gaps_since: int = 0
     alarms: list[Alarmed] = []
     flight: dict[str, int] = {}
     status: int = 0
@@ -45,23 +42,53 @@ class State(msgspec.Struct, kw_only=True):
     bytes: int = 0
 
 
-def load(path: Path) -> State:
-    """A first state where there is none. Raises EdgeloopError where the file is damaged."""
-    try:
-        return decode.file(path, State, bounds=decode.OWN)
-    except FileNotFoundError:
-        return State()
-    except OSError as error:
-        raise EdgeloopError("cannot read what was uploaded", where=str(path), why=error.strerror or "") from error
-    except DecodeError as error:
-        mend = "delete it; what is in the journal goes up again"
-        raise EdgeloopError("what was uploaded is not known", where=str(path), why=str(error), mend=mend) from error
+LAZY: Final = 10.0
+"""s between two savings where nothing but the account of the streams has gone on."""
 
 
-def save(path: Path, state: State) -> None:
-    """Raises OSError, leaving the old."""
-    state.serial += 1
-    replace(path, msgspec.json.encode(state), 0o600)
+class Saved:
+    """The state on the disk; what has not changed but for `serial` is not written.
+
+    How far streams are settled is found again from the journal, and is written every LAZY seconds; `current` says
+    whether the last `save` left all of it on the disk.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = Document(path, State, State)
+        self._known = (b"", b"")
+        self._at = 0.0
+        self.current = False
+
+    @property
+    def damage(self) -> str:
+        return self._file.damage
+
+    def load(self) -> State:
+        """A first state where there is none, or one that is damaged."""
+        state = self._file.load()
+        self._known, self.current = _content(state), True
+        return state
+
+    def save(self, state: State, *, lazily: bool = False) -> bool:
+        """Whether it was written. Raises OSError, leaving the old."""
+        content, now = _content(state), time.monotonic()
+        if content == self._known and self._file.path.exists():
+            self.current = True
+            return False
+        if lazily and content[1] == self._known[1] and now - self._at < LAZY:
+            self.current = False
+            return False
+        self.current = False
+        state.serial += 1
+        self._file.save(state)
+        self._known, self._at, self.current = content, now, True
+        return True
+
+
+def _content(state: State) -> tuple[bytes, bytes]:
+    """The account of the streams, and the rest."""
+    rest = msgspec.structs.replace(state, serial=0, accounts={}, gaps=[])
+    return msgspec.json.encode((state.accounts, state.gaps)), msgspec.json.encode(rest)
 
 
 def recover(state: State, files: tuple[Waiting, ...]) -> None:
@@ -72,7 +99,7 @@ def recover(state: State, files: tuple[Waiting, ...]) -> None:
             state.gaps = []
         if note.until is not None:
             known = state.segments.setdefault(note.until.component, {})
-            segment = known.setdefault(note.until.entry, Segment(since=note.made))
+            segment = known.setdefault(note.until.entry, Segment())
             segment.acknowledged = max(segment.acknowledged, note.until.offset)
             segment.appended = max(segment.appended, segment.acknowledged)
         for account in note.accounts:

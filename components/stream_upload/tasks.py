@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from edgeloop import optional
+from edgeloop.durable import BackOff
 from stream_upload.configuration import Configuration
 from stream_upload.manager import Manager
 from stream_upload.state import State
@@ -34,8 +35,7 @@ class File:
     line: str
     made: int
     arrived: Callable[[], None]
-    attempts: int = 0
-    due: float = 0.0
+    pause: BackOff = field(default_factory=lambda: BackOff(SHORTEST, LONGEST))
     sent: float = 0.0
 
 
@@ -109,8 +109,7 @@ class Tasks:
         elif status in (sdk.Status.Failure, sdk.Status.Canceled) and self._state.flight.get(path) == number:
             del self._state.flight[path]
             self.counts.failures += 1
-            file.attempts += 1
-            file.due = time.monotonic() + min(LONGEST, SHORTEST * 2 ** min(file.attempts - 1, 16))
+            file.pause.failed()
             self._tell(file, why)
 
     def _arrived(self, path: str, file: File) -> None:
@@ -149,17 +148,17 @@ class Tasks:
         now = time.monotonic()
         flight = self._state.flight
         ranks = {"files": configuration.priorities.files, "samples": configuration.priorities.samples}
-        for path in [path for path, file in self._files.items() if path not in flight and not file.path.exists()]:
-            del self._files[path]
-            self.counts.vanished += 1
-            if self.failing.pop(path, None) is not None and not self.failing:
-                self._on_problem("s3", None)
-        ready = [file for path, file in self._files.items() if path not in flight and file.due <= now]
+        for path in [path for path in self.failing if path not in flight and not self._files[path].path.exists()]:
+            self._vanished(path)
+        ready = [file for path, file in self._files.items() if path not in flight and file.pause.due]
         ready.sort(key=lambda file: (ranks[file.line], file.made))
         self._refill(int(configuration.bandwidth), now)
         for file in ready:
             if len(flight) >= FLIGHT or (configuration.bandwidth and self._allowance <= 0):
                 return
+            if not file.path.exists():
+                self._vanished(str(file.path))
+                continue
             task = sdk.S3ExportTaskDefinition(
                 input_url=file.path.absolute().as_uri(), bucket=configuration.bucket, key=file.key
             )
@@ -167,12 +166,19 @@ class Tasks:
                 data = sdk.Util.validate_and_serialize_to_json_bytes(task)
             except sdk.ValidationException as error:
                 self.counts.failures += 1
-                file.due = now + LONGEST
+                file.pause.failed()
                 self._tell(file, str(error))
                 continue
             flight[str(file.path)] = self._manager.append(f"{configuration.streams}-{file.line}", data)
             file.sent = now
             self._allowance -= file.bytes
+
+    def _vanished(self, path: str) -> None:
+        """Its owner had no more room for it."""
+        del self._files[path]
+        self.counts.vanished += 1
+        if self.failing.pop(path, None) is not None and not self.failing:
+            self._on_problem("s3", None)
 
     def _refill(self, bandwidth: int, now: float) -> None:
         self._allowance = min(self._allowance + bandwidth * (now - self._refilled), float(bandwidth))

@@ -30,7 +30,8 @@ class Uploader:
     def __init__(self, app: App[Configuration], make: Callable[[], Any] = connect) -> None:
         self._app = app
         self._configuration = app.config
-        self._path = app.work / "state.json"
+        self._saved = state.Saved(app.work / "state.json")
+        self._files = 0
         self._more = False
         self._defined: list[Any] = []
         self._device = os.environ.get("AWS_IOT_THING_NAME") or "unknown"
@@ -38,7 +39,9 @@ class Uploader:
         self._state = self._load()
         state.recover(self._state, self._spool.files)
         cursor = CursorFile(journal_cursor(app.root))
-        self._checked(cursor)
+        cursor.load()
+        if cursor.damage:
+            app.health.problem("cursor.damaged", f"{cursor.damage}; the journal is read from its begin")
         self._harvest = Harvest(
             directory(app.root), cursor, self._spool, self._state, self._configuration, self._device
         )
@@ -52,6 +55,8 @@ class Uploader:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._part("state", lambda: self._save(lazily=False)):
+            self._part("journal.cursor", self._harvest.release)
         self._manager.close()
         self._harvest.close()
 
@@ -78,25 +83,28 @@ class Uploader:
         self._part("journal", self._read)
         if not configuration.kinesis:
             self._part("records", lambda: self._records.store(readers, configuration))
-        if self._part("state", self._save):
-            self._part("journal.cursor", self._harvest.release)
+        if self._part("state", lambda: self._save(lazily=self._spool.made == self._files)):
+            self._files = self._spool.made
+            if self._saved.current:
+                self._part("journal.cursor", self._harvest.release)
             self._part("stream manager", lambda: self._hand_over(readers, configuration))
-            self._part("state", self._save)
+            self._part("queue", self._queues.save)
+            self._part("state", lambda: self._save(lazily=True))
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _read(self) -> None:
         self._more = self._harvest.read()
 
-    def _save(self) -> None:
+    def _save(self, *, lazily: bool) -> None:
         try:
             self._harvest.account()
-            state.save(self._path, self._state)
+            self._saved.save(self._state, lazily=lazily and self._spool.made == self._files)
         except OSError as error:
             why = error.strerror or str(error)
-            raise EdgeloopError(
-                "cannot save what was uploaded", where=str(self._path), why=why, mend="free disk space"
-            ) from error
+            where = str(self._app.work / "state.json")
+            mend = "free disk space"
+            raise EdgeloopError("cannot save what was uploaded", where=where, why=why, mend=mend) from error
 
     def _hand_over(self, readers: list[Any], configuration: Configuration) -> None:
         if not self._manager.connected:
@@ -135,19 +143,10 @@ class Uploader:
         return True
 
     def _load(self) -> state.State:
-        try:
-            return state.load(self._path)
-        except EdgeloopError as error:
-            self._app.health.problem("state.damaged", f"{error}; set aside, what is in the journal goes up again")
-            os.replace(self._path, self._path.with_suffix(".damaged"))
-            return state.State()
-
-    def _checked(self, cursor: CursorFile) -> None:
-        try:
-            cursor.load()
-        except EdgeloopError as error:
-            self._app.health.problem("cursor.damaged", f"{error}; set aside, the journal is read from its begin")
-            os.replace(cursor.path, cursor.path.with_suffix(".damaged"))
+        found = self._saved.load()
+        if self._saved.damage:
+            self._app.health.problem("state.damaged", f"{self._saved.damage}; what is in the journal goes up again")
+        return found
 
     def _numbers(self) -> dict[str, float]:
         files = self._tasks.waiting
@@ -158,6 +157,7 @@ class Uploader:
             "samples": self._harvest.samples,
             "records": self._records.sent,
             "records_oversize": self._records.oversize,
+            "records_damaged": self._records.damaged,
             "backlog_files": len(files),
             "backlog_bytes": self._spool.bytes + self._records.backlog,
             "backlog_age_s": round((clock.now() - oldest) / clock.NS, 1),

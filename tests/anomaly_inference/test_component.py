@@ -106,7 +106,7 @@ def test_from_samples_to_alarm_and_action_across_a_kill(site: Any) -> None:
     assert stat.S_IMODE((work / "alarms.jsonl").stat().st_mode) == 0o600
     reader = QueueReader(site.root, "io.edgeloop.AnomalyInference")
     waiting = {kind: [e for e in reader.entries() if e.kind == kind] for kind in ("alarms", "results")}
-    changes = [json.loads(record) for entry in waiting["alarms"] for record, _ in reader.records(entry, 0)]
+    changes = [json.loads(record) for entry in waiting["alarms"] for record, _, _ in reader.records(entry, 0).found]
     assert {a["id"] for a in changes} == {raised["id"]}, "what goes up is what was announced"
     assert [a["state"] for a in changes][:1] == ["raised"]
     assert waiting["results"]

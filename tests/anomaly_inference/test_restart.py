@@ -13,8 +13,8 @@ import pytest
 
 from anomaly_inference.configuration import Configuration
 from anomaly_inference.engine import Engine
+from anomaly_inference.learned import PLACE
 from anomaly_inference.reporter import RowScores
-from anomaly_inference.service import PLACE
 from edgeloop import clock
 from edgeloop.clock import NS
 from edgeloop.config.load import convert

@@ -174,7 +174,7 @@ def test_a_full_disk_leaves_whole_lines_behind(tmp_path: Path) -> None:
     assert desk.do("c")[0] == "done"
     desk.actions.close()
     lines = desk.path.read_text().splitlines()
-    assert [json.loads(line)["id"] for line in (*lines[:2], *lines[3:])] == ["a", "a", "c", "c"]
+    assert [json.loads(line)["id"] for line in lines] == ["a", "a", "c", "c"]
 
 
 def test_a_bug_in_a_driver_is_a_refusal(desk: Desk) -> None:

@@ -83,7 +83,8 @@ class Device:
     def start(self) -> None:
         """As after a start of the process."""
         self.spool = Spool(self.folder / "spool")
-        self.state = state.load(self.folder / "state.json")
+        self.saved = state.Saved(self.folder / "state.json")
+        self.state = self.saved.load()
         state.recover(self.state, self.spool.files)
         self.harvest = Harvest(
             self.folder / "journal", self.cursor, self.spool, self.state, self.configuration, "core7"
@@ -92,7 +93,7 @@ class Device:
     def step(self, *, upload: bool = True, limit: int = 1 << 20) -> bool:
         more = self.harvest.read(limit)
         self.harvest.account()
-        state.save(self.folder / "state.json", self.state)
+        self.saved.save(self.state)
         self.harvest.release()
         if upload:
             self.upload()
@@ -134,8 +135,8 @@ class Device:
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Moves the clock."""
-    real, moved = clock.now, [0]
-    monkeypatch.setattr(clock, "now", lambda: real() + moved[0])
+    real, moved = clock.elapsed, [0]
+    monkeypatch.setattr(clock, "elapsed", lambda: real() + moved[0])
 
     def move(seconds: float) -> None:
         moved[0] += round(seconds * NS)
@@ -219,12 +220,12 @@ def test_deaths_at_any_point_lose_and_double_nothing(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, data: st.DataObject
 ) -> None:
     """The process ends before or after any of its renames; what it then finds on the disk is enough."""
-    real, moved = clock.now, [0]
+    real, moved = clock.elapsed, [0]
     windows = Fast(policy="windows", length=Duration("300 ms"), every=Duration("1 s"))
     policy = data.draw(st.sampled_from([Fast(policy="all"), windows, Fast(policy="none")]))
     configuration = Configuration(bucket="b", every=Duration("1 s"), file=Size("64 KiB"), fast=policy)
     with monkeypatch.context() as patch:
-        patch.setattr(clock, "now", lambda: real() + moved[0])
+        patch.setattr(clock, "elapsed", lambda: real() + moved[0])
         device = Device(tmp_path_factory.mktemp("device"), configuration)
         index = epoch = 0
         for _ in range(data.draw(st.integers(1, 8))):
@@ -390,15 +391,15 @@ def test_disk_full_while_writing(
     device = Device(tmp_path)
     for k in range(30):
         device.append(vibration(1, 1000 * k, 1000))
-    real = os.fdatasync
+    real = os.fsync
 
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fdatasync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(Exception, match="No space left on device; free disk space"):
         device.step()
-    monkeypatch.setattr(os, "fdatasync", real)
+    monkeypatch.setattr(os, "fsync", real)
     finish(device, later)
     device.check()
 

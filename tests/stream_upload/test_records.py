@@ -10,7 +10,7 @@ import pytest
 
 from edgeloop.alarms import Alarm, Cause
 from edgeloop.config.quantities import Duration
-from edgeloop.queue import QueueReader, UploadQueue
+from edgeloop.queue import QueueError, QueueReader, UploadQueue
 from stream_upload import state
 from stream_upload.capture import Alarms
 from stream_upload.configuration import Configuration
@@ -54,7 +54,8 @@ def test_alarms_open_windows_once(tmp_path: Path) -> None:
     readers = [QueueReader(tmp_path, NAME)]
     queue.append("alarms", alarm("raised", 100))
     queue.append("alarms", alarm("cleared", 200))
-    queue.append("alarms", b"no json")
+    with pytest.raises(QueueError, match="not a record"):
+        queue.append("alarms", b"no json")
     queue.append("results", alarm("raised", 300))
     for _ in range(2):
         records.look(readers)
@@ -65,7 +66,7 @@ def test_alarms_open_windows_once(tmp_path: Path) -> None:
 
 
 def test_records_go_on_where_the_connection_broke(tmp_path: Path) -> None:
-    queue, saved, kinesis = UploadQueue(tmp_path, NAME, segment=200), State(), Kinesis()
+    queue, saved, kinesis = UploadQueue(tmp_path, NAME, segment=600), State(), Kinesis()
     records = Records(saved, Spool(tmp_path / "spool"), Alarms(), "core7")
     readers = [QueueReader(tmp_path, NAME)]
     for n in range(60):
@@ -93,7 +94,7 @@ def test_records_go_on_where_the_connection_broke(tmp_path: Path) -> None:
 
 
 def test_files_of_records_survive_a_death_before_the_state_is_saved(tmp_path: Path) -> None:
-    queue, spool = UploadQueue(tmp_path, NAME, segment=200), Spool(tmp_path / "spool")
+    queue, spool = UploadQueue(tmp_path, NAME, segment=600), Spool(tmp_path / "spool")
     for n in range(60):
         queue.append("results", b'{"n":%d}' % n)
     readers = [QueueReader(tmp_path, NAME)]

@@ -13,6 +13,11 @@ def now() -> int:
     return time.time_ns()
 
 
+def elapsed() -> int:
+    """Nanoseconds that only rise, whatever is done to the device's clock: for waits and intervals."""
+    return time.monotonic_ns()
+
+
 def rfc3339(ns: int) -> str:
     """RFC 3339 with nanoseconds.
 

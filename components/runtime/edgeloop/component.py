@@ -29,8 +29,8 @@ from edgeloop import profiles, topics
 from edgeloop.bus import Bus
 from edgeloop.config.declaration import Declaration
 from edgeloop.config.live import LiveConfiguration
+from edgeloop.durable import replace
 from edgeloop.errors import EdgeloopError
-from edgeloop.files import replace
 from edgeloop.health import Health, MetricFiles
 from edgeloop.log import Log, forward_standard_logging
 from edgeloop.signals import Signals

@@ -33,7 +33,7 @@ class Arrived:
         return self.kinds.get(EXAMPLES.rstrip("/"), 0)
 
     def streams(self) -> list[str]:
-        found = self.folder.glob(f"{RAW}/site=*/stream=*")
+        found = [path for top in ("", "schema=*/") for path in self.folder.glob(f"{RAW}/{top}site=*/stream=*")]
         return sorted({path.name.removeprefix("stream=") for path in found})
 
 

@@ -159,16 +159,17 @@ def test_one_damaged_frame_costs_one_frame(tmp_path: Path, make: Make) -> None:
     assert f"{damaged.segment} byte {damaged.offset}" in reader.gap
 
 
-def test_a_damaged_length_costs_the_rest_of_the_segment(tmp_path: Path, make: Make) -> None:
+def test_a_damaged_length_costs_one_frame(tmp_path: Path, make: Make) -> None:
     positions = filled(tmp_path, make)
     damaged = positions[5]
     with (tmp_path / damaged.segment).open("r+b") as file:
         file.seek(damaged.offset)
         file.write(b"\xff\xff")
     reader = JournalReader(tmp_path)
-    lost = [i for i, position in enumerate(positions) if position.segment == damaged.segment and i > 5]
-    assert first_indexes(reader) == [i * 10 for i in range(100) if i not in lost]
+    assert first_indexes(reader) == [index for index in range(0, 1000, 10) if index != 60]
     assert reader.gaps == 1
+    assert reader.lost == {"press1_vib": 10}
+    assert "10 samples of press1_vib are gone" in reader.gap
 
 
 def test_damage_in_a_live_segment_is_waited_out_and_then_passed_over(tmp_path: Path, make: Make) -> None:

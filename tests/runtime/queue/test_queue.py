@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from edgeloop.queue import QueueError, QueueReader, Released, UploadQueue
+from edgeloop.queue import QueueError, QueueReader, UploadQueue, released
 from edgeloop.queue.reader import components
 from edgeloop.uploader import released_file
 
@@ -19,7 +19,8 @@ NAME = "io.edgeloop.Maker"
 
 
 def records(reader: QueueReader) -> list[bytes]:
-    return [line for entry in reader.entries() if entry.form == "records" for line, _ in reader.records(entry, 0)]
+    entries = [entry for entry in reader.entries() if entry.form == "records"]
+    return [line for entry in entries for line, _, _ in reader.records(entry, 0).found]
 
 
 def test_records_are_read_in_order(tmp_path: Path) -> None:
@@ -31,11 +32,11 @@ def test_records_are_read_in_order(tmp_path: Path) -> None:
     assert components(tmp_path) == [NAME]
     results = [entry for entry in reader.entries() if entry.kind == "results"]
     assert len(results) > 3
-    assert [line for e in results for line, _ in reader.records(e, 0)] == [b'{"n":%d}' % n for n in range(50)]
+    assert [line for e in results for line, _, _ in reader.records(e, 0).found] == [b'{"n":%d}' % n for n in range(50)]
     first = results[0]
-    middle = [after for _, after in reader.records(first, 0)][2]
-    assert next(reader.records(first, middle))[0] == b'{"n":3}'
-    assert next(reader.records(first, 0, limit=1))[0] == b'{"n":0}', "one record, however small the limit"
+    middle = reader.records(first, 0).found[2][2]
+    assert reader.records(first, middle).found[0][0] == b'{"n":3}'
+    assert reader.records(first, 0, limit=1).found[0][0] == b'{"n":0}', "one record, however small the limit"
 
 
 def test_a_file_is_there_whole_or_not(tmp_path: Path) -> None:
@@ -65,6 +66,7 @@ def test_what_is_released_goes_and_nothing_else(tmp_path: Path) -> None:
     reader = QueueReader(tmp_path, NAME)
     second = reader.entries()[1]
     reader.release(second.number, image.number)
+    reader.save()
     assert second not in reader.entries()
     queue.append("results", b'{"number":4}')
     assert records(reader) == [b'{"number":%d}' % n for n in (0, 2, 3, 4)]
@@ -80,7 +82,9 @@ def test_what_is_released_goes_and_nothing_else(tmp_path: Path) -> None:
 def test_numbers_go_on_where_the_folder_was_emptied(tmp_path: Path) -> None:
     queue = UploadQueue(tmp_path, NAME)
     entry = queue.put("images", "a.jpg", b"x")
-    QueueReader(tmp_path, NAME).release(entry.number)
+    reader = QueueReader(tmp_path, NAME)
+    reader.release(entry.number)
+    reader.save()
     queue.sweep()
     assert not list(queue.folder.iterdir())
     entry = UploadQueue(tmp_path, NAME).put("images", "a.jpg", b"x")
@@ -138,8 +142,11 @@ def test_a_damaged_entry_is_told(tmp_path: Path) -> None:
         QueueReader(tmp_path, NAME).describe(entry)
     released_file(tmp_path, NAME).parent.mkdir(parents=True)
     released_file(tmp_path, NAME).write_text("{")
-    with pytest.raises(QueueError, match="delete it"):
-        Released.load(released_file(tmp_path, NAME))
+    with pytest.raises(QueueError, match="not known"):
+        released.load(released_file(tmp_path, NAME))
+    reader = QueueReader(tmp_path, NAME)
+    assert "set aside" in reader.damage
+    assert reader.entries() == [entry], "all of it goes up again"
 
 
 MAKER = """

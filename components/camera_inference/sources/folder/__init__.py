@@ -13,10 +13,10 @@ from msgspec import Meta
 from camera_inference.pictures import decode
 from camera_inference.sources import STILLS
 from camera_inference.sources.base import Options, Outlet, Source
-from edgeloop import files
+from edgeloop import durable
 from edgeloop.config.quantities import Duration, Rate
-from edgeloop.decode import content, file
-from edgeloop.errors import DecodeError, EdgeloopError
+from edgeloop.decode import content
+from edgeloop.errors import EdgeloopError
 
 LARGEST = 256 << 20
 """Bytes of a file that is read."""
@@ -52,7 +52,8 @@ class Folder(Source[FolderOptions]):
         super().__init__(place, options, outlet)
         self._folder = Path(place)
         self._once = outlet.policy == "every" and not options.loop
-        self._mark, self._saved = Mark(), 0.0
+        self._mark = self._kept = Mark()
+        self._saved = 0.0
         self._ignored: set[str] = set()
 
     def setup(self) -> None:
@@ -122,16 +123,16 @@ class Folder(Source[FolderOptions]):
 
     def _load(self) -> Mark:
         try:
-            return file(self.outlet.state, Mark)
-        except FileNotFoundError:
-            return Mark()
-        except (OSError, DecodeError) as error:
+            return durable.read(self.outlet.state, Mark) or Mark()
+        except (OSError, durable.Damaged) as error:
             self.outlet.log(f"the folder begins anew: {self.outlet.state} cannot be read: {error}")
             return Mark()
 
     def _save(self) -> None:
         self._saved = time.monotonic()
-        files.replace(self.outlet.state, msgspec.json.encode(self._mark))
+        if self._mark != self._kept:
+            durable.replace(self.outlet.state, durable.seal(msgspec.json.encode(self._mark)))
+            self._kept = self._mark
 
 
 def _changed(path: Path) -> int:

@@ -9,10 +9,9 @@ import msgspec
 from msgspec import Meta
 
 from camera_inference.sources.base import Options, Outlet, Source
-from edgeloop import clock, decode, files, topics
+from edgeloop import clock, durable, topics
 from edgeloop.clock import NS
 from edgeloop.config.quantities import Rate
-from edgeloop.errors import DecodeError
 from edgeloop.sim.conveyor import Camera, Conveyor, truth
 
 LATE = NS // 2
@@ -100,15 +99,13 @@ class Simulator(Source[SimulatorOptions]):
         """ns UTC of the start, kept in the work folder."""
         fresh = State(self.configuration.seed, str(self.configuration.rate), clock.now())
         try:
-            kept = decode.file(self.outlet.state, State)
-        except FileNotFoundError:
-            kept = None
-        except (OSError, DecodeError) as error:
+            kept = durable.read(self.outlet.state, State)
+        except (OSError, durable.Damaged) as error:
             self.outlet.log(f"the simulation begins anew: {self.outlet.state} cannot be read: {error}")
             kept = None
         if kept is not None and (kept.seed, kept.rate) == (fresh.seed, fresh.rate) and kept.began <= fresh.began:
             return kept.began
-        files.replace(self.outlet.state, msgspec.json.encode(fresh))
+        durable.replace(self.outlet.state, durable.seal(msgspec.json.encode(fresh)))
         return fresh.began
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from pathlib import Path
 
 import msgspec
 
 from edgeloop.alarms.alarm import Alarm
 from edgeloop.decode import document
-from edgeloop.files import replace
+from edgeloop.durable import AppendLog, records
 
 
 class AlarmJournal:
@@ -22,15 +20,13 @@ class AlarmJournal:
     """
 
     def __init__(self, path: Path, *, largest: int = 1 << 20, keep: int = 200, unseen: int = 500) -> None:
-        self._path, self._largest, self._keep, self._unseen = path, largest, keep, unseen
+        self._log = AppendLog(path, largest=largest)
+        self._largest, self._keep, self._unseen = largest, keep, unseen
         self._least = 0
         self._alarms: dict[str, Alarm] = {}
         self._pending: dict[str, Alarm] = {}
         self.damaged = self.forgotten = 0
         self._read()
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._size = os.fstat(self._file).st_size
-        self._rewrite()
 
     @property
     def alarms(self) -> tuple[Alarm, ...]:
@@ -47,22 +43,20 @@ class AlarmJournal:
         OSError when it cannot be.
         """
         self._remember(alarm)
-        self._append(msgspec.json.encode(alarm))
-        if sync:
-            self.sync()
-        if self._size > max(self._largest, 2 * self._least):
+        self._log.append(msgspec.json.encode(alarm), sync=sync)
+        if self._log.size > max(self._largest, 2 * self._least):
             self._rewrite()
 
     def sync(self) -> None:
         """What was recorded is on disk. OSError when it cannot be."""
-        os.fdatasync(self._file)
+        self._log.sync()
 
     def announced(self, alarm: Alarm) -> None:
         self._mark(alarm.id, alarm.time)
-        self._append(msgspec.json.encode({"announced": alarm.id, "time": alarm.time}))
+        self._log.append(msgspec.json.encode({"announced": alarm.id, "time": alarm.time}), sync=False)
 
     def close(self) -> None:
-        os.close(self._file)
+        self._log.close()
 
     def _remember(self, alarm: Alarm) -> None:
         self._alarms.pop(alarm.id, None)
@@ -76,26 +70,17 @@ class AlarmJournal:
                 del self._alarms[gone]
                 self.forgotten += unseen
 
-    def _append(self, line: bytes) -> None:
-        """A line cut short by a full disk is ended by the newline of the next one, and skipped when read."""
-        written = os.write(self._file, b"\n" + line)
-        self._size += written
-        if written <= len(line):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     def _read(self) -> None:
-        try:
-            content = self._path.read_bytes()
-        except FileNotFoundError:
-            return
-        for line in content.splitlines():
-            entry = _entry(line)
+        for record in self._log.read():
+            entry = _entry(record)
             if isinstance(entry, Alarm):
                 self._remember(entry)
             elif entry is not None:
                 self._mark(*entry)
-            elif line.strip():
+            else:
                 self.damaged += 1
+        self.damaged += self._log.damaged
+        self._least = min(self._log.size, self._largest)
 
     def _mark(self, id: str, time: int) -> None:
         pending = self._pending.get(id)
@@ -109,18 +94,15 @@ class AlarmJournal:
             for a in self._alarms.values()
             if a.id not in self._pending
         ]
-        content = b"".join(b"\n" + line for line in lines)
-        replace(self._path, content, mode=0o600)
-        os.close(self._file)
-        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
-        self._size = self._least = len(content)
+        self._log.rewrite(lines)
+        self._least = self._log.size
 
 
 def read(path: Path) -> list[Alarm]:
     """The last known state of each alarm in a file that another process writes, oldest first. Raises OSError."""
     alarms: dict[str, Alarm] = {}
-    for line in path.read_bytes().splitlines():
-        entry = _entry(line)
+    for record in records(path.read_bytes()):
+        entry = None if record is None else _entry(record)
         if isinstance(entry, Alarm):
             alarms[entry.id] = entry
     return sorted(alarms.values(), key=lambda alarm: alarm.raised_at)

@@ -12,9 +12,8 @@ import msgspec
 from edgeloop.config.load import tolerant
 from edgeloop.config.migrate import migrated
 from edgeloop.config.schema import defaults, difference, readable
-from edgeloop.documents import decode, encode
+from edgeloop.durable import Document
 from edgeloop.errors import BusError, ConfigurationError, EdgeloopError
-from edgeloop.files import replace
 
 C = TypeVar("C", bound=msgspec.Struct)
 
@@ -55,7 +54,8 @@ class LiveConfiguration(Generic[C]):
         renamed: Mapping[str, str] | None = None,
         reconcile: float = RECONCILE,
     ) -> None:
-        self._type, self._source, self._memory = type, source, memory
+        self._type, self._source = type, source
+        self._memory: Document[dict[str, Any]] = Document(memory, dict[str, Any], dict, older=lambda found: found)
         self._on_problem, self._say, self._reconcile = on_problem, say, reconcile
         self._lock = threading.Lock()
         self._raw: Any = None
@@ -153,14 +153,13 @@ class LiveConfiguration(Generic[C]):
 
     def _remembered(self) -> C:
         value = tolerant({}, self._type)[0]
-        wrong: Exception | None = None
+        wrong: Exception | str | None = None
+        found = self._memory.load()
         try:
-            known = migrated(decode(self._memory.read_bytes()), self._renamed, defaults(self._type))[0]
+            known = migrated(found, self._renamed, defaults(self._type))[0]
             value, dropped = tolerant(known, self._type)
-            wrong = dropped[0] if dropped else None
-        except FileNotFoundError:
-            pass
-        except (OSError, ValueError, ConfigurationError) as error:
+            wrong = self._memory.damage or (dropped[0] if dropped else None)
+        except (ValueError, ConfigurationError) as error:
             wrong = error
         if wrong is not None:
             self._forgetful = True
@@ -169,9 +168,9 @@ class LiveConfiguration(Generic[C]):
 
     def _remember(self, value: C) -> None:
         try:
-            replace(self._memory, encode(readable(value)), mode=0o600)
+            self._memory.save(readable(value))
         except OSError as error:
-            line = f"the configuration cannot be kept for the next start ({self._memory}): {error.strerror}"
+            line = f"the configuration cannot be kept for the next start ({self._memory.path}): {error.strerror}"
             self._on_problem("configuration.memory", line)
         else:
             self._forgetful = False

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgeloop import optional
 from edgeloop.clock import NS
+from edgeloop.data import schemas
 from edgeloop.decode import document
 from edgeloop.errors import EdgeloopError
 from edgeloop.layout import GAPS, METADATA, RAW, date
@@ -53,26 +54,20 @@ def read(
     """
     pc, ds = (optional.load(f"pyarrow.{name}", _PURPOSE) for name in ("compute", "dataset"))
     first, last = nanoseconds(start), nanoseconds(end)
-    files = [f for f in _files(source, RAW) if f.get("stream") == stream and _may_hold(f, first, last)]
+    files = [f for f in _files(source, RAW, stream, first, last) if _may_hold(f, first, last)]
     if not files:
         where = f"{source} stream {stream}"
         raise EdgeloopError("nothing was uploaded here", where=where, mend="check the name, the times and the prefix")
-    condition = None
-    for test in (
-        None if first is None else pc.field("time") >= _scalar(first),
-        None if last is None else pc.field("time") < _scalar(last),
-        None if not device else pc.field("device") == device,
-    ):
-        condition = test if condition is None else condition if test is None else condition & test
-    wanted = ["time", *columns, "device", "epoch", "index", "quality"] if columns else None
     tables = []
     for file in sorted(files, key=lambda f: f["path"]):
         part = ds.dataset(file["path"], filesystem=file["filesystem"], format="parquet")
-        missing = set(wanted or ()) - set(part.schema.names)
-        if missing:
-            there = ", ".join(part.schema.names)
+        names = schemas.names(part.schema)
+        if missing := set(columns) - set(names):
+            there = ", ".join(names)
             raise EdgeloopError("no such column", where=stream, why=", ".join(sorted(missing)), mend=f"one of {there}")
-        table = part.to_table(columns=wanted, filter=condition)
+        wanted = [*schemas.times(part.schema), *(names[c] for c in columns or names), *schemas.TAIL]
+        table = part.to_table(columns=wanted, filter=_condition(pc, part.schema, first, last, device))
+        table = schemas.today(table)
         tables.append(table if raw else _physical(table))
     return _form(_joined(tables), form)
 
@@ -84,39 +79,60 @@ def gaps(source: str | Path, stream: str = "", *, form: Form = "auto") -> Any:
     tables = [
         pq.read_table(file["path"], filesystem=file["filesystem"], partitioning=None) for file in _files(source, GAPS)
     ]
-    empty = pa.table({name: pa.array([], type=kind) for name, kind in gaps_columns(pa).items()})
-    table = pa.concat_tables([empty, *(t.cast(empty.schema) for t in tables)])
+    kinds = gaps_columns(pa) | {"epoch": pa.uint64(), "time": pa.timestamp("ns", "UTC")}
+    empty = pa.table({name: pa.array([], type=kind) for name, kind in kinds.items()})
+    table = pa.concat_tables([empty, *(schemas.numbered(t).cast(empty.schema) for t in tables)])
     if stream:
         table = table.filter(pc.field("stream") == stream)
     return _form(table.group_by(table.column_names).aggregate([]), form)
 
 
 def gaps_columns(pa: Any) -> dict[str, Any]:
-    """Arrow types of the columns of `gaps`. pa: pyarrow."""
+    """Arrow types of the columns of `gaps` as they go up. pa: pyarrow."""
     return {
-        "device": pa.string(), "stream": pa.string(), "epoch": pa.uint64(), "first": pa.int64(), "last": pa.int64(),
-        "reason": pa.string(), "time": pa.timestamp("ns", "UTC"),
+        "device": pa.string(), "stream": pa.string(), "epoch": pa.string(), "first": pa.int64(), "last": pa.int64(),
+        "reason": pa.string(), "time": pa.timestamp("us", "UTC"),
     }  # fmt: skip
 
 
-def _files(source: str | Path, kind: str) -> list[dict[str, Any]]:
-    """Path, file system and partition values of each file of a kind at or below the source."""
+def _files(
+    source: str | Path, kind: str, stream: str = "", first: int | None = None, last: int | None = None
+) -> list[dict[str, Any]]:
+    """Path, file system and partition values of each file of a kind at or below the source, of a stream alone where one
+    is named: only folders that may hold it are listed."""
     fs = optional.load("pyarrow.fs", _PURPOSE)
     filesystem, top = open_source(fs, str(source))
     top = top.rstrip("/")
     base, _, name = top.rpartition("/")
     if kind not in top.split("/"):
         top = f"{base}/{kind}" if name in (RAW, GAPS) else f"{top}/{kind}"
-    try:
-        found = filesystem.get_file_info(fs.FileSelector(top, recursive=True, allow_not_found=True))
-    except OSError as error:
-        raise EdgeloopError("cannot read uploaded data", where=str(source), why=str(error)) from error
-    paths = [info.path for info in found if info.type == fs.FileType.File and info.path.endswith(".parquet")]
-    return [
+    listed = [top]
+    found: list[str] = []
+    while listed:
+        folder = listed.pop()
+        try:
+            for info in filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True)):
+                if info.type == fs.FileType.File:
+                    found += [info.path] if info.path.endswith(".parquet") else []
+                elif _wanted(info.path.rpartition("/")[2], stream, first, last):
+                    listed.append(info.path)
+        except OSError as error:
+            raise EdgeloopError("cannot read uploaded data", where=str(source), why=str(error)) from error
+    files = [
         {"path": path, "filesystem": filesystem}
         | dict(part.split("=", 1) for part in path.split("/") if part.count("=") == 1)
-        for path in paths
+        for path in sorted(found)
     ]
+    return [file for file in files if not stream or file.get("stream") == stream]
+
+
+def _wanted(folder: str, stream: str, first: int | None, last: int | None) -> bool:
+    """Whether a folder may hold what is wanted; that of a day also what begins on it and reaches into the next, and
+    what came on a later day from a device whose clock was not good."""
+    key, _, value = folder.partition("=")
+    if key == "stream" and stream:
+        return value == stream
+    return key != "date" or first is None or value >= date(first - 86_400 * NS)
 
 
 def open_source(fs: Any, source: str) -> tuple[Any, str]:
@@ -145,6 +161,19 @@ def _may_hold(file: dict[str, Any], first: int | None, last: int | None) -> bool
         return True
     day = str(file.get("date"))
     return (first is None or day >= date(first - 86_400 * NS)) and (last is None or day <= date(last))
+
+
+def _condition(pc: Any, schema: Any, first: int | None, last: int | None, device: str) -> Any:
+    exact = schemas.EXACT in schema.names
+    field = pc.field(schemas.EXACT if exact else "time")
+    condition = None
+    for test in (
+        None if first is None else field >= (first if exact else _scalar(first)),
+        None if last is None else field < (last if exact else _scalar(last)),
+        None if not device else pc.field("device") == device,
+    ):
+        condition = test if condition is None else condition if test is None else condition & test
+    return condition
 
 
 def _scalar(time: int) -> Any:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
-from edgeloop import decode
 from edgeloop.clock import NS, now
-from edgeloop.errors import DecodeError
+from edgeloop.durable import Damaged, Document, read
 from edgeloop.journal.segment import START, JournalError, Position, is_segment
 
 MAX_LEASE = 3600 * NS
@@ -39,36 +37,41 @@ class CursorFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file = Document(path, Cursor, lambda: _NONE, name=False)
+
+    @property
+    def damage(self) -> str:
+        """What was wrong with the file that `load` set aside."""
+        return self._file.damage
 
     def load(self) -> Cursor | None:
-        """None where nothing was saved yet. Raises JournalError where the file is no cursor."""
+        """Its owner's; None where nothing was saved yet, or the file was no cursor and is set aside."""
+        cursor = self._file.load()
+        return None if cursor is _NONE or not _good(cursor) else cursor
+
+    def look(self) -> Cursor | None:
+        """Another process's. Raises JournalError where the file is no cursor."""
         try:
-            cursor = decode.file(self.path, Cursor)
-        except FileNotFoundError:
-            return None
+            cursor = read(self.path, Cursor)
         except OSError as error:
             raise JournalError("cannot read a cursor", where=str(self.path), why=str(error.strerror)) from error
-        except DecodeError as error:
-            raise JournalError(
-                "a cursor is damaged", where=str(self.path), why=str(error), mend="delete it to read all again"
-            ) from error
-        if cursor.offset < 0 or (cursor.position != START and not is_segment(cursor.segment)):
-            raise JournalError("a cursor names no segment", where=str(self.path), mend="delete it to read all again")
+        except Damaged as error:
+            raise JournalError("a cursor is damaged", where=str(self.path), why=error.why) from error
+        if cursor is not None and not _good(cursor):
+            raise JournalError("a cursor names no segment", where=str(self.path))
         return cursor
 
     def save(self, position: Position, lease: float = 0.0) -> None:
         """`lease` in seconds from now. A death or power cut leaves this cursor or the one before."""
         until = now() + int(lease * NS) if lease > 0 else 0
-        data = msgspec.json.encode(Cursor(position.segment, position.offset, until))
-        scratch = self.path.with_name(self.path.name + ".new")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            try:
-                os.write(fd, data)
-                os.fdatasync(fd)
-            finally:
-                os.close(fd)
-            os.replace(scratch, self.path)
+            self._file.save(Cursor(position.segment, position.offset, until))
         except OSError as error:
             raise JournalError("cannot save a cursor", where=str(self.path), why=str(error.strerror)) from error
+
+
+_NONE = Cursor("", 0)
+
+
+def _good(cursor: Cursor) -> bool:
+    return cursor.offset >= 0 and (cursor.position == START or is_segment(cursor.segment))

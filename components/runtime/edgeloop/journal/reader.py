@@ -7,18 +7,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from edgeloop.durable import Listing
 from edgeloop.errors import WireError
 from edgeloop.journal.segment import FOOTER, START, Position, read_footer, segments, sequence, unreadable
-from edgeloop.wire.batch import Item
+from edgeloop.wire.batch import Dropped, Item
 from edgeloop.wire.codec import decode_any
-from edgeloop.wire.frame import PREFIX, Truncated, size
+from edgeloop.wire.frame import PREFIX, Truncated, next_frame, search, size
 
 MIB = 1 << 20
 _PATIENCE = 3
+_SEARCHED = 1 << 20
 
 
 class JournalReader:
     """Items in order from `position` (None: from the oldest), each with the position after it.
+
+    gaps: how often something could not be read, gap: the last time in words; lost: samples by stream that are missing
+    between others of an epoch; began_anew: how often the journal was another one, with places before those read.
 
     A segment that is gone is a gap, counted, and reading resumes at the `resume`: "oldest" segment there is, or the
     "tail". Arrays are views of a chunk of about `chunk` bytes, which lives as long as one of them does.
@@ -33,13 +38,17 @@ class JournalReader:
         chunk: int = 256 << 10,
     ) -> None:
         self.directory, self._resume, self._chunk = directory, resume, chunk
+        self._listing = Listing(directory, files=True)
         self.gaps = 0
         self.gap = ""
+        self.began_anew = 0
+        self.lost: dict[str, int] = {}
+        self._next_index: dict[str, tuple[int, int]] = {}
         self._position = position or START
         self._fd = -1
         self._open_name = ""
         self._sealed = False
-        self._bad: tuple[Position, int] = (START, 0)
+        self._bad: tuple[Position, int, int] = (START, 0, 0)
 
     @property
     def position(self) -> Position:
@@ -53,6 +62,8 @@ class JournalReader:
     def read(self, until: Position | None = None, limit_bytes: int = 64 * MIB) -> Iterator[tuple[Item, Position]]:
         """What is there now, up to `until` and about `limit_bytes`; of a live segment only whole frames."""
         budget = limit_bytes
+        if until is not None and until <= self._position and not self._there():
+            self._jump()
         while budget > 0 and (until is None or self._position < until):
             before = self._position
             yield from self._read_segment(until, budget)
@@ -82,10 +93,11 @@ class JournalReader:
                     if len(whole) >= size(view) > len(view):
                         view = whole
                         continue
+                    self._damaged("a frame is cut off", grown=True)
                 return
             except WireError as error:
                 if at == 0:
-                    self._damaged(error)
+                    self._damaged(error.what)
                 return
             if isinstance(item, dict):
                 if item.get("type") == FOOTER:
@@ -94,6 +106,7 @@ class JournalReader:
                 self._position = Position(segment, offset + end)
             else:
                 self._position = position = Position(segment, offset + end)
+                self._follow(item)
                 yield item, position
                 if self._position != position or (until is not None and position >= until):
                     return
@@ -114,7 +127,7 @@ class JournalReader:
                 return True
             self.close()
             if not segment:
-                names = segments(self.directory)
+                names = segments(self.directory, self._listing)
                 if not names:
                     return False
                 self._position = Position(names[0], 0)
@@ -131,28 +144,33 @@ class JournalReader:
                 return True
 
     def _jump(self) -> bool:
-        names = segments(self.directory)
+        names = segments(self.directory, self._listing)
         if not names:
             return False
         lost = self._position.segment
         newer = [segment for segment in names if segment > lost]
         self._count_gap(f"{lost} is gone")
         self._position = tail(self.directory) if self._resume == "tail" else Position((newer or names)[0], 0)
+        if self._position.segment < lost:
+            self.began_anew += 1
         self._sealed = False
         return True
 
     def _next(self) -> bool:
         """To the segment after this one, once this one can grow no more."""
         segment, offset = self._position
-        newer = [other for other in segments(self.directory) if other > segment]
+        names = segments(self.directory, self._listing)
+        if segment and names and segment not in names and not self._sealed:
+            return self._jump()
+        newer = [other for other in names if other > segment]
         if not segment or not newer:
             return False
         if not self._sealed:
             rest = self._chunk_at(offset, PREFIX) if segment == self._open_name else memoryview(b"")
             if len(rest):
-                if (self._bad[0] != self._position and self._whole_frame(rest)) or self._pass_over("is damaged"):
+                if (self._bad[0] != self._position and self._whole_frame(rest)) or self._pass_over():
                     return True
-                self._count_gap(f"{segment} is damaged from byte {offset}")
+                self._count_gap(f"{segment} is damaged from byte {offset} to its end")
         if sequence(newer[0]) != sequence(segment) + 1:
             if self._resume == "tail":
                 return self._lost_between(segment)
@@ -175,29 +193,70 @@ class JournalReader:
             return False
         return len(self._chunk_at(self._position.offset, length)) == length
 
-    def _damaged(self, error: WireError) -> None:
-        """A live writer may be at work on these bytes: look again a few times before passing over the frame."""
-        position, looks = self._bad
-        looks = looks + 1 if position == self._position else 1
-        self._bad = (self._position, looks)
-        if looks >= _PATIENCE:
-            self._pass_over(error.what)
+    def _damaged(self, why: str, *, grown: bool = False) -> None:
+        """A live writer may be at work on these bytes: look again a few times before passing over them.
 
-    def _pass_over(self, why: str) -> bool:
-        """Beyond one damaged frame, where its length still leads to another."""
+        grown: of a frame that is perhaps being written, only looks at a file that has grown since count.
+        """
+        there = os.fstat(self._fd).st_size if grown else 0
+        position, looks, seen = self._bad
+        if position != self._position:
+            looks, seen = 0, -1
+        if not grown or there > seen:
+            looks += 1
+        self._bad = (self._position, looks, there)
+        if looks >= _PATIENCE and (not grown or looks % _PATIENCE == 0):
+            self._pass_over(why)
+
+    def _pass_over(self, why: str = "") -> bool:
+        """To the next good frame, where the segment has one."""
         segment, offset = self._position
-        try:
-            after = offset + size(self._chunk_at(offset, PREFIX))
-            size(self._chunk_at(after, PREFIX))
-        except WireError:
-            return False
-        self._count_gap(f"{segment} byte {offset}: {why}")
-        self._position = Position(segment, after)
+        at, overlap = offset + 1, PREFIX
+        while True:
+            view = self._chunk_at(at, _SEARCHED)
+            if len(view) < overlap:
+                return False
+            found = next_frame(view, 0)
+            if found < 0 and (found := _begins(view)) >= 0:
+                whole = self._chunk_at(at + found, size(view, found))
+                found = found if next_frame(whole, 0) == 0 else -1
+            if found >= 0:
+                break
+            at += max(1, len(view) - overlap + 1)
+        self._count_gap(f"{segment} byte {offset}: {why or 'damaged'}; read on from byte {at + found}")
+        self._position = Position(segment, at + found)
         return True
+
+    def _follow(self, item: Item) -> None:
+        """Counts what is missing before an item."""
+        if isinstance(item, Dropped) or not len(item):
+            return
+        epoch, index = self._next_index.get(item.stream, (item.epoch, item.index))
+        if epoch == item.epoch and item.index > index:
+            self.lost[item.stream] = self.lost.get(item.stream, 0) + item.index - index
+            self.gap = f"{self.gap}; {item.index - index} samples of {item.stream} are gone"
+        self._next_index[item.stream] = item.epoch, item.index + len(item)
+
+    def _there(self) -> bool:
+        """Whether the segment at the position still is."""
+        segment = self._position.segment
+        return not segment or (self.directory / segment).exists()
 
     def _count_gap(self, text: str) -> None:
         self.gaps += 1
         self.gap = text
+
+
+def _begins(view: memoryview) -> int:
+    """Where a frame may begin that the bytes do not hold whole; -1 where none does."""
+    at = -1
+    while (at := search(view, at + 1)) >= 0:
+        try:
+            if at + size(view, at) > len(view):
+                return at
+        except WireError:
+            continue
+    return -1
 
 
 def tail(directory: Path) -> Position:

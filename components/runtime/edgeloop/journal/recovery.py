@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from edgeloop.journal.segment import Contents, Footer, Latest, read_footer, scan, segments
@@ -38,7 +39,9 @@ def recover(directory: Path) -> Inheritance:
 
 
 def _seal(path: Path, latest: Latest) -> Contents:
-    contents, end = scan(path, latest)
+    contents, end, bad = scan(path, latest)
+    if bad:
+        _log.warning("%d B in the middle of %s are damaged; %s", bad, path.name, _gone(contents))
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         excess = os.fstat(fd).st_size - end
@@ -57,3 +60,13 @@ def _seal(path: Path, latest: Latest) -> Contents:
     finally:
         os.close(fd)
     return contents
+
+
+def _gone(contents: Contents) -> str:
+    """How many samples of which stream are missing between others."""
+    lost = {
+        stream: sum(b[1] - a[2] - 1 for a, b in pairwise(ranges) if a[0] == b[0])
+        for stream, ranges in contents.ranges.items()
+    }
+    named = ", ".join(f"{count} of {stream}" for stream, count in sorted(lost.items()) if count)
+    return f"gone are samples: {named}" if named else "no sample between others is missing"

@@ -37,6 +37,7 @@ class Retention:
         self._directory, self._budget = directory, budget
         self._on_problem, self._on_clear = on_problem, on_clear
         self._damaged: set[str] = set()
+        self.forgotten = 0
         self._known: list[Dropped] = []
         self._cursors = {name: CursorFile(path) for name, path in durable_readers.items()}
 
@@ -71,9 +72,17 @@ class Retention:
         passed = min((c.segment if c else "" for c in self._load()), default="")
         return tuple(segment for segment in sizes if segment < passed)
 
+    def newest_cursor(self) -> str:
+        """The newest segment that a durable reader has come to; empty where none has."""
+        return max((cursor.segment for cursor in self._load() if cursor), default="")
+
     def _record(self, fresh: Sequence[Dropped]) -> tuple[Dropped, ...]:
         """The records to write: what is known to be dropped, where `fresh` adds to it or would take it away."""
-        self._known = union([*self._known, *fresh])[-_RECORDS:]
+        self._known = union([*self._known, *fresh])
+        if len(self._known) > _RECORDS:
+            oldest = sorted(self._known, key=lambda record: record.time)[: len(self._known) - _RECORDS]
+            self._known = [record for record in self._known if record not in oldest]
+            self.forgotten += len(oldest)
         touched = {(record.stream, record.epoch) for record in fresh}
         return tuple(record for record in self._known if (record.stream, record.epoch) in touched)
 
@@ -81,7 +90,7 @@ class Retention:
         cursors: list[Cursor | None] = []
         for name, file in self._cursors.items():
             try:
-                cursors.append(file.load())
+                cursors.append(file.look())
             except JournalError as error:
                 cursors.append(None)
                 self._damaged.add(name)
@@ -95,9 +104,9 @@ class Retention:
     def _lost(self, segment: str, time: int) -> list[Dropped]:
         try:
             footer = read_footer(self._directory / segment)
+            contents = footer.contents if footer else scan(self._directory / segment, Latest())[0]
         except FileNotFoundError:
             return []
-        contents = footer.contents if footer else scan(self._directory / segment, Latest())[0]
         return [
             *contents.dropped,
             *(Dropped(stream, e, first, last, time) for stream, rs in contents.ranges.items() for e, first, last in rs),

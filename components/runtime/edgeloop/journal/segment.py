@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from edgeloop.durable import Listing
+from edgeloop.durable.listing import names as folder_names
 from edgeloop.errors import EdgeloopError, WireError
 from edgeloop.wire.batch import Batch, Dropped, Item, RecordBatch
 from edgeloop.wire.codec import decode_any, dump_map
-from edgeloop.wire.frame import PREFIX, wrap
+from edgeloop.wire.frame import PREFIX, next_frame, wrap
 
 _NAME = re.compile(r"(\d{12})-([0-9a-f]{16})\.cborseq")
 _RANGES = 64
@@ -79,14 +81,13 @@ def is_segment(segment: str) -> bool:
     return _NAME.fullmatch(segment) is not None
 
 
-def segments(directory: Path) -> list[str]:
-    """Names, oldest first; none where there is no folder yet."""
+def segments(directory: Path, listing: Listing | None = None) -> list[str]:
+    """Names of files, oldest first; none where there is no folder yet."""
     try:
-        return sorted(entry for entry in os.listdir(directory) if is_segment(entry))
-    except FileNotFoundError:
-        return []
+        names = listing.names() if listing is not None else folder_names(directory, files=True)
     except OSError as error:
         raise unreadable(directory, error) from error
+    return [entry for entry in names if is_segment(entry)]
 
 
 def unreadable(path: Path, error: OSError) -> JournalError:
@@ -196,18 +197,22 @@ def read_footer(path: Path) -> Footer | None:
     return None
 
 
-def scan(path: Path, latest: Latest) -> tuple[Contents, int]:
-    """What the whole frames from the start of a file hold, and where they end; `latest` is brought up to date."""
-    contents, at = Contents(), 0
+def scan(path: Path, latest: Latest) -> tuple[Contents, int, int]:
+    """What the good frames of a file hold, where the last one ends, and how many bytes before that are none; `latest`
+    is brought up to date."""
+    contents, at, end, bad = Contents(), 0, 0, 0
     with path.open("rb") as file:
         if not os.fstat(file.fileno()).st_size:
-            return contents, 0
+            return contents, 0, 0
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
             while at < len(view):
                 try:
-                    item, end = decode_any(view, at)
+                    item, after = decode_any(view, at)
                 except WireError:
-                    break
+                    at = next_frame(view, at + 1)
+                    if at < 0:
+                        break
+                    continue
                 if isinstance(item, dict):
                     if item.get("type") == FOOTER:
                         break
@@ -215,8 +220,9 @@ def scan(path: Path, latest: Latest) -> tuple[Contents, int]:
                     contents.add(item)
                     latest.add(item)
                 del item
-                at = end
-    return contents, at
+                bad += at - end
+                at = end = after
+    return contents, end, bad
 
 
 def union(records: Iterable[Dropped]) -> list[Dropped]:

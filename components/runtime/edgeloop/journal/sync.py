@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+from edgeloop.durable import sync_folder
 from edgeloop.journal.retention import Cleared, Problem
+
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,10 @@ class Syncer:
     def __init__(self, directory: Path, interval: float, on_problem: Problem, on_clear: Cleared) -> None:
         self._directory, self._interval = directory, interval
         self._on_problem, self._on_clear = on_problem, on_clear
-        self._failing = False
+        self._failing = self._doubtful = False
+        self._safe = (-1, 0)
+        self._victims: list[str] = []
+        self._lock = threading.Lock()
         self._tasks: queue.SimpleQueue[_Task] = queue.SimpleQueue()
         self._announced = -1
         self._unsynced = -1
@@ -60,18 +66,23 @@ class Syncer:
 
     def dirty(self, fd: int) -> None:
         if self._interval <= 0:
-            os.fdatasync(fd)
+            self._flush(fd)
         elif self._announced != fd:
             self._announced = fd
             self._tasks.put(_Dirty(fd))
 
     def began(self) -> None:
-        self._tasks.put(_Began())
+        """A new segment has its name."""
+        if self._interval <= 0:
+            sync_folder(self._directory)
+        else:
+            self._tasks.put(_Began())
 
     def sealed(self, fd: int) -> None:
         self._tasks.put(_Sealed(fd))
 
     def remove(self, segment: str) -> None:
+        """Once what says so is on the disk."""
         self._tasks.put(_Remove(segment))
 
     def settle(self) -> None:
@@ -106,7 +117,12 @@ class Syncer:
         fd, self._unsynced = self._unsynced, -1
         if self._announced == fd:
             self._announced = -1
-        os.fdatasync(fd)
+        try:
+            self._flush(fd)
+        except OSError:
+            self._unsynced, self._due = fd, monotonic() + max(self._interval, 1.0)
+            raise
+        self._unlink()
         if self._failing:
             self._failing = False
             self._on_clear("journal.sync")
@@ -121,20 +137,48 @@ class Syncer:
                 if self._announced == fd:
                     self._announced = -1
                 try:
-                    os.fdatasync(fd)
+                    self._seal(fd)
                 finally:
                     os.close(fd)
             case _Began():
-                folder = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                try:
-                    os.fsync(folder)
-                finally:
-                    os.close(folder)
+                sync_folder(self._directory)
             case _Remove(segment):
-                (self._directory / segment).unlink(missing_ok=True)
+                self._victims.append(segment)
+                if self._unsynced >= 0:
+                    self._sync()
+                else:
+                    self._unlink()
             case _Settle(done):
                 try:
                     if self._unsynced >= 0:
                         self._sync()
                 finally:
                     done.set()
+
+    def _flush(self, fd: int) -> None:
+        """What a failed sync perhaps did not bring to the disk is written again before the next one."""
+        with self._lock:
+            end = os.fstat(fd).st_size
+            begin = self._safe[1] if self._safe[0] == fd else 0
+            if self._doubtful:
+                for at in range(begin, end, _BLOCK):
+                    os.pwrite(fd, os.pread(fd, min(_BLOCK, end - at), at), at)
+            try:
+                os.fdatasync(fd)
+            except OSError:
+                self._doubtful = True
+                raise
+            self._doubtful, self._safe = False, (fd, end)
+
+    def _seal(self, fd: int) -> None:
+        try:
+            self._flush(fd)
+        except OSError:
+            self._flush(fd)
+        finally:
+            self._doubtful, self._safe = False, (-1, 0)
+
+    def _unlink(self) -> None:
+        while self._victims:
+            (self._directory / self._victims[0]).unlink(missing_ok=True)
+            del self._victims[0]

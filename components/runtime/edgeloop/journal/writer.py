@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from edgeloop.durable import make_folder
 from edgeloop.errors import ConfigurationError, EdgeloopError
 from edgeloop.journal.recovery import recover
 from edgeloop.journal.retention import Cleared, Problem, Retention
@@ -93,10 +94,12 @@ class JournalWriter:
             raise
         self._retention.inherit(inherited.dropped)
         self._sizes = inherited.sizes
-        self._sequence = max(map(sequence, self._sizes), default=0)
+        self._sequence = max(map(sequence, [*self._sizes, *filter(None, [self._retention.newest_cursor()])]), default=0)
         self._earlier = dict(inherited.latest)
         self._latest = inherited.latest
         self._syncer = Syncer(directory, sync_interval, on_problem, on_clear)
+        self._on_problem, self._on_clear = on_problem, on_clear
+        self._vanished = False
 
     def previous(self, stream: str) -> tuple[int, int] | None:
         """(epoch, last index) with which earlier writers left the stream."""
@@ -127,6 +130,8 @@ class JournalWriter:
             return self._append(items, frames)
 
     def _append(self, items: Sequence[Item], frames: Sequence[Sequence[Buffer]]) -> Span:
+        if self._fd >= 0 and not os.fstat(self._fd).st_nlink:
+            self._begin_anew()
         size = sum(len(part) for frame in frames for part in frame)
         if self._fd >= 0 and self._end and self._end + size > self._segment_bytes:
             self._seal()
@@ -186,8 +191,17 @@ class JournalWriter:
         """Opens a new segment; returns the segments that have to go for it."""
         plan = self._retention.plan(self._sizes, self._segment_bytes)
         segment = name(self._sequence + 1, self.epoch)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
-            self._fd = os.open(self.directory / segment, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                self._fd = os.open(self.directory / segment, flags, 0o600)
+            except FileNotFoundError:
+                self._begin_anew()
+                self._fd = os.open(self.directory / segment, flags, 0o600)
+            except FileExistsError:
+                self._sequence += 1
+                segment = name(self._sequence + 1, self.epoch)
+                self._fd = os.open(self.directory / segment, flags, 0o600)
         except OSError as error:
             if error.errno in FULL:
                 raise self._failed(error, self._end) from error
@@ -197,6 +211,18 @@ class JournalWriter:
         self._owed = union([*self._owed, *plan.dropped])
         self._syncer.began()
         return plan.victims
+
+    def _begin_anew(self) -> None:
+        """Somebody deleted what this writer wrote: with a new segment, whose number goes on."""
+        self._vanished = True
+        self._on_problem("journal.vanished", f"{self.directory} was deleted while it was written to: it begins anew")
+        if self._fd >= 0:
+            self._syncer.sealed(self._fd)
+        self._fd, self._name, self._end = -1, "", 0
+        os.close(self._lock_fd)
+        self._lock_fd = -1
+        self._lock_fd = _lock(self.directory)
+        self._sizes = {segment: size for segment, size in self._sizes.items() if (self.directory / segment).exists()}
 
     def _cut(self) -> None:
         """Takes back the bytes of a frame that did not get in whole."""
@@ -225,6 +251,9 @@ class JournalWriter:
             raise self._failed(failure, self._end) from failure
         self._sizes[self._name] = self._end + written
         self._syncer.sealed(self._fd)
+        if self._vanished:
+            self._vanished = False
+            self._on_clear("journal.vanished")
         self._fd = -1
 
     def flush(self) -> None:
@@ -261,7 +290,7 @@ class JournalWriter:
 def _lock(directory: Path) -> int:
     """Held for life, released by the kernel however this process ends."""
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(directory)
         fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise _unusable(directory, error) from error

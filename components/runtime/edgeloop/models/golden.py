@@ -119,7 +119,7 @@ def worst(case: Case, outputs: Sequence[Array], tolerance: Golden) -> float:
         allowed = tolerance.absolute + tolerance.relative * np.abs(expected)
         with np.errstate(all="ignore"):
             ratio = np.where(got == expected, 0.0, np.abs(got - expected) / allowed)
-        ratio = np.where(np.isnan(got) & np.isnan(expected), 0.0, ratio)
+        ratio = np.where(np.isfinite(got) & np.isfinite(expected), ratio, np.inf)
         if ratio.size:
             largest = max(largest, float(np.nan_to_num(ratio, nan=np.inf, posinf=np.inf).max()))
     return largest

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Final, cast
 
 import msgspec
 
-from edgeloop.files import sync_folder
+from edgeloop.durable import sync_folder
 from edgeloop.models import archive, golden, signature
 from edgeloop.models.errors import ModelError, ModelRefused
 from edgeloop.models.manifest import GOLDEN, LARGEST, MANIFEST, SIGNATURE, File, Manifest, Variant, decode

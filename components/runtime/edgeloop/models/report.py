@@ -8,9 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from edgeloop import decode
-from edgeloop.errors import DecodeError
-from edgeloop.files import replace
+from edgeloop import durable
 from edgeloop.models.errors import ModelError
 
 FOLDER: Final = "models"
@@ -51,16 +49,16 @@ def path(work: Path, name: str) -> Path:
 def read(path: Path) -> Report | None:
     """None where there is none, or none that can be read."""
     try:
-        return decode.file(path, Report)
-    except (OSError, DecodeError):
+        return durable.read(path, Report)
+    except (OSError, durable.Damaged):
         return None
 
 
 def write(path: Path, report: Report) -> None:
     """Durably, in one step. Raises ModelError."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        replace(path, msgspec.json.encode(report))
+        durable.make_folder(path.parent)
+        durable.replace(path, durable.seal(msgspec.json.encode(report)), 0o644)
     except OSError as error:
         why = error.strerror or str(error)
         raise ModelError("cannot say what became of a model", where=str(path), why=why) from error

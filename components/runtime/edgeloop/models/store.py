@@ -11,9 +11,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from edgeloop import decode
-from edgeloop.errors import DecodeError
-from edgeloop.files import replace
+from edgeloop import durable
 from edgeloop.models.errors import ModelError
 from edgeloop.models.manifest import Digest
 
@@ -53,13 +51,11 @@ def read(folder: Path) -> Pointer | None:
     """None where nothing was ever activated. Raises ModelError where the file is no pointer."""
     path = folder / POINTER
     try:
-        return decode.file(path, Pointer)
-    except FileNotFoundError:
-        return None
+        return durable.read(path, Pointer)
     except OSError as error:
         raise ModelError("cannot read the model store", where=str(path), why=error.strerror or str(error)) from error
-    except DecodeError as error:
-        raise ModelError("the model store's pointer is damaged", where=str(path), why=str(error)) from None
+    except durable.Damaged as error:
+        raise ModelError("the model store's pointer is damaged", where=str(path), why=error.why) from None
 
 
 class Shelf:
@@ -68,7 +64,7 @@ class Shelf:
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            durable.make_folder(folder)
         except OSError as error:
             why = error.strerror or str(error)
             raise ModelError("cannot make the model store", where=str(folder), why=why) from error
@@ -79,14 +75,19 @@ class Shelf:
             self.pointer, self.damage = None, str(error)
 
     def activate(self, ref: Ref | None, now: int) -> Pointer:
-        """Makes it active, on probation; None lets the default model serve, at once and for good."""
+        """Makes it active, on probation; None lets the default model serve, at once and for good.
+
+        What has proved itself is never lost: where that is what is wanted, it is active again, committed.
+        """
         pointer = self.pointer
-        previous = pointer.active if pointer else None
-        if pointer and (pointer.state == "probation" or previous == ref):
-            previous = pointer.previous
         if ref is None:
             return self._write(None, None, "committed", now)
-        return self._write(ref, previous if previous != ref else None, "probation", now)
+        proved = pointer.previous if pointer and pointer.state == "probation" else pointer.active if pointer else None
+        if pointer and pointer.state == "probation" and proved == ref:
+            return self._write(ref, None, "committed", now)
+        if pointer and proved == ref:
+            return self._write(ref, pointer.previous, "probation", now)
+        return self._write(ref, proved, "probation", now)
 
     def commit(self, now: int) -> Pointer:
         """The end of probation; the generation stays."""
@@ -126,7 +127,7 @@ class Shelf:
     def _put(self, pointer: Pointer) -> Pointer:
         path = self.folder / POINTER
         try:
-            replace(path, msgspec.json.format(msgspec.json.encode(pointer), indent=1) + b"\n")
+            durable.replace(path, durable.seal(msgspec.json.encode(pointer)), 0o644)
         except OSError as error:
             why = error.strerror or str(error)
             raise ModelError("cannot write the model store", where=str(path), why=why) from error

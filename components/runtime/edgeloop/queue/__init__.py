@@ -3,7 +3,7 @@
 The owner puts entries into `work/<component>/upload/` and deletes what StreamUpload has released; StreamUpload only
 reads there. What it has released stands in a file of its own work folder.
 
-    <number>-<kind>.jsonl   records, one JSON document a line, appended to until the next number of the kind
+    <number>-<kind>.jsonl   records, one JSON object a line with its checksum, appended to until the kind's next number
     <number>-<kind>/        a file and `entry.json`, complete from the rename of the folder on
 """
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
+from edgeloop.durable import Listing
 from edgeloop.errors import EdgeloopError
 
 DOCUMENT: Final = "entry.json"
@@ -54,12 +55,19 @@ def parse(name: str) -> Entry | None:
 
 def entries(folder: Path) -> list[Entry]:
     """Oldest first; none where there is no folder."""
+    return parsed(listed(folder, Listing(folder)))
+
+
+def listed(folder: Path, listing: Listing) -> tuple[str, ...]:
+    """Raises QueueError."""
     try:
-        names = os.listdir(folder)
-    except FileNotFoundError:
-        return []
+        return listing.names()
     except OSError as error:
         raise QueueError("cannot read an upload queue", where=str(folder), why=error.strerror or "") from error
+
+
+def parsed(names: Iterable[str]) -> list[Entry]:
+    """Oldest first."""
     return sorted(filter(None, map(parse, names)), key=lambda entry: entry.number)
 
 

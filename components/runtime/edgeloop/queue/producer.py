@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from collections.abc import Callable, Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from edgeloop import clock
 from edgeloop.documents import encode
-from edgeloop.errors import EdgeloopError
+from edgeloop.durable import AppendLog, File, make_folder, place, remove, seal, sync_folder
+from edgeloop.durable.disk import NEW
 from edgeloop.queue.folder import (
     DOCUMENT,
     RECORDS,
@@ -23,11 +24,10 @@ from edgeloop.queue.folder import (
     is_file_name,
     parse,
 )
-from edgeloop.queue.released import Released
+from edgeloop.queue.released import Released, load
 from edgeloop.uploader import released_file
 
 MIB: Final = 1 << 20
-_NEW: Final = ".new"
 
 Content = bytes | Callable[[BinaryIO], object]
 
@@ -48,45 +48,42 @@ class UploadQueue:
         self.lost = 0
         self._released, self._budget, self._segment = released_file(root, component), budget, segment
         self._lock = threading.Lock()
-        self._live: dict[str, tuple[Entry, int, int]] = {}
+        self._live: dict[str, tuple[Entry, AppendLog]] = {}
         self._sizes: dict[Entry, int] = {}
+        self._room = 0
         self._stamp = (0, 0)
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self.folder)
             for name in os.listdir(self.folder):
-                if name.endswith(_NEW):
-                    _delete(self.folder / name)
+                if name.endswith(NEW):
+                    remove(self.folder / name)
         except OSError as error:
             raise self._unusable(error) from error
         for entry in entries(self.folder):
-            self._sizes[entry] = _size(self.folder / entry.id)
+            self._count(entry, _size(self.folder / entry.id))
         past = self._load()
         self._number = max(max((e.number for e in self._sizes), default=0), past.through, *past.also, 0)
 
     @property
     def size(self) -> int:
         """Bytes of all that is kept."""
-        return sum(self._sizes.values())
+        return self._room
 
     def append(self, kind: str, record: bytes, *, sync: bool = False) -> None:
         """One JSON document, without line ends, to the records of a kind. Raises QueueError where there is no room."""
         if b"\n" in record or not record:
             raise QueueError("not a record", where=kind, why="it is empty or has line ends", mend="one JSON document")
-        line = record + b"\n"
         with self._lock:
             self.sweep()
-            entry, descriptor, size = self._open(kind)
+            entry, log = self._open(kind)
             try:
-                written = os.pwrite(descriptor, line, size)
-                if written != len(line):
-                    os.ftruncate(descriptor, size)
-                    raise QueueError("no room for a record", where=str(self.folder), mend="free disk space")
-                if sync:
-                    os.fdatasync(descriptor)
+                log.append(record, sync=sync)
             except OSError as error:
                 raise self._unusable(error) from error
-            self._live[kind] = entry, descriptor, size + written
-            self._sizes[entry] = size + written
+            except ValueError as error:
+                raise QueueError("not a record", where=kind, why=str(error), mend="one JSON object") from error
+            finally:
+                self._count(entry, log.size)
 
     def put(
         self, kind: str, name: str, content: Content, document: Mapping[str, Any] | None = None, *, time: int = 0
@@ -103,58 +100,58 @@ class UploadQueue:
             self.sweep()
             entry = self._next(kind, "")
             path = self.folder / entry.id
-            new = path.with_name(entry.id + _NEW)
+            new = path.with_name(entry.id + NEW)
             try:
                 new.mkdir(mode=0o700)
-                _write(new / name, content)
-                _write(new / DOCUMENT, encode(description))
-                _sync(new)
-                new.rename(path)
-                _sync(self.folder)
+                size = _write(new / name, content) + _write(new / DOCUMENT, seal(encode(description)))
+                sync_folder(new)
+                place(new, path)
             except OSError as error:
-                _delete(new)
+                remove(new)
                 raise self._unusable(error) from error
             except BaseException:
-                _delete(new)
+                remove(new)
                 raise
-            self._sizes[entry] = _size(path)
+            self._count(entry, size)
             return entry
 
     def sweep(self) -> None:
         """Deletes what was released, and over the budget the oldest; done with every `append` and `put`."""
         if self._changed():
             released = self._load()
-            live = {entry for entry, _, _ in self._live.values()}
-            for entry in [e for e in self._sizes if e.number in released and e not in live]:
-                self._remove(entry)
+            live = {entry for entry, _ in self._live.values()}
+            for entry in self._gone(released):
+                if entry not in live:
+                    self._remove(entry)
         while self.size > self._budget and len(self._sizes) > 1:
             self._remove(self._least())
             self.lost += 1
 
     def close(self) -> None:
         with self._lock:
-            for _, descriptor, _ in self._live.values():
-                os.close(descriptor)
+            for _, log in self._live.values():
+                log.close()
             self._live.clear()
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _open(self, kind: str) -> tuple[Entry, int, int]:
+    def _open(self, kind: str) -> tuple[Entry, AppendLog]:
         live = self._live.get(kind)
-        if live is not None and live[2] < self._segment:
+        if live is not None and live[1].size < self._segment:
             return live
         if live is not None:
-            os.close(live[1])
+            live[1].close()
             del self._live[kind]
         entry = self._next(kind, RECORDS)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        try:
-            descriptor = os.open(self.folder / entry.id, flags, 0o600)
-        except OSError as error:
-            raise self._unusable(error) from error
-        self._sizes[entry] = 0
-        self._live[kind] = entry, descriptor, 0
+        self._live[kind] = entry, AppendLog(self.folder / entry.id)
         return self._live[kind]
+
+    def _gone(self, released: Released) -> list[Entry]:
+        """Entries rise with their numbers, so that those behind are not looked at."""
+        gone = list(takewhile(lambda entry: entry.number <= released.through, self._sizes))
+        if released.also:
+            gone += [entry for entry in self._sizes if entry.number in released.also]
+        return gone
 
     def _next(self, kind: str, suffix: str) -> Entry:
         entry = parse(f"{self._number + 1:012d}-{kind}{suffix}")
@@ -174,10 +171,14 @@ class UploadQueue:
     def _remove(self, entry: Entry) -> None:
         live = self._live.get(entry.kind)
         if live is not None and live[0] == entry:
-            os.close(live[1])
+            live[1].close()
             del self._live[entry.kind]
-        self._sizes.pop(entry, None)
-        _delete(self.folder / entry.id)
+        self._room -= self._sizes.pop(entry, 0)
+        remove(self.folder / entry.id)
+
+    def _count(self, entry: Entry, size: int) -> None:
+        self._room += size - self._sizes.get(entry, 0)
+        self._sizes[entry] = size
 
     def _changed(self) -> bool:
         try:
@@ -191,8 +192,8 @@ class UploadQueue:
 
     def _load(self) -> Released:
         try:
-            return Released.load(self._released)
-        except EdgeloopError:
+            return load(self._released)
+        except QueueError:
             return Released()
 
     def _unusable(self, error: OSError) -> QueueError:
@@ -200,22 +201,13 @@ class UploadQueue:
         return QueueError("cannot keep what is to be uploaded", where=str(self.folder), why=why, mend="free disk space")
 
 
-def _write(path: Path, content: Content) -> None:
-    with path.open("xb") as file:
+def _write(path: Path, content: Content) -> int:
+    with File(path) as file:
         if callable(content):
-            content(file)
+            content(file.stream)
         else:
             file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return file.sync()
 
 
 def _size(path: Path) -> int:
@@ -223,10 +215,3 @@ def _size(path: Path) -> int:
         return sum(p.stat().st_size for p in path.iterdir()) if path.is_dir() else path.stat().st_size
     except FileNotFoundError:
         return 0
-
-
-def _delete(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

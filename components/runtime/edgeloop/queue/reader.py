@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from edgeloop import decode
-from edgeloop.queue.folder import DOCUMENT, Description, Entry, QueueError, entries, folder, is_file_name
-from edgeloop.queue.released import Released
+from edgeloop.durable import Damaged, Listing, read
+from edgeloop.durable.log import whole
+from edgeloop.queue import released
+from edgeloop.queue.folder import DOCUMENT, Description, Entry, QueueError, folder, is_file_name, listed, parsed
 from edgeloop.uploader import released_file
 
 
@@ -21,32 +22,67 @@ def components(root: Path) -> list[str]:
     return [name for name in names if os.path.isdir(folder(root, name))]
 
 
+class Gone(QueueError):
+    """Its owner had no more room for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Of a file of records: each that is whole, with the byte where it begins and the one after it. end: byte up to
+    which the file is read; damaged: lines that are no records, and were passed over."""
+
+    found: list[tuple[bytes, int, int]]
+    end: int
+    damaged: int
+
+
 class QueueReader:
-    """One component's queue."""
+    """One component's queue. The folder is listed when it has changed; what is released is written down by `save`."""
 
     def __init__(self, root: Path, component: str) -> None:
         self.component = component
         self.folder = folder(root, component)
-        self._path = released_file(root, component)
-        self._released = Released.load(self._path)
+        self._file = released.document(released_file(root, component))
+        self._released = self._file.load()
+        self._entries: list[Entry] = []
+        self._listing = Listing(self.folder)
+        self._listed: tuple[str, ...] = ()
+        self._dirty = False
+
+    @property
+    def damage(self) -> str:
+        """What was wrong with what had been released: all that is in the queue goes up again."""
+        return self._file.damage
 
     def entries(self) -> list[Entry]:
         """What is there and not released, oldest first."""
-        return [entry for entry in entries(self.folder) if entry.number not in self._released]
+        names = listed(self.folder, self._listing)
+        if names is not self._listed:
+            self._listed = names
+            found = parsed(names)
+            self._entries = [entry for entry in found if entry.number not in self._released]
+            if found:
+                self._released.skip_to(found[0].number - 1)
+        return list(self._entries)
 
     def describe(self, entry: Entry) -> tuple[Path, Description]:
-        """The file of an entry and what is said about it. Raises QueueError where it is gone or damaged."""
+        """The file of an entry and what is said about it. Raises Gone where its owner has deleted it, QueueError where
+        it is damaged."""
         path = self.folder / entry.id
         try:
-            description = decode.file(path / DOCUMENT, Description)
-        except (OSError, ValueError) as error:
+            description = read(path / DOCUMENT, Description)
+        except (Damaged, OSError) as error:
             raise QueueError("an entry of an upload queue cannot be read", where=str(path), why=str(error)) from error
-        if not is_file_name(description.name) or not (path / description.name).is_file():
-            raise QueueError("an entry of an upload queue has no file", where=str(path), why=description.name)
+        if not path.exists():
+            raise Gone("an entry of an upload queue is gone", where=str(path))
+        if description is None or not is_file_name(description.name) or not (path / description.name).is_file():
+            why = description.name if description else DOCUMENT
+            raise QueueError("an entry of an upload queue has no file", where=str(path), why=why)
         return path / description.name, description
 
-    def records(self, entry: Entry, offset: int, limit: int = 1 << 20) -> Iterator[tuple[bytes, int]]:
-        """Whole records from a byte on, each with the byte after it, at most about `limit` bytes or one record."""
+    def records(self, entry: Entry, offset: int, limit: int = 1 << 20, *, complete: bool = False) -> Records:
+        """From a byte on, at most about `limit` bytes or one record. complete: no more comes, so that a line without
+        an end was torn."""
         path = self.folder / entry.id
         try:
             with path.open("rb") as file:
@@ -54,14 +90,22 @@ class QueueReader:
                 data = file.read(limit)
                 if data and b"\n" not in data:
                     data += file.readline()
+                last = complete and not file.read(1)
         except FileNotFoundError:
-            return
+            return Records([], offset, 0)
         except OSError as error:
             raise QueueError("an upload queue cannot be read", where=str(path), why=error.strerror or "") from error
-        begin = 0
+        found: list[tuple[bytes, int, int]] = []
+        begin = damaged = 0
         while (end := data.find(b"\n", begin)) >= 0:
-            yield data[begin:end], offset + end + 1
+            if (record := whole(data[begin:end])) is not None:
+                found.append((record, offset + begin, offset + end + 1))
+            else:
+                damaged += end > begin
             begin = end + 1
+        if last and begin < len(data):
+            begin, damaged = len(data), damaged + 1
+        return Records(found, offset + begin, damaged)
 
     def size(self, entry: Entry) -> int:
         """Bytes of a file of records; 0 where it is gone."""
@@ -71,14 +115,20 @@ class QueueReader:
             return 0
 
     def release(self, *numbers: int) -> None:
-        """The owner may delete these. Raises QueueError where that cannot be written down."""
+        """The owner may delete these, once `save` has returned."""
         for number in numbers:
             self._released.add(number)
-        there = [entry.number for entry in entries(self.folder)]
-        if there:
-            self._released.skip_to(min(there) - 1)
+        gone = set(numbers)
+        self._entries = [entry for entry in self._entries if entry.number not in gone]
+        self._dirty = True
+
+    def save(self) -> None:
+        """Writes down what was released. Raises QueueError."""
+        if not self._dirty:
+            return
         try:
-            self._released.save(self._path)
+            self._file.save(self._released)
         except OSError as error:
             why = error.strerror or ""
-            raise QueueError("cannot write down what was uploaded", where=str(self._path), why=why) from error
+            raise QueueError("cannot write down what was uploaded", where=str(self._file.path), why=why) from error
+        self._dirty = False

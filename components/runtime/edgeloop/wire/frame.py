@@ -68,6 +68,32 @@ def unwrap(view: memoryview, offset: int = 0) -> tuple[memoryview, int]:
     return payload, end
 
 
+def next_frame(view: memoryview, offset: int) -> int:
+    """Where the next whole frame begins whose checksum matches, from a byte on; -1 where there is none."""
+    at = offset - 1
+    while (at := search(view, at + 1)) >= 0:
+        try:
+            unwrap(view, at)
+        except WireError:
+            continue
+        return at
+    return -1
+
+
+def search(view: memoryview, at: int) -> int:
+    """Where the prefix of a frame may begin, from a byte on; -1 where none does."""
+    step = 1 << 16
+    while at + PREFIX <= len(view):
+        part = bytes(view[at : at + step + PREFIX])
+        found = part.find(_ARRAY)
+        while found >= 0:
+            if part[found + 6 : found + 9] == _EMBEDDED:
+                return at + found
+            found = part.find(_ARRAY, found + 1)
+        at += step
+    return -1
+
+
 def octets(buffer: Buffer) -> memoryview:
     """A view of plain bytes, whatever the buffer's item type."""
     view = memoryview(buffer)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from edgeloop import files
 from edgeloop.decode import document
+from edgeloop.durable import replace
 from edgeloop.errors import EdgeloopError
 from sensor_ingest.sources.modbus.plan import Request
 
@@ -25,7 +25,7 @@ def write(path: Path, requests: Sequence[Request]) -> None:
     places = [Place(r.device, r.table, r.start, r.count) for r in requests]
     with contextlib.suppress(OSError):
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        files.replace(path, msgspec.json.encode(places))
+        replace(path, msgspec.json.encode(places))
 
 
 def read(path: Path, planned: list[Request]) -> list[Request]:

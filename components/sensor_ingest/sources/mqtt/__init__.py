@@ -16,8 +16,8 @@ from edgeloop import clock, optional, topics
 from edgeloop.config.identifiers import Id
 from edgeloop.config.quantities import Duration
 from edgeloop.decode import document, file
+from edgeloop.durable import replace
 from edgeloop.errors import DecodeError, EdgeloopError
-from edgeloop.files import replace
 from sensor_ingest.payload.feed import Feed
 from sensor_ingest.payload.gather import Gather
 from sensor_ingest.payload.sparkplug import Sparkplug

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from edgeloop import decode, files, optional
+from edgeloop import durable, optional
 from edgeloop.component import user
-from edgeloop.errors import DecodeError, EdgeloopError
+from edgeloop.errors import EdgeloopError
 from edgeloop.secret import first_line
 
 LARGEST = 1 << 20
@@ -54,7 +54,7 @@ def check(certificate: bytes, pinned: bytes | None, address: str, state: Path) -
     found = known.servers.get(address)
     if found is None:
         known.servers[address] = fingerprint(certificate)
-        files.replace(state, msgspec.json.encode(known))
+        durable.replace(state, durable.seal(msgspec.json.encode(known)))
         return True
     if found != fingerprint(certificate):
         raise EdgeloopError(
@@ -83,8 +83,6 @@ def application(certificate: Any) -> str:
 
 def _known(state: Path) -> Known:
     try:
-        return decode.file(state, Known)
-    except FileNotFoundError:
-        return Known()
-    except (OSError, DecodeError) as error:
+        return durable.read(state, Known) or Known()
+    except (OSError, durable.Damaged) as error:
         raise EdgeloopError("cannot read which servers are trusted", where=str(state), why=str(error)) from None

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgeloop import decode, files
-from edgeloop.errors import DecodeError
+from edgeloop import durable
 
 
 class Program(msgspec.Struct, frozen=True):
@@ -32,7 +31,7 @@ def running(pid: int) -> Program | None:
 def remember(state: Path, pid: int) -> None:
     program = running(pid)
     if program is not None:
-        files.replace(state, msgspec.json.encode(program))
+        durable.replace(state, durable.seal(msgspec.json.encode(program)), sync=False)
 
 
 def forget(state: Path) -> None:
@@ -42,8 +41,10 @@ def forget(state: Path) -> None:
 def end(state: Path) -> bool:
     """Kills the group of the program that was remembered, if it still runs; whether it did."""
     try:
-        program = decode.file(state, Program)
-    except (OSError, DecodeError):
+        program = durable.read(state, Program)
+    except (OSError, durable.Damaged):
+        program = None
+    if program is None:
         return False
     alive = running(program.pid) == program
     if alive:

@@ -13,11 +13,11 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from edgeloop import clock, decode, files
+from edgeloop import clock, durable
 from edgeloop.clock import NS
 from edgeloop.config import units
 from edgeloop.config.quantities import Rate
-from edgeloop.errors import DecodeError, EdgeloopError
+from edgeloop.errors import EdgeloopError
 from edgeloop.sequence import Samples, Stream
 from edgeloop.tables import Block, Options, Table
 from edgeloop.wire.batch import Clock
@@ -233,13 +233,13 @@ class Replay(Source[Configuration]):
         if c.speed == "max":
             return clock.now()
         try:
-            kept = decode.file(self.outlet.state, State)
-            if (kept.path, kept.size) == (c.path, size) and kept.began <= clock.now():
+            kept = durable.read(self.outlet.state, State)
+            if kept and (kept.path, kept.size) == (c.path, size) and kept.began <= clock.now():
                 return kept.began
-        except (OSError, DecodeError):
+        except (OSError, durable.Damaged):
             pass
         state = State(c.path, size, clock.now())
-        files.replace(self.outlet.state, msgspec.json.encode(state))
+        durable.replace(self.outlet.state, durable.seal(msgspec.json.encode(state)))
         return state.began
 
     def close(self) -> None:

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from edgeloop import clock, decode, files, topics
+from edgeloop import clock, durable, topics
 from edgeloop.clock import NS
 from edgeloop.config.quantities import Duration
-from edgeloop.errors import DecodeError, EdgeloopError
+from edgeloop.errors import EdgeloopError
 from edgeloop.sim.faults import KINDS, Kind, Schedule
 from edgeloop.sim.machine import PLC, SLOW, VIBRATION, Machine
 from edgeloop.sim.play import truth
@@ -147,17 +147,17 @@ class Simulator(Source[Configuration]):
     def _load(self) -> State:
         fresh = State(self.configuration.seed, self.configuration.speed, clock.now())
         try:
-            kept = decode.file(self.outlet.state, State)
-        except FileNotFoundError:
-            return fresh
-        except (OSError, DecodeError) as error:
+            kept = durable.read(self.outlet.state, State)
+        except (OSError, durable.Damaged) as error:
             self.outlet.log(f"the simulation begins anew: {self.outlet.state} cannot be read: {error}")
+            return fresh
+        if kept is None:
             return fresh
         same = (kept.seed, kept.speed) == (fresh.seed, fresh.speed)
         return kept if same and kept.began <= fresh.began else fresh
 
     def _save(self) -> None:
-        files.replace(self.outlet.state, msgspec.json.encode(self._state), sync=False)
+        durable.replace(self.outlet.state, durable.seal(msgspec.json.encode(self._state)), sync=False)
 
 
 SOURCE = Simulator

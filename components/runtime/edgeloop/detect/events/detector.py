@@ -20,6 +20,7 @@ from edgeloop.detect.events.liveliness import Liveliness
 from edgeloop.detect.events.past import Past, Rows
 from edgeloop.detect.events.regulator import Regulator
 from edgeloop.detect.events.settings import EventSettings
+from edgeloop.detect.settings import same, text
 from edgeloop.detect.tail import LONGEST
 
 Float = NDArray[np.float64]
@@ -131,7 +132,7 @@ class EventDetector:
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         own: dict[str, NDArray[np.generic]] = {
-            "settings": np.array([repr(self.settings)]),
+            "settings": np.array([text(self.settings)]),
             "channels": np.array([self.channels]),
             "filled": np.array([self._filled]),
             "pairs": self._pairs.copy(),
@@ -145,9 +146,11 @@ class EventDetector:
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> bool:
         """False, and nothing changed, where the state is that of other channels or settings."""
         mine = self.state()
-        if set(state) != set(mine) or any(state[k].shape != mine[k].shape for k in mine):
+        if not set(mine) <= set(state) or any(state[k].shape != mine[k].shape for k in mine):
             return False
-        if any(not np.array_equal(state[k], mine[k]) for k in ("settings", "channels")):
+        if not np.array_equal(state["channels"], mine["channels"]):
+            return False
+        if not same(str(state["settings"][0]), self.settings):
             return False
         self._filled = int(state["filled"][0])
         self._pairs, self._activity = (np.array(state[k], dtype=np.float64) for k in ("pairs", "activity"))

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from edgeloop.detect.display import display
 from edgeloop.detect.features import Feature
+from edgeloop.detect.settings import same, text
 from edgeloop.detect.tail import Tail
 
 Float = NDArray[np.float64]
@@ -335,12 +336,13 @@ class Detector:
     def state(self) -> dict[str, NDArray[np.generic]]:
         baselines = list(self._baselines.values())
         n = len(self.features)
+        learning = self._rows if self._rows < self.settings.learn else 0
         own: dict[str, NDArray[np.generic]] = {
             "rows": np.array([self._rows, self._filled, self._at]),
             "features": np.array([f"{f.channel}/{f.name}" for f in self.features]),
-            "settings": np.array([repr(self.settings)]),
-            "learned": self._learned.copy(),
-            "origin": self._origin.copy(),
+            "settings": np.array([text(self.settings)]),
+            "learned": self._learned[:learning].copy(),
+            "origin": self._origin[:learning].copy(),
             "contexts": np.array(self._contexts, dtype=np.str_),
             "baselines": np.array(list(self._baselines), dtype=np.str_),
             "baseline_rows": np.array([b.rows for b in baselines], dtype=np.int64),
@@ -360,12 +362,15 @@ class Detector:
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> bool:
         """False, and nothing changed, where the state is that of other features or settings."""
         mine = self.state()
-        if set(state) != set(mine) or any(not np.array_equal(state[k], mine[k]) for k in ("features", "settings")):
+        if not set(mine) <= set(state) or not np.array_equal(state["features"], mine["features"]):
+            return False
+        if not same(str(state["settings"][0]), self.settings):
             return False
         self._rows, self._filled, self._at = (int(n) for n in state["rows"])
-        self._origin = np.array(state["origin"], dtype=np.int64)
+        self._origin[: len(state["origin"])] = state["origin"]
+        self._learned[: len(state["learned"])] = state["learned"]
         self._contexts = [str(c) for c in state["contexts"]]
-        for name in ("learned", "single", "floor", "spread", "least", "history"):
+        for name in ("single", "floor", "spread", "least", "history"):
             setattr(self, f"_{name}", np.array(state[name], dtype=np.float64))
         self._baselines = {
             str(name): Baseline(

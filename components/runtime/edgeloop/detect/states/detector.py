@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgeloop.detect.pareto import CAP, PredictiveTail
+from edgeloop.detect.settings import same, text
 from edgeloop.detect.states.averages import CHUNK, Averages
 from edgeloop.detect.states.baseline import Baseline
 from edgeloop.detect.states.hysteresis import Condition, Movement
@@ -296,11 +297,11 @@ class ConditionDetector:
     def state(self) -> dict[str, NDArray[np.generic]]:
         width = 3 * self.channels + 2
         own: dict[str, NDArray[np.generic]] = {
-            "settings": np.array([f"{self.channels} {self.settings!r}"]),
+            "settings": np.array([f"{self.channels} {text(self.settings)}"]),
             "counts": np.array([self._rows, self._met_rows, self._fresh, self._length]),
             "names": np.array([self._met, self._context]),
             "origin": np.array(self._origin, dtype=np.str_),
-            "window": self._window[: self._rows].copy(),
+            "window": self._window[: self._rows if self._baseline is None else 0].copy(),
             "transfer": self._transfer[: self._met_rows].copy(),
             "last": self._last.copy(),
             "held": np.concatenate([np.column_stack(rows) for rows in self._held] or [np.empty((0, width))]),
@@ -321,14 +322,14 @@ class ConditionDetector:
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> bool:
         """False, and nothing changed, where the state is that of other channels or settings."""
-        mine = f"{self.channels} {self.settings!r}"
-        if not set(OWN) <= set(state) or str(state["settings"][0]) != mine:
+        channels, _, kept = str(state["settings"][0]).partition(" ") if "settings" in state else ("", "", "")
+        if not set(OWN) <= set(state) or channels != str(self.channels) or not same(kept, self.settings):
             return False
         self.relearn()
         self._rows, self._met_rows, self._fresh, self._length = (int(n) for n in state["counts"])
         self._met, self._context = (str(name) for name in state["names"])
         self._origin = [str(name) for name in state["origin"]]
-        self._window[: self._rows] = state["window"]
+        self._window[: len(state["window"])] = state["window"]
         self._transfer[: self._met_rows] = state["transfer"]
         self._last = np.array(state["last"], dtype=np.float64)
         held = np.array(state["held"], dtype=np.float64)
