@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from edgeloop.alarms import AlarmSettings, Severity
-from edgeloop.config.identifiers import Id, is_id
+from edgeloop.config.identifiers import Id, Site, is_id
 from edgeloop.config.quantities import Budget, Duration, Rate, Size
 from edgeloop.detect.registry import DETECTORS
 from edgeloop.detect.sensor import Range
@@ -129,7 +129,7 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    site: Annotated[str, Meta(title="Site", description="name of the site in results", max_length=64)] = "plant"
+    site: Site = "plant"
     monitors: Annotated[dict[Id, Monitor], Meta(title="Monitors", description="what is watched, by id")] = {}
     rules: Annotated[dict[Id, Rule], Meta(title="Rules", description="alarms that act, by id")] = {}
     limits: Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from edgeloop.config.identifiers import Id
+from edgeloop.config.identifiers import Id, Site
 from edgeloop.config.quantities import Duration, Rate, Size
 
 Policy = Literal["latest", "every"]
@@ -122,7 +122,7 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    site: Annotated[str, Meta(title="Site", description="name of the site in results", max_length=64)] = "plant"
+    site: Site = "plant"
     cameras: Annotated[dict[Id, Camera], Meta(title="Cameras", description="what is looked at, by id")] = {}
     threads: Annotated[int, Meta(title="Threads", description="of one inference", ge=1, le=64)] = 1
     memory: Annotated[

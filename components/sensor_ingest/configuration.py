@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from edgeloop.config.identifiers import Id
+from edgeloop.config.identifiers import Id, Site
 from edgeloop.config.quantities import Duration, Rate, Size
 
 
@@ -31,7 +31,7 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    site: Annotated[str, Meta(title="Site", description="name of the site", max_length=64)] = "plant"
+    site: Site = "plant"
     tick: Annotated[
         Duration,
         Meta(

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from edgeloop.config.identifiers import Id
+from edgeloop.config.identifiers import Id, Site
 from edgeloop.config.quantities import Duration, Rate, Size, bounded
 
 POLICIES: Final = ("all", "none", "windows", "alarms")
@@ -61,7 +61,7 @@ class Priorities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    site: Annotated[str, Meta(title="Site", description="name of the site in keys and files", max_length=64)] = "plant"
+    site: Site = "plant"
     bucket: Annotated[
         str,
         Meta(

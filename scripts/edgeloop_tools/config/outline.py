@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from edgeloop.config.declaration import Declaration
-from edgeloop.config.identifiers import Id
+from edgeloop.config.identifiers import Id, Site
 from edgeloop.topics import short
 
 INGEST = "io.edgeloop.SensorIngest"
@@ -48,7 +48,7 @@ Any_ = dict[str, Any] | None
 class Outline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One production line on one device."""
 
-    site: Annotated[str, Meta(title="Site", description="name of the site, in results and uploads", max_length=64)]
+    site: Site
     line: Annotated[Id, Meta(title="Line", description="id of the line; names its deployments")]
     assets: Annotated[
         dict[Id, str], Meta(title="Assets", description="the machines, by id, each with a few words about it")

@@ -108,6 +108,20 @@ def test_ids_across_components(old: str, new: str, line: str | None, told: Told)
     assert told(GOOD.replace(old, new)) == ([f"line.yaml:{line}"] if line else [])
 
 
+@pytest.mark.parametrize(
+    "site", ["My Home!/../x", "..", "a..b", "/etc", " north", "Halle 3/Nord", "a\\b", "x" * 65, "a=b", "n\u202e"]
+)
+def test_a_site_is_a_name_and_no_path(site: str, told: Told) -> None:
+    (line,) = told(GOOD.replace("site: north", f"site: '{site}'"))
+    assert line.startswith("line.yaml:1:7: invalid value (site): ")
+    assert "letters, digits, blanks and , . : _ - are allowed, a letter or digit first, 64 at most, no .." in line
+
+
+@pytest.mark.parametrize("site", ["north", "Werk 2, Halle Ä", "横浜", "plant:7.b_c-d", "7"])
+def test_a_site_is_named_as_people_write_it(site: str, told: Told) -> None:
+    assert told(GOOD.replace("site: north", f"site: '{site}'")) == []
+
+
 def test_every_mistake_at_once_in_order(told: Told) -> None:
     lines = told(
         """\

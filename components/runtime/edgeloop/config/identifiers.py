@@ -1,4 +1,4 @@
-"""Identifiers of sites, assets, sources, monitors and rules: the keys of every configured collection."""
+"""Names of sites, and identifiers of assets, sources, monitors and rules: the keys of every configured collection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,20 @@ Id = Annotated[
     ),
 ]
 
-_MATCH = re.compile(PATTERN).match
+SITE: Final = r"^(?!.*\.\.)[^\x00-/:-@\[-`{-\xa0\u2000-\u206f][^\x00-\x1f!-+/;-@\[-^`{-\xa0\u2000-\u206f]{0,63}$"
+
+Site = Annotated[
+    str,
+    Meta(
+        title="Site",
+        description="name of the site, in results and uploads: letters, digits, blanks and , . : _ -",
+        pattern=SITE,
+        extra={"allowed": "letters, digits, blanks and , . : _ - are allowed, a letter or digit first, 64 at most, no .."},
+    ),
+]
+"""Kept as people write it in results; in keys what is no letter, digit, `.`, `:`, `_` or `-` becomes `-`."""
+
+_MATCH = re.compile(PATTERN.removesuffix("$")).fullmatch
 
 
 def is_id(text: str) -> bool:

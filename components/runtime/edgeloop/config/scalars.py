@@ -42,7 +42,7 @@ def leaf(value: Any, kind: inspect.Type, extra: Mapping[str, Any]) -> Any:
     if isinstance(kind, inspect.FloatType):
         return _bounded(_float(value), kind)
     if isinstance(kind, inspect.StrType):
-        return _str(value, kind)
+        return _str(value, kind, extra)
     if isinstance(kind, inspect.LiteralType):
         return _choice(value, {choice: choice for choice in kind.values})
     if isinstance(kind, inspect.EnumType):
@@ -82,7 +82,7 @@ def _float(value: Any) -> float:
     return number
 
 
-def _str(value: Any, kind: inspect.StrType) -> str:
+def _str(value: Any, kind: inspect.StrType, extra: Mapping[str, Any]) -> str:
     if isinstance(value, bool):
         value = str(value).lower()
     if isinstance(value, (int, float)):
@@ -93,8 +93,8 @@ def _str(value: Any, kind: inspect.StrType) -> str:
         raise Refused(f"shorter than {kind.min_length} characters")
     if kind.max_length is not None and len(value) > kind.max_length:
         raise Refused(f"longer than {kind.max_length} characters")
-    if kind.pattern is not None and re.search(kind.pattern, value) is None:
-        raise Refused(f"{shown(value)} does not match {kind.pattern}")
+    if kind.pattern is not None and (value.endswith("\n") or re.search(kind.pattern, value) is None):
+        raise Refused(shown(value) + (f": {extra['allowed']}" if "allowed" in extra else f" does not match {kind.pattern}"))
     return value
 
 
