@@ -20,13 +20,14 @@ Id = Annotated[
 
 SITE: Final = r"^(?!.*\.\.)[^\x00-/:-@\[-`{-\xa0\u2000-\u206f][^\x00-\x1f!-+/;-@\[-^`{-\xa0\u2000-\u206f]{0,63}$"
 
+_ALLOWED = "letters, digits, blanks and , . : _ -"
 Site = Annotated[
     str,
     Meta(
         title="Site",
-        description="name of the site, in results and uploads: letters, digits, blanks and , . : _ -",
+        description=f"name of the site, in results and uploads: {_ALLOWED}",
         pattern=SITE,
-        extra={"allowed": "letters, digits, blanks and , . : _ - are allowed, a letter or digit first, 64 at most, no .."},
+        extra={"allowed": f"{_ALLOWED} are allowed, a letter or digit first, 64 at most, no .."},
     ),
 ]
 """Kept as people write it in results; in keys what is no letter, digit, `.`, `:`, `_` or `-` becomes `-`."""

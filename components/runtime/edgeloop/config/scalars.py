@@ -94,7 +94,8 @@ def _str(value: Any, kind: inspect.StrType, extra: Mapping[str, Any]) -> str:
     if kind.max_length is not None and len(value) > kind.max_length:
         raise Refused(f"longer than {kind.max_length} characters")
     if kind.pattern is not None and (value.endswith("\n") or re.search(kind.pattern, value) is None):
-        raise Refused(shown(value) + (f": {extra['allowed']}" if "allowed" in extra else f" does not match {kind.pattern}"))
+        why = f": {extra['allowed']}" if "allowed" in extra else f" does not match {kind.pattern}"
+        raise Refused(f"{shown(value)}{why}")
     return value
 
 
