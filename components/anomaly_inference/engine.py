@@ -148,6 +148,18 @@ class Engine:
         self._arrange(configuration)
         return Outcome(alarms=self.book.retire([*configuration.monitors, *configuration.limits], now))
 
+    def unheard(self) -> dict[str, tuple[str, str]]:
+        """By monitor and limit that waits for what has never arrived: (asset, what). Not of `gap: 0`."""
+        found: dict[str, tuple[str, str]] = {}
+        for monitor in self._monitors.values():
+            needed = (*monitor.streams, *(stream for stream, _ in monitor.input.operating.columns))
+            missing = next((stream for stream in needed if stream not in self._clocks), None)
+            if missing is not None and monitor.config.gap:
+                found[monitor.name] = monitor.config.asset, missing
+        for name, channel in self.limits.unheard().items():
+            found[name] = self.configuration.limits[name].asset, channel
+        return found
+
     def skipped(self) -> None:
         """Samples between those seen and those to come were not read."""
         for monitor in self._monitors.values():

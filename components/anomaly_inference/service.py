@@ -13,9 +13,9 @@ from anomaly_inference.engine import Engine, Outcome
 from anomaly_inference.learned import LearnedFile
 from anomaly_inference.results import Result, pack
 from anomaly_inference.serving import ModelStore
-from anomaly_inference.silence import Silence
+from anomaly_inference.silence import Silence, Unheard
 from edgeloop import clock, decode, topics
-from edgeloop.alarms import Alarm, AlarmBook, AlarmJournal, Cause, label, parse
+from edgeloop.alarms import NO_MONITOR, Alarm, AlarmBook, AlarmJournal, Cause, label, parse
 from edgeloop.component import App
 from edgeloop.durable import Document
 from edgeloop.errors import EdgeloopError
@@ -27,8 +27,8 @@ from edgeloop.wire.batch import Item
 CAUGHT_UP = clock.NS
 ALARMS, LABELS, RESULTS = "alarms", "labels", "results"
 """Kinds of records in the upload queue."""
-SOURCE, SILENT = "SensorIngest", "samples"
-"""Asset and monitor of the alarm `silent`, which belongs to no monitor of the line."""
+SOURCE = "SensorIngest"
+"""Asset of the alarm `silent` that belongs to no monitor of the line."""
 UPLOAD_INTERVAL = clock.NS
 """Least time between two messages of results that go up; the bus has them all."""
 
@@ -60,7 +60,7 @@ class Service:
         )
         self._check(configuration)
         self._samples = SamplesSubscriber(directory(app.root), None, self._restore())
-        self._silence = Silence()
+        self._silence, self._unheard = Silence(), Unheard()
         app.bus.subscribe(topics.SAMPLES, self._noticed)
         app.bus.subscribe(topics.ACTION_RESULTS, self._answered)
         app.bus.subscribe(topics.ALARM_COMMANDS, lambda topic, payload: self._commands.put(payload))
@@ -145,7 +145,7 @@ class Service:
             self._silence.heard(now)
         if self._silence.deaf(now):
             self._app.bus.probe()
-        if not self._app.config.monitors:
+        if not self._app.config.monitors and not self._app.config.limits:
             return
         pause, sample = self._silence.silent(now), clock.now()
         line = "nothing has arrived from SensorIngest for 15 s and more: look whether it runs, and at its sources"
@@ -154,10 +154,11 @@ class Service:
         if self._silence.alarming(now):
             text = "no samples at all: nothing is watched"
             outcome.alarms += book.raise_(
-                SILENT, "silent", asset=SOURCE, severity="high", text=text, cause=cause, now=sample, sample=sample
+                NO_MONITOR, "silent", asset=SOURCE, severity="high", text=text, cause=cause, now=sample, sample=sample
             )
-        elif heard and book.find(SILENT, "silent") is not None:
-            outcome.alarms += book.clear(SILENT, "silent", cause=cause, now=sample, sample=sample)
+        elif heard and book.find(NO_MONITOR, "silent") is not None:
+            outcome.alarms += book.clear(NO_MONITOR, "silent", cause=cause, now=sample, sample=sample)
+        outcome.alarms += self._unheard.listen(self.engine, now, sample)
 
     def save(self) -> None:
         """What was learned, and where the samples stand, to disk."""

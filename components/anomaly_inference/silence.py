@@ -1,9 +1,12 @@
-"""SensorIngest from where its samples arrive: silence, and a bus that carries nothing."""
+"""SensorIngest from where its samples arrive: silence, what was never heard, and a bus that carries nothing."""
 
 from __future__ import annotations
 
 import time
 from typing import Final
+
+from anomaly_inference.engine import Engine
+from edgeloop.alarms import NO_MONITOR, Alarm, Cause
 
 SILENT: Final = 15.0
 """s without any sample: a problem of health, and the alarm `silent`."""
@@ -58,3 +61,28 @@ class Silence:
         if unnoticed:
             self._noticed = now
         return bool(late) or unnoticed
+
+
+class Unheard:
+    """Who waits for what has never arrived. Told with a monotonic clock in seconds."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+
+    def listen(self, engine: Engine, now: float, sample: int) -> list[Alarm]:
+        """An alarm of each who has waited for FIRST, unless nothing speaks at all; over with the first sample.
+
+        sample: ns UTC."""
+        waiting, book, changed = engine.unheard(), engine.book, []
+        self._since = {name: self._since.get(name, now) for name in waiting}
+        nothing = book.find(NO_MONITOR, "silent") is not None
+        for name, (asset, what) in waiting.items():
+            if now - self._since[name] >= FIRST and not nothing and book.find(name, "silent") is None:
+                changed += book.raise_(
+                    name, "silent", asset=asset, severity="medium", text=f"no samples of {what} since the start",
+                    cause=Cause(stream=what), now=sample, sample=sample,
+                )  # fmt: skip
+        for alarm in book.open:
+            if alarm.kind == "silent" and alarm.active and alarm.monitor not in {*waiting, NO_MONITOR}:
+                changed += book.clear(alarm.monitor, "silent", cause=alarm.cause, now=sample, sample=sample)
+        return changed

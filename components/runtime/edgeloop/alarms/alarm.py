@@ -16,6 +16,8 @@ Kind = Literal[
 LIMITS: frozenset[Kind] = frozenset({"high_high", "high", "low", "low_low", "limit"})
 """Kinds of what people have set."""
 Severity = Literal["low", "medium", "high", "critical"]
+NO_MONITOR = "samples"
+"""Monitor of the alarm `silent` that is of no monitor: nothing arrives at all."""
 State = Literal["raised", "acknowledged", "cleared", "shelved"]
 Reason = Literal["true", "false", "maintenance", "process_change"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from edgeloop.alarms.alarm import SEVERITIES, Alarm, Cause, Kind, Severity, State, identity
+from edgeloop.alarms.alarm import NO_MONITOR, SEVERITIES, Alarm, Cause, Kind, Severity, State, identity
 from edgeloop.alarms.commands import Acknowledge, Command, Shelve
 from edgeloop.alarms.limits import Groups, told
 from edgeloop.alarms.settings import AlarmSettings
@@ -34,7 +34,7 @@ class AlarmBook:
 
     An alarm raised `chatter` times `within` stays as one, its `count` rising, until it has been quiet for as long.
     Beyond `most` alarms an hour those of an asset are `held_by` one alarm of kind "flood" that counts them; those that
-    are still active an hour after the last one are raised then. One of kind "silent" is of no monitor, and never held.
+    are still active an hour after the last one are raised then. One of NO_MONITOR is never held.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class AlarmBook:
             chattering=raised.count(now, self.settings.within) >= self.settings.chatter,
         )  # fmt: skip
         announced = self._announced.setdefault(asset, Times())
-        if severity != "critical" and kind != "silent" and announced.count(now, HOUR) >= self.settings.most:
+        if severity != "critical" and monitor != NO_MONITOR and announced.count(now, HOUR) >= self.settings.most:
             return self._hold(alarm, now)
         announced.add(now)
         return [self._keep(alarm)]
@@ -159,7 +159,7 @@ class AlarmBook:
     def retire(self, monitors: Iterable[str], now: int) -> list[Alarm]:
         """Clear what belongs to monitors other than these, which are gone."""
         kept = set(monitors)
-        gone = [a for a in self._open.values() if a.monitor not in kept and a.kind != "silent"]
+        gone = [a for a in self._open.values() if a.monitor not in kept and a.monitor != NO_MONITOR]
         changed = [self._change(a, state="cleared", active=False, chattering=False, time=now) for a in gone]
         return changed + [a for flood in gone if flood.kind == "flood" for a in self._release(flood.id, now)]
 

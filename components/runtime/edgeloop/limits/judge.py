@@ -73,6 +73,7 @@ class _Judge:
         self.unit = ""
         self.streams: set[str] = set()
         self.newest = 0
+        self.found: set[Operand] = set()
 
     def truth(self, level: _Level, values: Mapping[Operand, Any]) -> Truth:
         if self.expression is not None:
@@ -120,6 +121,11 @@ class Limits:
         self._found.clear()
         self.problems = {}
 
+    def unheard(self) -> dict[str, str]:
+        """By limit the first channel that it needs and that no item has had yet."""
+        missing = {id: [o.name for o in j.operands if o not in j.found] for id, j in self._judges.items()}
+        return {id: names[0] for id, names in missing.items() if names}
+
     def take(self, item: Batch | RecordBatch) -> list[Judgement]:
         if not self._judges or not len(item):
             return []
@@ -152,6 +158,7 @@ class Limits:
             if here:
                 plan.append((judge, here))
                 judge.streams.add(item.stream)
+                judge.found.update(operand for operand, _, _ in here)
                 if isinstance(item, Batch) and judge.own is not None:
                     at = next((at for o, _, at in here if o == judge.own), -1)
                     judge.unit = item.channels[at].unit if at >= 0 else judge.unit
