@@ -191,10 +191,15 @@ class OpcUa(Source[Configuration]):
         self._tell(rows, refused, session)
         self._session = session
         hold = int(self.configuration.hold) * 3 // 4
-        late = 0
+        late = odd = 0
         try:
             while True:
                 changes = await session.changes()
+                again = await session.retry()
+                if again is not None:
+                    found, still = again
+                    refused = {name: why for name, why in refused.items() if name in still} | still
+                    changes = [*changes, *(change for change in found if change.name not in still)]
                 going = self._put(rows.add(changes, session.clock)) if changes else True
                 if session.server_time - rows.newest >= hold:
                     going = self._put(rows.hold(session.server_time, session.clock))
@@ -205,6 +210,13 @@ class OpcUa(Source[Configuration]):
                 if rows.late > late:
                     self.outlet.count("late_values", rows.late - late)
                     late = rows.late
+                if session.odd_times > odd:
+                    self.outlet.count("odd_times", session.odd_times - odd)
+                    if not odd:
+                        name = session.odd_time
+                        self.outlet.log(f"{name} ({session.shown(self._nodes[name].node)}) has a time that cannot be: "
+                                        "the server's is taken")  # fmt: skip
+                    odd = session.odd_times
         except EdgeloopError:
             self._put(rows.lose(clock.now() + session.clock.offset, session.clock))
             raise
@@ -223,7 +235,9 @@ class OpcUa(Source[Configuration]):
         if not bad:
             self.outlet.clear("nodes")
             return
-        shown = ", ".join(f"{name} ({self._nodes[name].node}): {why}" for name, why in list(bad.items())[:SHOWN])
+        shown = ", ".join(
+            f"{name} ({session.shown(self._nodes[name].node)}): {why}" for name, why in list(bad.items())[:SHOWN]
+        )
         more = f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
         self.outlet.problem(f"{len(bad)} of {len(self._nodes)} nodes have no value: {shown}{more}", "nodes")
 

@@ -16,6 +16,8 @@ Kind = Literal["number", "bool", "enum", "string"]
 _NODE = re.compile(r"(?:ns=(\d{1,5});|nsu=([^;\s]+);)?([isgb])=(.+)", re.DOTALL)
 _QUOTED = re.compile(r"'((?:[^']|'')+)'(?:\s+(.*))?", re.DOTALL)
 _LONGEST = 4096
+_INDEX = re.compile(r"\[(\d{1,7}(?:,\d{1,7}){0,2})\]")
+_FIELD = re.compile(r"\.([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ def _identifier(kind: str, text: str) -> int | str | uuid.UUID | bytes:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One value of a server. labels: (code, label) of an enumeration."""
+    """One value of a server. labels: (code, label) of an enumeration. index: of an element of an array. field: of a
+    structure, with points between those of structures in it."""
 
     name: str
     node: NodeId
@@ -76,12 +79,16 @@ class Row:
     scale: float = 1.0
     offset: float = 0.0
     labels: entries.Labels = ()
+    index: tuple[int, ...] = ()
+    field: str = ""
 
     def __str__(self) -> str:
         """The row, which `parse` reads back."""
         node = str(self.node)
         plain = not node.startswith("'") and len(node.split()) == 1 and node == node.strip()
         parts = [node if plain else "'" + node.replace("'", "''") + "'"]
+        parts += [f"[{','.join(map(str, self.index))}]"] if self.index else []
+        parts += [f".{self.field}"] if self.field else []
         if self.kind != "number":
             parts.append(entries.enumeration(self.labels) if self.kind == "enum" else self.kind)
         parts += [self.unit] if self.unit != "1" else []
@@ -91,7 +98,8 @@ class Row:
 def parse(name: str, text: str) -> Row:
     """A row: the node, then in any order unit, scale, offset, and bool, string or enum(…) where it is no number.
 
-    A node with blanks stands in single quotes, a quote in it twice. Raises ValueError.
+    `[2]` is an element of an array, `.temp` a field of a structure. A node with blanks stands in single quotes, a quote
+    in it twice. Raises ValueError.
 
     >>> row = parse("oil_temp", "ns=2;s=Press.OilTemp Cel *0.1")
     >>> row.node.identifier, row.unit, row.scale
@@ -121,6 +129,10 @@ def parse(name: str, text: str) -> Row:
         elif enum := entries.ENUM.fullmatch(token):
             put("kind", "enum", "type")
             put("labels", entries.labels(enum[1]), "list of label")
+        elif place := _INDEX.fullmatch(token):
+            put("index", tuple(map(int, place[1].split(","))), "index")
+        elif field := _FIELD.fullmatch(token):
+            put("field", field[1], "field")
         elif (factor := entries.scale(token)) is not None:
             put("scale", factor, "scale")
         elif (summand := entries.offset(token)) is not None:

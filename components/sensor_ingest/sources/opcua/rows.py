@@ -7,8 +7,10 @@ last value of every node, which is what the server would have answered then.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import numpy as np
@@ -22,6 +24,7 @@ from sensor_ingest.sources.opcua.nodes import Row
 Value = float | int | str | None
 """None: the server calls it bad, or it is of another type than its row says."""
 GOOD, UNCERTAIN, BAD = 0x00000000, 0x40000000, 0x80000000
+_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
 _SEVERITY = 0xC0000000
 T = TypeVar("T")
 
@@ -43,12 +46,18 @@ def value(row: Row, change: Change) -> Value:
     >>> row = parse("a", "ns=2;s=a Cel *0.1")
     >>> value(row, Change("a", 0, 725)), value(row, Change("a", 0, 725, BAD)), value(row, Change("a", 0, "x"))
     (72.5, None, None)
+    >>> value(parse("a", "ns=2;s=a [1]"), Change("a", 0, [1.0, 2.0])), value(row, Change("a", 0, "725"))
+    (2.0, 72.5)
     """
-    found = change.value
+    found = part(row, change.value)
     if change.status & _SEVERITY not in (GOOD, UNCERTAIN) or found is None:
         return None
     if row.kind == "string":
         return found if isinstance(found, str) else str(getattr(found, "Text", found))
+    if isinstance(found, datetime):
+        found = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    if isinstance(found, str) and row.kind == "number":
+        found = _plain(found)
     if not isinstance(found, (bool, int, float)):
         return None
     if row.kind == "number":
@@ -56,6 +65,24 @@ def value(row: Row, change: Change) -> Value:
     if isinstance(found, float) and not found.is_integer():
         return None
     return int(bool(found)) if row.kind == "bool" else int(found)
+
+
+def part(row: Row, found: object) -> object:
+    """The element and field that a row names; None where there is none."""
+    for place in row.index:
+        if not isinstance(found, (list, tuple)) or place >= len(found):
+            return None
+        found = found[place]
+    for name in row.field.split(".") if row.field else ():
+        found = getattr(found, name, None)
+    return found[0] if isinstance(found, list) and len(found) == 1 and not row.index else found
+
+
+def _plain(text: str) -> float | None:
+    try:
+        return float(text) if _NUMBER.fullmatch(text.strip()) else None
+    except ValueError:
+        return None
 
 
 class Rows:

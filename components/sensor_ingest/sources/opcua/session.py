@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,17 @@ from sensor_ingest.sources.opcua.rows import BAD, Change
 PURPOSE = "an OPC UA source"
 CURRENT_TIME = 2258
 """i= of Server_ServerStatus_CurrentTime (OPC 10000-6, annex A)."""
+NODES_PER_READ, ITEMS_PER_CALL = 11705, 11714
+"""i= of MaxNodesPerRead and MaxMonitoredItemsPerCall of the server's operation limits."""
+PORTION = 500
+"""Nodes of one call where the server says nothing, and at most."""
+RETRY = 5.0
+"""s after which nodes that could not be had are asked for again."""
+OLDEST, AHEAD = 315_532_800 * NS, 2 * NS
+"""ns: 1980, and how far a source may be ahead of its server."""
+_TOO_MANY = ("BadTooManyOperations", "BadTooManyMonitoredItems", "BadEncodingLimitsExceeded", "BadResponseTooLarge")
+_UNKNOWN = {0x80330000, 0x80340000}
+"""BadNodeIdInvalid, BadNodeIdUnknown."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INTEGERS = {
     "SByte": (-(2**7), 2**7 - 1), "Byte": (0, 2**8 - 1), "Int16": (-(2**15), 2**15 - 1), "UInt16": (0, 2**16 - 1),
@@ -74,8 +86,17 @@ class Session:
         self._ua = self._asyncua.ua
         self._url, self._security, self._pace, self._state = url, security, pace, state
         self._client: Any = None
-        self._names: dict[Any, str] = {}
+        self._names: dict[Any, list[str]] = {}
         self._types: dict[NodeId, Any] = {}
+        self._subscription: Any = None
+        self._spaces: list[str] = []
+        self._portions = [PORTION, PORTION]
+        self._waiting: dict[str, Row] = {}
+        self._asked = self._heard = time.monotonic()
+        self._watched = False
+        self.odd_times = 0
+        """Times of sources that cannot be: the server's was taken."""
+        self.odd_time = ""
         self._pending: list[Change] = []
         self._lost = ""
         self._event = asyncio.Event()
@@ -138,60 +159,130 @@ class Session:
 
     async def _start(self, rows: Mapping[str, Row]) -> tuple[list[Change], int, dict[str, str]]:
         client, pace = self._client, self._pace
-        refused: dict[str, str] = {}
-        nodes: dict[str, Any] = {}
-        for name, row in rows.items():
-            try:
-                nodes[name] = client.get_node(await self._id(row.node))
-            except ValueError as error:
-                refused[name] = str(error)
+        await self._learn(rows)
         time_node = client.get_node(self._ua.NodeId(CURRENT_TIME))
         asked = clock.now()
-        found = await client.read_attributes([time_node, *nodes.values()])
-        answered = clock.now()
-        now = (asked + answered) // 2
+        found = await client.read_attributes([time_node])
+        now = (asked + clock.now()) // 2
         server = stamp(found[0].Value.Value) if found[0].StatusCode.is_good() else None
         if server is None:
             server = now
         # a server need not renew its CurrentTime more often than once a second
         self.clock = Clock("device", offset=server - now, uncertainty=NS, synced_at=now)
-        first = [self._change(name, value, server) for name, value in zip(nodes, found[1:], strict=True)]
-        self._names = {node.nodeid: name for name, node in nodes.items()}
-        subscription = await client.create_subscription(1000 * pace.publish, self)
-        if nodes:
-            handles = await subscription.subscribe_data_change(
-                list(nodes.values()), queuesize=pace.depth, sampling_interval=1000 * pace.sampling
-            )
-            handles = handles if isinstance(handles, list) else [handles]
-            for name, handle in zip(nodes, handles, strict=True):
-                if not isinstance(handle, int):
-                    refused[name] = handle.name
+        self._subscription = await client.create_subscription(1000 * pace.publish, self)
         with contextlib.suppress(self._ua.UaStatusCodeError):
-            await subscription.subscribe_data_change(time_node, sampling_interval=1000 * pace.hold)
-        first += [Change(name, server, None, BAD) for name in refused if name not in nodes]
+            await self._subscription.subscribe_data_change(time_node, sampling_interval=1000 * pace.hold)
+            self._watched = True
+        first, refused = await self._follow(rows)
+        self._heard = time.monotonic()
         return first, server, refused
+
+    async def _learn(self, rows: Mapping[str, Row]) -> None:
+        """What the server takes in one call, its namespaces, and its structures where a row names a field."""
+        client = self._client
+        limits = [client.get_node(self._ua.NodeId(number)) for number in (NODES_PER_READ, ITEMS_PER_CALL)]
+        with contextlib.suppress(self._ua.UaStatusCodeError):
+            found = await client.read_attributes(limits)
+            said = [v.Value.Value if v.StatusCode.is_good() and v.Value is not None else 0 for v in found]
+            self._portions = [min(int(n), PORTION) if n else PORTION for n in said]
+        if any(row.field for row in rows.values()):
+            with contextlib.suppress(Exception):
+                await client.load_data_type_definitions()
+
+    async def _follow(self, rows: Mapping[str, Row]) -> tuple[list[Change], dict[str, str]]:
+        """Reads nodes and has their changes told; what they hold, and which cannot be had, and why."""
+        refused: dict[str, str] = {}
+        nodes: dict[str, Any] = {}
+        self._spaces = list(await self._client.get_namespace_array())
+        for name, row in rows.items():
+            try:
+                nodes[name] = self._client.get_node(await self._id(row.node))
+            except ValueError as error:
+                refused[name] = str(error)
+        first = [Change(name, clock.now() + self.clock.offset, None, BAD) for name in refused]
+        found = await self._in_portions(0, list(nodes.values()), self._client.read_attributes)
+        for name, value in zip(nodes, found, strict=True):
+            if value.StatusCode is not None and value.StatusCode.value in _UNKNOWN:
+                refused[name] = value.StatusCode.name
+            first.append(self._change(name, value))
+        known = {name: node for name, node in nodes.items() if name not in refused}
+        for name, node in known.items():
+            self._names.setdefault(node.nodeid, []).append(name)
+        single = {node.nodeid: node for node in known.values()}
+        handles = await self._in_portions(1, list(single.values()), self._subscribe)
+        by_node = dict(zip(single, handles, strict=True))
+        for name, node in known.items():
+            handle = by_node[node.nodeid]
+            if not isinstance(handle, int):
+                refused[name] = handle.name
+                self._names[node.nodeid].remove(name)
+        self._waiting = {name: rows[name] for name in refused}
+        return first, refused
+
+    async def _subscribe(self, nodes: list[Any]) -> list[Any]:
+        handles = await self._subscription.subscribe_data_change(
+            nodes, queuesize=self._pace.depth, sampling_interval=1000 * self._pace.sampling
+        )
+        return handles if isinstance(handles, list) else [handles]
+
+    async def _in_portions(self, what: int, nodes: list[Any], call: Any) -> list[Any]:
+        """As many at once as the server takes, fewer where it objects."""
+        found: list[Any] = []
+        while len(found) < len(nodes):
+            size = self._portions[what]
+            try:
+                found += await call(nodes[len(found) : len(found) + size])
+            except self._ua.UaStatusCodeError as error:
+                if size <= 1 or self._ua.StatusCode(error.code).name not in _TOO_MANY:
+                    raise
+                self._portions[what] = size // 2
+        return found
+
+    async def retry(self) -> tuple[list[Change], dict[str, str]] | None:
+        """Asks again, every some seconds, for nodes that could not be had; None where it is not time."""
+        if not self._waiting or time.monotonic() - self._asked < RETRY:
+            return None
+        self._asked = time.monotonic()
+        try:
+            return await self._follow(dict(self._waiting))
+        except (self._ua.UaError, OSError) as error:
+            raise EdgeloopError("cannot subscribe", where=self._url, why=self._why(error)) from None
+
+    def shown(self, node: NodeId) -> str:
+        """A node, its namespace by its URI."""
+        space = node.namespace
+        if isinstance(space, int) and 0 < space < len(self._spaces):
+            return str(NodeId(node.identifier, self._spaces[space]))
+        return str(node)
 
     async def _id(self, node: NodeId) -> Any:
         space = node.namespace
         if isinstance(space, str):
-            try:
-                space = await self._client.get_namespace_index(space)
-            except ValueError:
-                raise ValueError(f"the server has no namespace {node.namespace}") from None
+            if space not in self._spaces:
+                raise ValueError(f"the server has no namespace {node.namespace}")
+            space = self._spaces.index(space)
         return self._ua.NodeId(node.identifier, space)
 
-    def _change(self, name: str, data: Any, fallback: int) -> Change:
-        time = stamp(data.SourceTimestamp) or stamp(data.ServerTimestamp) or fallback
-        value = None if data.Value is None else data.Value.Value
-        return Change(name, time, value, data.StatusCode.value if data.StatusCode is not None else 0)
+    def _change(self, name: str, data: Any) -> Change:
+        now = clock.now() + self.clock.offset
+        status = data.StatusCode.value if data.StatusCode is not None else 0
+        moment = stamp(data.SourceTimestamp)
+        if moment is None or not OLDEST < moment <= now + AHEAD:
+            if moment is not None:
+                self.odd_times += 1
+                self.odd_time = name
+            moment = stamp(data.ServerTimestamp)
+        if moment is None or not OLDEST < moment <= now + AHEAD:
+            moment = now
+        return Change(name, moment, None if data.Value is None else data.Value.Value, status)
 
     # what asyncua calls with what a message brought
 
     def datachange_notification(self, node: Any, _: Any, data: Any) -> None:
-        name = self._names.get(node.nodeid)
-        if name is not None:
-            fallback = clock.now() + self.clock.offset
-            self._pending.append(self._change(name, data.monitored_item.Value, fallback))
+        names = self._names.get(node.nodeid)
+        self._heard = time.monotonic()
+        if names is not None:
+            self._pending += [self._change(name, data.monitored_item.Value) for name in names]
         else:
             self.server_time = stamp(data.monitored_item.Value.Value.Value) or 0
         self._event.set()
@@ -201,8 +292,15 @@ class Session:
         self._event.set()
 
     async def changes(self) -> list[Change]:
-        """What came since the last call, at least the server's time. Raises EdgeloopError where the server is gone."""
-        await self._event.wait()
+        """What came since the last call, at least the server's time; nothing where it is time to look after nodes that
+        lack. Raises EdgeloopError where the server or its subscription is gone."""
+        pace = self._pace
+        silence = max(4 * pace.hold, 4 * pace.publish, 2.0) + pace.timeout
+        try:
+            await asyncio.wait_for(self._event.wait(), min(silence, RETRY) if self._waiting else silence)
+        except TimeoutError:
+            if self._watched and time.monotonic() - self._heard >= silence:
+                self._lost = self._lost or f"the subscription says nothing, not even the time, for {silence:g} s"
         self._event.clear()
         if self._lost:
             raise EdgeloopError("the connection was lost", where=self._url, why=self._lost)

@@ -19,7 +19,7 @@ from edgeloop.errors import EdgeloopError
 from sensor_ingest.payload.feed import Feed
 from sensor_ingest.payload.form import Form, fields
 from sensor_ingest.sources.base import Foreseen, Outlet, Source, SourceConfiguration
-from sensor_ingest.sources.serial.lines import Lines
+from sensor_ingest.sources.serial.lines import Lines, mark
 
 PURPOSE = "a serial source"
 _PARITIES = {"none": "N", "even": "E", "odd": "O", "mark": "M", "space": "S"}
@@ -42,6 +42,15 @@ class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unkno
     flow: Annotated[
         Literal["none", "rtscts", "xonxoff"], Meta(title="Flow", description="how the device is held back")
     ] = "none"
+    start: Annotated[str, Meta(title="Start", description="mark that a line begins with, such as STX")] = ""
+    end: Annotated[
+        str, Meta(title="End", description="mark that a line ends with: ETX, 0x03, `;`, …; empty: CR, LF or both")
+    ] = ""
+    length: Annotated[int, Meta(title="Length", description="bytes of a line; 0: by its end", ge=0, le=4096)] = 0
+    encoding: Annotated[
+        Literal["utf-8", "latin-1", "cp1252", "cp437", "cp850", "ascii"],
+        Meta(title="Encoding", description="of the characters"),
+    ] = "utf-8"
     expect: Annotated[Duration, Meta(title="Expect", description="silence that is a problem; 0: never")] = Duration(
         "0 s"
     )
@@ -49,6 +58,11 @@ class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unkno
     def __post_init__(self) -> None:
         if not re.match(r"/|\w+://", self.port):
             raise ValueError(f"{self.port!r} is no device, such as /dev/serial/by-id/…")
+        for text in (self.start, self.end):
+            if text:
+                mark(text)
+        if self.end and self.length:
+            raise ValueError("a line ends with `end` or after `length` bytes, not both")
 
 
 class Serial(Source[Configuration]):
@@ -57,7 +71,9 @@ class Serial(Source[Configuration]):
     def __init__(self, configuration: Configuration, outlet: Outlet) -> None:
         super().__init__(configuration, outlet)
         self._feed = Feed(outlet, configuration.expect.seconds)
-        self._lines = Lines()
+        c = configuration
+        self._lines = Lines(mark(c.start) if c.start else b"", mark(c.end) if c.end else b"", c.length)
+        self._stuck = False
         self._port: Any = None
         self._reader: threading.Thread | None = None
 
@@ -104,7 +120,8 @@ class Serial(Source[Configuration]):
                 content = self._port.read(max(1, min(self._port.in_waiting, 65_536)))
                 arrival = clock.now()
                 for line in self._lines.take(content, arrival):
-                    self._feed.take(self.outlet.id, self.configuration.lines, line, arrival)
+                    self._feed.take(self.outlet.id, self.configuration.lines, self._text(line), arrival)
+                self._look(arrival, content)
                 if self._lines.lost:
                     self._feed.bad(f"{self.outlet.id}: {self._lines.lost} B without an end of line; dropped", "line")
                     self._lines.lost = 0
@@ -116,6 +133,25 @@ class Serial(Source[Configuration]):
                 self._feed.fail(EdgeloopError(what, where=self.configuration.port, why=why, mend=mend))
         except Exception as error:
             self._feed.fail(error)
+
+    def _text(self, line: bytes) -> bytes:
+        """In UTF-8."""
+        encoding = self.configuration.encoding
+        return line if encoding == "utf-8" else line.decode(encoding, "replace").encode()
+
+    def _look(self, now: int, content: bytes) -> None:
+        """Says so where bytes come and make no line."""
+        held = self._lines.stuck(now)
+        if held and not self._stuck:
+            self._stuck = True
+            self.outlet.count("bytes_without_line", held)
+            self.outlet.problem(
+                f"{held} B have come without an end of line, the last are {content[-8:].hex(' ')}: say how a line ends "
+                "(`end: ETX`, `end: ;`, `length: 12`), or check `baud` and `parity`", "framing",
+            )  # fmt: skip
+        elif not held and self._stuck:
+            self._stuck = False
+            self.outlet.clear("framing")
 
     def interrupt(self) -> None:
         self._feed.wake()

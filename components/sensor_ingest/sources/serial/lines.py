@@ -11,35 +11,70 @@ LONGEST = 4096
 """Bytes of a line."""
 QUIET = NS // 2
 """ns of silence after which what comes begins a line."""
+STUCK = 5 * NS
+"""ns after which bytes that make no line are a problem."""
+NAMES = {
+    "cr": b"\r", "lf": b"\n", "crlf": b"\r\n", "nul": b"\0", "stx": b"\2", "etx": b"\3", "eot": b"\4", "ack": b"\6",
+    "rs": b"\x1e", "tab": b"\t", "space": b" ",
+}  # fmt: skip
 _END = re.compile(rb"[\r\n\0]+")
 
 
+def mark(text: str) -> bytes:
+    r"""Of `ETX`, `0x03`, `;` or `\r\n`. Raises ValueError.
+
+    >>> mark("ETX"), mark("0x0d0a"), mark(";"), mark("\\r")
+    (b'\x03', b'\r\n', b';', b'\r')
+    """
+    if text.lower() in NAMES:
+        return NAMES[text.lower()]
+    if re.fullmatch(r"0[xX](?:[0-9a-fA-F]{2})+", text):
+        return bytes.fromhex(text[2:])
+    try:
+        found = text.encode("latin-1").decode("unicode_escape").encode("latin-1")
+    except (UnicodeDecodeError, UnicodeEncodeError):
+        found = b""
+    if not 0 < len(found) <= 8 or text[:2].lower() == "0x":
+        raise ValueError(f"{text!r} is no mark, such as ETX, 0x03 or ;")
+    return found
+
+
 class Lines:
-    """Lines end with CR, LF or both; empty ones are left out. The first may be half of one, and is left out as well,
-    unless the line was quiet before it.
+    """Lines end with CR, LF or both, or with `end`, or after `length` bytes; what is before `start` is left out. Empty
+    ones are left out. The first may be half of one, and is left out as well, unless the line was quiet before it.
 
     >>> lines = Lines()
     >>> [list(lines.take(part, at)) for part, at in ((b"5;1\\n2;", 1), (b"3\\r\\n4", 2), (b";5\\n", 3))]
     [[], [b'2;3'], [b'4;5']]
+    >>> lines = Lines(start=b"\\2", end=b"\\3")
+    >>> [list(lines.take(part, 1)) for part in (b"9\\3\\0021", b"2.5\\3\\2", b"12.6\\3")]
+    [[], [b'12.5'], [b'12.6']]
     """
 
-    def __init__(self) -> None:
+    def __init__(self, start: bytes = b"", end: bytes = b"", length: int = 0) -> None:
         self.lost = 0
         """Bytes that were dropped because no end of line came."""
+        self._start, self._length = start, length
+        self._end = re.compile(re.escape(end)) if end else _END
         self._held = b""
         self._whole = False
         self._opened = 0
+        self._since = 0
 
     def begin(self, now: int) -> None:
         """The port is open since now (ns)."""
-        self._opened = now
+        self._opened = self._since = now
+
+    def stuck(self, now: int) -> int:
+        """Bytes that came and made no line for long; 0: none, or not long."""
+        return len(self._held) if self._held and now - self._since > STUCK else 0
 
     def take(self, content: bytes, now: int) -> Iterator[bytes]:
         """Whole lines. now: ns, when the content came."""
         if not self._whole and not self._held and self._opened and now - self._opened >= QUIET:
             self._whole = True
-        *lines, self._held = _END.split(self._held + content)
-        for line in lines:
+        for line in self._cut(content):
+            self._since = now
             if not self._whole:
                 self._whole = True
             elif len(line) > LONGEST:
@@ -50,3 +85,21 @@ class Lines:
             self.lost += len(self._held)
             self._held, self._whole = b"", False
             self._opened = 0
+
+    def _cut(self, content: bytes) -> list[bytes]:
+        held = self._held + content
+        if self._length:
+            lines = []
+            while True:
+                at = held.find(self._start) if self._start else 0
+                if at < 0 or len(held) - at < self._length:
+                    break
+                lines.append(held[at : at + self._length])
+                held = held[at + self._length :]
+            self._held, self._whole = held, self._whole or bool(self._start)
+            return lines
+        *lines, self._held = self._end.split(held)
+        if self._start:
+            self._whole = True
+            lines = [line.rpartition(self._start)[2] for line in lines if self._start in line]
+        return lines
