@@ -1,0 +1,57 @@
+"""Workbooks and files of recorders, where the extra `tables` is installed."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeloop.errors import EdgeloopError
+from edgeloop.tables import Options, read
+
+BEGAN = datetime(2024, 3, 10, 22)
+
+
+def test_a_workbook(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    sheet = book.active
+    for row in (["Plant 1"], [], ["Zeit", "Temp [°C]", "Druck"], ["", "°C", "bar"]):
+        sheet.append(row)
+    for i in range(50):
+        sheet.append([BEGAN + timedelta(minutes=i), 20 + i / 10, 1.5])
+    book.save(tmp_path / "a.xlsx")
+    found = read(tmp_path / "a.xlsx")
+    assert found.times is not None
+    assert np.datetime64(int(found.times[0]), "ns") == np.datetime64(BEGAN)
+    assert found.values.tolist() == [[20 + i / 10, 1.5] for i in range(50)]
+    assert [c.unit for c in found.channels] == ["Cel", "bar"]
+    for i in range(5):
+        book.create_sheet("two") if "two" not in book.sheetnames else None
+        book["two"].append([i, i])
+    book.save(tmp_path / "b.xlsx")
+    with pytest.raises(EdgeloopError, match=r"say `sheet:` Sheet or two"):
+        read(tmp_path / "b.xlsx")
+    assert len(read(tmp_path / "b.xlsx", Options(sheet="Sheet")).rows) == 50
+
+
+def test_a_recorders_file(tmp_path: Path) -> None:
+    nptdms = pytest.importorskip("nptdms")
+    about = {"wf_increment": 0.001, "wf_start_time": np.datetime64(BEGAN), "unit_string": "°C"}
+    with nptdms.TdmsWriter(tmp_path / "a.tdms") as writer:
+        writer.write_segment([nptdms.ChannelObject("g", "temp", np.arange(100.0), properties=about)])
+    found = read(tmp_path / "a.tdms")
+    assert found.times is not None
+    assert np.datetime64(int(found.times[0]), "ns") == np.datetime64(BEGAN)
+    assert set(np.diff(found.times)) == {1_000_000}
+    assert found.channels[0].unit == "Cel"
+
+
+def test_sound(tmp_path: Path) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    soundfile.write(tmp_path / "a.wav", np.zeros((480, 2)), 48_000)
+    found = read(tmp_path / "a.wav")
+    assert found.values.shape == (480, 2)
+    assert "48000 Hz" in found.understood
