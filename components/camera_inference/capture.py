@@ -34,6 +34,7 @@ class Capture(Supervisor[Source[Any], Surroundings]):
     def __init__(self, id: str, place: Place, policy: Policy, state: Path, sink: Sink, around: Surroundings) -> None:
         super().__init__("camera", id, around)
         self.policy, self.state, self.credentials_file = policy, state, place.credentials
+        self.patience, self.transport, self.rate = place.patience, place.transport, place.rate
         self._place, self._sink = place, sink
         self._run_id, self._frames = f"{clock.now() // 1_000_000:x}", 0
 

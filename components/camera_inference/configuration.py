@@ -84,6 +84,17 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             max_length=512,
         ),
     ] = ""
+    patience: Annotated[
+        Duration,
+        Meta(
+            title="Patience",
+            description="time without a frame after which a camera of the network is connected to anew",
+            extra={"ge": "100 ms", "le": "10 min"},
+        ),
+    ] = Duration("5 s")
+    transport: Annotated[
+        Literal["tcp", "udp"], Meta(title="Transport", description="of RTSP: tcp loses nothing, udp waits for nothing")
+    ] = "tcp"
     asset: Annotated[str, Meta(title="Asset", description="the machine it looks at", max_length=64)] = ""
     policy: Annotated[
         Policy, Meta(title="Policy", description="latest: the newest frame; every: exactly one verdict for each part")
@@ -94,7 +105,7 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(title="Region", description='part of the image that is used: "x y width height", each 0..1; empty: all'),
     ] = ""
     rate: Annotated[
-        Rate, Meta(title="Rate", description="most frames a second that are inferred (latest); 0: no limit")
+        Rate, Meta(title="Rate", description="most frames a second inferred (latest), asked for (snapshot); 0: all")
     ] = Rate(0)
     deadline: Annotated[
         Duration,

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Final, Self
@@ -142,6 +142,9 @@ class Service:
             key = f"camera.{id}.uri"
             try:
                 place = self._registry.find(camera.uri, f"cameras.{id}.uri", camera.credentials_file)
+                place = replace(
+                    place, patience=camera.patience.seconds, transport=camera.transport, rate=float(camera.rate)
+                )
                 wanted[id] = Wanted(camera, place, options)
                 self.app.health.clear(key)
             except ConfigurationError as error:

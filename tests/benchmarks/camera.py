@@ -23,6 +23,7 @@ from camera_inference.inference import Session
 from camera_inference.pipeline import CameraPipeline
 from camera_inference.sources import Place
 from camera_inference.sources.base import Nothing, Source
+from edgeloop import optional
 from edgeloop.models.active import Loaded
 from edgeloop.models.default import default_model
 from edgeloop.models.package import Package, unpack
@@ -142,6 +143,8 @@ def pipeline(loaded: Loaded, frames: list[Pixels], colour: Colour, seconds: floa
 
 
 def run(seconds: float = SECONDS, rounds: int = ROUNDS) -> dict[str, Any]:
+    for package, purpose in (("onnxruntime", "measuring models"), ("cv2", "measuring cameras")):
+        optional.load(package, purpose)
     archive = default_model("visual_inspection")
     if archive is None:
         raise FileNotFoundError("components/models/visual_inspection/visual_inspection.tar")

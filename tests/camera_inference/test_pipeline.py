@@ -38,7 +38,7 @@ from edgeloop.queue import QueueReader, UploadQueue
 from edgeloop_tools.build import tables
 
 FOLDER = Path(__file__).parents[2] / "components" / "camera_inference" / "sources"
-TYPES = ("simulator", "folder", "file", "stream")
+TYPES = ("simulator", "folder", "file", "stream", "snapshot")
 ROOT = "io.edgeloop.CameraInference"
 ANY = {"dark": 0, "bright": 1, "contrast": 0, "smallest": 1, "usual": False}
 """Every picture is one."""

@@ -22,12 +22,16 @@ STILLS = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a URI says: the type of the source, where, and its options. credentials: path of a file, or empty."""
+    """What a URI says: the type of the source, where, and its options. credentials: path of a file, or empty.
+    patience: s without a frame. rate: frames a second, where the source asks for them."""
 
     kind: type[Source[Any]]
     place: str
     options: Options
     credentials: str = ""
+    patience: float = 5.0
+    transport: str = "tcp"
+    rate: float = 0.0
 
 
 def scheme(uri: str) -> tuple[str, str]:
@@ -37,7 +41,7 @@ def scheme(uri: str) -> tuple[str, str]:
     ['rtsp', 'v4l2', 'file', 'folder', 'simulator']
     """
     head, colon, rest = uri.partition(":")
-    if colon and head.isalnum() and "/" not in head:
+    if colon and head.replace("+", "").isalnum() and "/" not in head:
         return head.lower(), rest
     path = uri.partition("?")[0]
     if path.startswith("/dev/video"):

@@ -34,6 +34,12 @@ class Outlet(Protocol):
     stop: threading.Event
     credentials_file: str
     """Empty where there is none."""
+    patience: float
+    """s without an answer, or without a frame, after which the connection is made anew."""
+    transport: str
+    """tcp or udp, of RTSP."""
+    rate: float
+    """Frames a second, for sources that ask for each; 0: not said."""
 
     @property
     def last_part(self) -> str:

@@ -19,7 +19,7 @@ from edgeloop.errors import EdgeloopError
 from edgeloop_tools.nucleus import find
 from edgeloop_tools.operate.channel import Channel, opened
 
-OWNER = "io.edgeloop.AnomalyInference"
+OWNER, CAMERAS = "io.edgeloop.AnomalyInference", "io.edgeloop.CameraInference"
 FILE = "alarms.jsonl"
 
 
@@ -66,11 +66,13 @@ def _root(arguments: argparse.Namespace) -> Path:
 def _alarms(arguments: argparse.Namespace) -> list[Alarm]:
     """Oldest first."""
     path = _root(arguments) / "work" / OWNER / FILE
+    cameras = path.parents[1] / CAMERAS / FILE
     try:
-        return read(path)
+        found = [alarm for book in (path, cameras) if book.is_file() for alarm in read(book)]
+        if found or path.parent.is_dir() or cameras.parent.is_dir():
+            return sorted(found, key=lambda alarm: alarm.raised_at)
+        raise FileNotFoundError(path)
     except FileNotFoundError:
-        if path.parent.is_dir():
-            return []
         raise EdgeloopError(
             "no alarms are kept here", where=str(path.parent), mend=f"deploy {OWNER}, or name the nucleus with --root"
         ) from None

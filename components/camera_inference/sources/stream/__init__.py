@@ -8,15 +8,15 @@ import ssl
 import threading
 from typing import Any
 
-from camera_inference.pictures import cv2
+from camera_inference.pictures import cv2, decode
 from camera_inference.sources.base import Nothing, Outlet, Source
+from camera_inference.sources.stream import web
 from camera_inference.sources.stream.credentials import signed_in
+from edgeloop import clock
 from edgeloop.errors import EdgeloopError
 
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 _opening = threading.Lock()
-PATIENCE = 5000
-"""ms without an answer, or without a frame, after which the connection is made anew."""
 
 
 class Stream(Source[Nothing]):
@@ -28,17 +28,22 @@ class Stream(Source[Nothing]):
     def __init__(self, place: str, options: Nothing, outlet: Outlet) -> None:
         super().__init__(place, options, outlet)
         self._capture: Any = None
+        self._answer: Any = None
 
     def setup(self) -> None:
         cv = cv2("reading a camera")
         if self.place.startswith("/dev/"):
             self._capture = cv.VideoCapture(self.place, cv.CAP_V4L2)
         else:
-            limits = [cv.CAP_PROP_OPEN_TIMEOUT_MSEC, PATIENCE, cv.CAP_PROP_READ_TIMEOUT_MSEC, PATIENCE]
+            web.go_direct(self.place)
+            if self.place.startswith("http") and self._motion_jpeg():
+                return
+            patience = int(1000 * self.outlet.patience)
+            limits = [cv.CAP_PROP_OPEN_TIMEOUT_MSEC, patience, cv.CAP_PROP_READ_TIMEOUT_MSEC, patience]
             file = self.outlet.credentials_file
             uri = signed_in(self.place, file) if file else self.place
             with _opening:
-                os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = options()
+                os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = options(self.outlet.transport)
                 self._capture = cv.VideoCapture(uri, cv.CAP_FFMPEG, limits)
         if not self._capture.isOpened():
             mend = "is it there, does it take the credentials?" if self.outlet.credentials_file else ""
@@ -48,7 +53,40 @@ class Stream(Source[Nothing]):
                 mend = "is it there, and is this user in group video?"
             raise EdgeloopError("the camera does not answer", where=redacted(self.place), mend=mend)
 
+    def _motion_jpeg(self) -> bool:
+        """Whether it is a stream of pictures, which are then read one by one: FFmpeg shows one that is cut over the one
+        before."""
+        try:
+            self._answer = web.opened(self.place, self.outlet.credentials_file, self.outlet.patience, authorities())
+        except (EdgeloopError, ValueError, *web.FAILURES):
+            return False
+        if not web.is_parts(self._answer):
+            self._answer.close()
+            self._answer = None
+        return self._answer is not None
+
+    def _pictures(self) -> None:
+        where = redacted(self.place)
+        try:
+            for data in web.parts(self._answer):
+                at = clock.now()
+                try:
+                    image = decode(data, where)
+                except EdgeloopError as error:
+                    self.outlet.count("bad_frames")
+                    self.outlet.missed("", at, str(error))
+                    continue
+                if not self.outlet.put(image, "bgr", time=at):
+                    return
+        except web.FAILURES as error:
+            raise EdgeloopError("the camera delivers nothing any more", where=where, why=str(error)) from None
+        if not self.outlet.stop.is_set():
+            raise EdgeloopError("the camera delivers nothing any more", where=where)
+
     def run(self) -> None:
+        if self._answer is not None:
+            self._pictures()
+            return
         while not self.outlet.stop.is_set():
             good, image = self._capture.read()
             if not good:
@@ -59,6 +97,8 @@ class Stream(Source[Nothing]):
     def close(self) -> None:
         if self._capture is not None:
             self._capture.release()
+        if self._answer is not None:
+            self._answer.close()
 
 
 def authorities() -> str:
@@ -67,9 +107,10 @@ def authorities() -> str:
     return os.environ.get("SSL_CERT_FILE") or known.cafile or next(filter(os.path.exists, _BUNDLES), _BUNDLES[0])
 
 
-def options() -> str:
+def options(transport: str = "tcp") -> str:
     """FFmpeg's options of a connection. Without the first it takes any certificate, and sends it the password."""
-    return f"tls_verify;1|ca_file;{authorities()}|rtsp_flags;prefer_tcp"
+    way = "rtsp_transport;udp" if transport == "udp" else "rtsp_flags;prefer_tcp"
+    return f"tls_verify;1|ca_file;{authorities()}|{way}"
 
 
 def redacted(uri: str) -> str:
