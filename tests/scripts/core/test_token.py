@@ -19,7 +19,7 @@ def test_a_component_is_given_its_token_by_its_process_alone(folder: Any, nucleu
     for name, asks in (("t.A", "t.A"), ("t.B", "t.A")):
         run = f"python3 {{artifacts:path}}/renew.py {asks}; exec sleep 100"
         folder.component(name, run, artifacts={"renew.py": script.encode()})
-    core = folder.start(nucleus)
+    core = folder.start(nucleus, bus=True)
     folder.deploy(core, "t.A", "t.B")
     assert ("mine True" in folder.said("t.A", "mine")) is (nucleus == "lite")
     assert "mine False" in folder.said("t.B", "mine")
