@@ -34,7 +34,8 @@ sources:
   machine:
     type: simulator
     seed: 7
-    faults: {first: 40 s, every: 40 s, hold: 15 s, kinds: [outer_race]}
+    stops: false
+    faults: {first: 75 s, every: 45 s, hold: 20 s, kinds: [outer_race, imbalance]}
     actions: {stop: {range: "0..1", armed: true}}
 monitors:
   machine: {asset: machine, input: machine_vib, learn: 30 s}
@@ -42,7 +43,7 @@ rules:
   stop: {monitor: machine, source: machine, target: stop, armed: true, severity: low}
 """
 INSTALL, DEPLOY = 600.0, 300.0
-ALARM = 180.0
+ALARM = 240.0
 KILLS = 5
 BACK = 5.0
 GROWTH = 5.0

@@ -269,11 +269,7 @@ class Bus:
         if link is None:
             raise BusClosed(f"publishing to {topic} failed", why="no connection to the nucleus")
         message = model.PublishMessage(binary_message=model.BinaryMessage(message=payload))
-        answer(
-            lambda: link.client.publish_to_topic_async(topic=topic, publish_message=message),
-            f"publishing to {topic}",
-            self._timeout,
-        )
+        link.publish(topic, message, self._timeout)
 
     def _published(self, topic: str, error: BusError | None) -> None:
         key = f"bus.publish.{topic}"

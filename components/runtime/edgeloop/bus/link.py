@@ -87,7 +87,23 @@ class Link:
             socket_options=native.options,
             connect_message_amender=MessageAmendment.create_static_authtoken_amender(token),
         )
-        self.client = GreengrassCoreIPCClientV2(client=GreengrassCoreIPCClient(self._connection), executor=None)
+        self._core = GreengrassCoreIPCClient(self._connection)
+        self.client = GreengrassCoreIPCClientV2(client=self._core, executor=None)
+
+    def publish(self, topic: str, message: Any, timeout: float) -> None:
+        """Returns when the nucleus has answered. Nucleus lite leaves the end of the stream to its client, whose native
+        side keeps an open one, message and all: 0.1 MB a second at 20 messages."""
+        operation = self._core.new_publish_to_topic()
+
+        def call() -> Future[Any]:
+            operation.activate(model.PublishToTopicRequest(topic=topic, publish_message=message))
+            response: Future[Any] = operation.get_response()
+            return response
+
+        try:
+            answer(call, f"publishing to {topic}", timeout)
+        finally:
+            operation.close().add_done_callback(_over)
 
     def open(self, timeout: float = CALL_TIMEOUT) -> None:
         """Raises TokenRefused, BusTimeout or BusClosed."""
@@ -111,6 +127,10 @@ class Link:
         """Ends the connection, an opening one too; the future is done when its native side is gone."""
         closed: Future[None] = self._connection.close()
         return closed
+
+
+def _over(future: Future[None]) -> None:
+    future.exception()
 
 
 def _unreachable(socket: Path, reason: str) -> BusError:
