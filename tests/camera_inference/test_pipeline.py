@@ -28,6 +28,8 @@ from camera_inference.pictures import decode
 from camera_inference.pipeline import STOPPED, CameraPipeline
 from camera_inference.prepare import Preparation, cut_of
 from camera_inference.sources import Registry
+from edgeloop import clock
+from edgeloop.clock import NS
 from edgeloop.config.load import convert
 from edgeloop.errors import ConfigurationError, EdgeloopError
 from edgeloop.models.active import Loaded
@@ -395,3 +397,18 @@ def test_a_damaged_image_is_an_image_or_one_line(form: str, where: float, value:
 def test_noise_is_no_image(data: bytes) -> None:
     with pytest.raises(EdgeloopError):
         decode(data, "a file")
+
+
+@pytest.mark.parametrize("step", [-86_400 * NS, 86_400 * NS])
+def test_a_clock_that_is_set_neither_stops_nor_hurries_a_simulated_conveyor(
+    tmp_path: Path, load: Callable[..., Loaded], monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    real = clock.now
+    with Line(tmp_path, Models(load()), uri="simulator:?rate=20", policy="every", deadline="5 s") as line:
+        line.until(lambda: len(line.results) > 3)
+        monkeypatch.setattr(clock, "now", lambda: real() + step)
+        known = len(line.results)
+        line.until(lambda: len(line.results) > known + 20)
+    numbers = [int(result.part.rpartition("-")[2]) for result in line.results]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "one word for each part that went by"
+    assert len(numbers) < 2000, "nor for the parts of a day that was none"

@@ -144,3 +144,50 @@ def test_every_component_has_a_readme_with_its_configuration(folder: str) -> Non
     text = (COMPONENTS / folder / "README.md").read_text()
     table = text.partition("<!-- configuration -->")[2].partition("<!-- /configuration -->")[0]
     assert table.count("\n| `") >= 1
+
+
+CLOCKS = {"clock.now", "time.time", "time.time_ns"}
+BY_THE_CLOCK = {
+    "components/anomaly_inference/learned.py:load": "the age of a file, over a restart",
+    "components/anomaly_inference/service.py:_now": "how far the samples' own times are behind, not a wait",
+    "components/camera_inference/capture.py:_hand_over": "the age that a frame's own time stamp says, bounded",
+    "components/runtime/edgeloop/component.py:restart": "the age of a file, over a restart",
+    "components/runtime/edgeloop/durable/listing.py:names": "the age of a folder's time stamp",
+    "components/runtime/edgeloop/models/active.py:_remembered": "the age of what was written, over a restart",
+    "components/stream_upload/uploader.py:_numbers": "the age of files, over a restart; shown only",
+    "scripts/edgeloop_tools/operate/alarms.py:_show": "the age of alarms; shown only",
+}
+"""Functions that may take differences of this device's clock, each with why: nothing waits by them."""
+
+
+def differences(path: Path) -> Iterator[str]:
+    """Functions that subtract what the device's clock says, directly or by a name of the function's own."""
+
+    def of_clock(node: ast.expr) -> bool:
+        return isinstance(node, ast.Call) and ast.unparse(node.func) in CLOCKS
+
+    text = path.read_text()
+    for function in ast.walk(ast.parse(text)) if any(f"{name}()" in text for name in CLOCKS) else ():
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        names: set[str] = set()
+        for node in ast.walk(function):
+            if isinstance(node, ast.Assign):
+                for target in node.targets:
+                    pairs = [(target, node.value)]
+                    if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                        pairs = list(zip(target.elts, node.value.elts, strict=False))
+                    names |= {ast.unparse(name) for name, value in pairs if of_clock(value)}
+        for node in ast.walk(function):
+            sides = (node.left, node.right) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub) else ()
+            if any(of_clock(side) or ast.unparse(side) in names for side in sides):
+                yield f"{shown(path)}:{function.name}"
+                break
+
+
+def test_nothing_waits_by_the_devices_clock() -> None:
+    """A clock that is set must neither hold anything back nor hurry it: waits and intervals are monotonic."""
+    product = [path for path in SOURCES if not path.is_relative_to(ROOT / "tests")]
+    found = {place for path in product for place in differences(path)}
+    assert found - BY_THE_CLOCK.keys() == set(), "clock.elapsed() or clock.Steady"
+    assert BY_THE_CLOCK.keys() - found == set(), "take them off the list"

@@ -119,3 +119,24 @@ def test_faults_that_overlap_are_refused(tmp_path: Path) -> None:
         run(Rehearsal("press1", tmp_path), faults={"every": "1 s", "hold": "2 s"})
     with pytest.raises(ConfigurationError, match="kinds"):
         run(Rehearsal("press1", tmp_path), faults={"kinds": "outer_race fire"})
+
+
+@pytest.mark.parametrize("step", [-86_400 * NS, 86_400 * NS])
+def test_a_clock_that_is_set_neither_stops_nor_hurries_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    outlet, real = Rehearsal("press1", tmp_path), clock.now
+    with run(outlet, seed=7) as running:
+        running.until(lambda: len(outlet.samples("press1_vib")) > 1000)
+        before = began(outlet)
+        monkeypatch.setattr(clock, "now", lambda: real() + step)
+        running.until(lambda: began(outlet) != before)
+        known, at = len(outlet.samples("press1_vib")), clock.elapsed()
+        running.until(lambda: len(outlet.samples("press1_vib")) > known + 1000)
+        late = (clock.elapsed() - at) / NS
+    assert abs(began(outlet) - before - step) < NS, "time stamps go by the clock"
+    machine, vibration = Machine(Spec("press1"), 7), outlet.samples("press1_vib")
+    assert len(vibration) < known + 1000 + 25_600 * (late + 1), "what a day would have brought is not made up"
+    first = next(c for c in outlet.chunks if c.stream == "press1_vib")
+    index = machine.count("vib", first.time - before)
+    assert (vibration == machine.vibration(index, len(vibration))).all(), "it goes on where it was"

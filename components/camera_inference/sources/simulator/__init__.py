@@ -52,22 +52,26 @@ class Simulator(Source[SimulatorOptions]):
         self._untold: deque[dict[str, Any]] = deque(maxlen=UNTOLD)
 
     def setup(self) -> None:
-        self._began = self._load()
+        self._load()
         if self.outlet.policy == "every":
             self._camera.image(0)
 
     def run(self) -> None:
-        number, opened = self._first(), clock.now()
+        steady = clock.Steady()
+        number, opened = self._first(steady.now()), steady.now()
         while True:
+            if step := steady.stepped():
+                self._begin(self._began + step)
+                opened += step
             due = self._began + self._conveyor.due(number)
-            wait = due - clock.now()
+            wait = due - steady.now()
             if wait > 0 and self.outlet.wait(wait / NS):
                 return
             if self.outlet.stop.is_set():
                 return
             self._tell(number, due)
             name = self._name(number)
-            if due < opened or clock.now() - due > LATE:
+            if due < opened or steady.now() - due > LATE:
                 self.outlet.missed(name, due, "it went by while nobody looked")
             elif not self.outlet.put(self._camera.image(number), "rgb", time=due, part=name):
                 return
@@ -77,9 +81,9 @@ class Simulator(Source[SimulatorOptions]):
         """The id of a part: no other run of the conveyor has it."""
         return f"{self._began // NS:x}-{number}"
 
-    def _first(self) -> int:
+    def _first(self, time: int) -> int:
         """The part after the last one seen, or the next where there is none; too old ones are left out."""
-        now = clock.now() - self._began
+        now = time - self._began
         upcoming = self._conveyor.count(max(0, now))
         run, _, last = self.outlet.last_part.rpartition("-")
         if run != f"{self._began // NS:x}" or int(last) >= upcoming:
@@ -95,18 +99,23 @@ class Simulator(Source[SimulatorOptions]):
         while self._untold and self.outlet.publish(topics.TRUTH, self._untold[0]):
             self._untold.popleft()
 
-    def _load(self) -> int:
-        """ns UTC of the start, kept in the work folder."""
-        fresh = State(self.configuration.seed, str(self.configuration.rate), clock.now())
+    def _load(self) -> None:
+        """The start, ns UTC, as it is kept in the work folder."""
+        now, own = clock.now(), (self.configuration.seed, str(self.configuration.rate))
         try:
             kept = durable.read(self.outlet.state, State)
         except (OSError, durable.Damaged) as error:
             self.outlet.log(f"the simulation begins anew: {self.outlet.state} cannot be read: {error}")
             kept = None
-        if kept is not None and (kept.seed, kept.rate) == (fresh.seed, fresh.rate) and kept.began <= fresh.began:
-            return kept.began
-        durable.replace(self.outlet.state, durable.seal(msgspec.json.encode(fresh)))
-        return fresh.began
+        if kept is not None and (kept.seed, kept.rate) == own and kept.began <= now:
+            self._began = kept.began
+        else:
+            self._begin(now)
+
+    def _begin(self, at: int) -> None:
+        state = State(self.configuration.seed, str(self.configuration.rate), at)
+        durable.replace(self.outlet.state, durable.seal(msgspec.json.encode(state)))
+        self._began = at
 
 
 SOURCE = Simulator

@@ -62,7 +62,7 @@ class Health:
         self._written: dict[str, int] = {}
         self._shown: dict[str, Callable[[], Mapping[str, float]]] = {"process": process}
         self._reported: dict[str, float] = {}
-        self._started = clock.now()
+        self._started = clock.elapsed()
         self._changed = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
@@ -179,7 +179,7 @@ class Health:
                 "time": moment,
                 "time_rfc3339": clock.rfc3339(moment),
                 "state": "degraded" if self._problems else "ok",
-                "uptime_s": (moment - self._started) // clock.NS,
+                "uptime_s": (clock.elapsed() - self._started) // clock.NS,
                 "problem_count": len(self._problems),
                 "problems": [
                     {"key": key[:64], "line": p.line[:_LINE], "since": p.since, "count": p.count}

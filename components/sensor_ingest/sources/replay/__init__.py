@@ -96,6 +96,7 @@ class Replay(Source[Configuration]):
         self._table: Table | None = None
         self._regular: Fraction | None = None
         self._bad = 0
+        self._clock, self._set = clock.Steady(), 0
 
     @classmethod
     def live(cls, configuration: Configuration) -> bool:
@@ -143,7 +144,8 @@ class Replay(Source[Configuration]):
                 return
             if not self.configuration.repeat:
                 break
-            began += shift
+            began += shift + self._set
+            self._set = 0
         self.outlet.state.unlink(missing_ok=True)
         self.outlet.log(f"the replay of {self.configuration.path} has ended")
 
@@ -159,15 +161,18 @@ class Replay(Source[Configuration]):
                 first = newest = int(stamps[0])
             step = int(stamps[-1] - (stamps[-2] if len(stamps) > 1 else newest))
             newest = int(stamps[-1])
-            due = _due(stamps, first, began, speed)
+            due = _due(stamps, first, began + self._set, speed)
             at = 0
             if skipping:
-                at = int(np.searchsorted(due, clock.now() - NS))
+                at = int(np.searchsorted(due, self._clock.now() - NS))
                 skipping = at == len(due)
             while at < len(due):
-                end = int(np.searchsorted(due, clock.now(), "right")) if waits else len(due)
+                if waits and (step := self._clock.stepped()):
+                    self._set, due = self._set + step, due + step
+                    self._keep(began + self._set)
+                end = int(np.searchsorted(due, self._clock.now(), "right")) if waits else len(due)
                 if end <= at:
-                    wait = (int(due[at]) - clock.now()) / NS
+                    wait = (int(due[at]) - self._clock.now()) / NS
                     if self.outlet.stop.wait(max(0.0, wait) + self.outlet.period / 2):
                         return None
                     continue
@@ -238,9 +243,12 @@ class Replay(Source[Configuration]):
                 return kept.began
         except (OSError, durable.Damaged):
             pass
-        state = State(c.path, size, clock.now())
+        return self._keep(clock.now())
+
+    def _keep(self, began: int) -> int:
+        state = State(self.configuration.path, Path(self.configuration.path).stat().st_size, began)
         durable.replace(self.outlet.state, durable.seal(msgspec.json.encode(state)))
-        return state.began
+        return began
 
     def close(self) -> None:
         if self._table is not None:

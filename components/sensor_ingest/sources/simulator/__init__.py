@@ -84,7 +84,7 @@ class Simulator(Source[Configuration]):
         return {s.name: columns.get(s.name) or tuple(c.name for c in s.channels) for s in machine.streams}
 
     def setup(self) -> None:
-        self._state = self._load()
+        self._state, self._clock = self._load(), clock.Steady()
         for start, until in self._state.stops:
             self._machine.stop(start, until)
         self._save()
@@ -95,6 +95,10 @@ class Simulator(Source[Configuration]):
         longest = int(LONGEST * max(1.0, self.configuration.speed))
         next_index = {s: self._machine.count(s, at) for s in (PLC, VIBRATION, SLOW)}
         while not self.outlet.stop.wait(self.outlet.period / 2):
+            if step := self._clock.stepped():
+                with self._lock:
+                    self._state.began += step
+                    self._save()
             at = self._now()
             self._tell(at)
             with self._lock:
@@ -122,7 +126,7 @@ class Simulator(Source[Configuration]):
 
     def _now(self) -> int:
         """ns of simulated time; never goes back."""
-        return max(0, int((clock.now() - self._state.began) * self.configuration.speed))
+        return max(0, int((self._clock.now() - self._state.began) * self.configuration.speed))
 
     def _tell(self, at: int) -> None:
         """Publishes the faults that began or ended since the last time, also those of a time when nobody ran."""
