@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from edgeloop.config.identifiers import Id
 from edgeloop.config.quantities import Duration, Size
-from edgeloop.models.signature import raw
+from edgeloop.models.signature import Key, raw
 
 DEFAULT: Final = "default"
 """The uri that lets the model serve that came with the component."""
@@ -69,7 +69,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         dict[Id, Model], Meta(title="Models", description="what is to be active, by the model's name")
     ] = {}
     keys: Annotated[
-        dict[Id, str],
+        dict[Id, str | Key],
         Meta(title="Keys", description="public Ed25519 keys in base64; where there are any, one must have signed"),
     ] = {}
     runtimes: Annotated[
@@ -88,7 +88,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ValueError(f"runtimes: {', '.join(sorted(unknown))}; words among {', '.join(sorted(_RUNTIMES))}")
         for name, key in self.keys.items():
             try:
-                raw(key)
+                raw(key.key if isinstance(key, Key) else key)
             except ValueError as error:
                 raise ValueError(f"keys.{name}: {error}") from None
 

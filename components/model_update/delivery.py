@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from importlib import metadata
@@ -15,6 +16,7 @@ from edgeloop.documents import encode
 from edgeloop.health import Health
 from edgeloop.log import Log
 from edgeloop.models import ModelError, ModelRefused, report, store
+from edgeloop.models.errors import Reason
 from edgeloop.models.package import Package, open_package, unpack
 from edgeloop.models.proof import Prover
 from edgeloop.models.store import Pointer, Ref, Shelf
@@ -67,7 +69,7 @@ class Delivery:
             try:
                 wait = self._advance(model, configuration)
             except ModelRefused as error:
-                self._refuse(model.sha256, _key(model, configuration), str(error))
+                self._refuse(model.sha256, _key(model, configuration), str(error), error.reason)
                 wait = None
         except ModelError as error:
             if self._stopped():
@@ -104,7 +106,7 @@ class Delivery:
         package = self._bring(model, configuration)
         if package.manifest.name != self.name:
             why = f"it is {package.manifest.name!r}"
-            raise ModelRefused("the package is of another model", where=f"models.{self.name}", why=why)
+            raise ModelRefused("the package is of another model", Reason.NAME, where=f"models.{self.name}", why=why)
         self._activate(package, self._choose(package, model, configuration), _key(model, configuration))
         return WATCH
 
@@ -145,11 +147,13 @@ class Delivery:
         if progress.step == "proved" and progress.digest == package.digest:
             return progress.variant
         if progress.step == "trying" and progress.digest == package.digest and progress.tries >= TRIES:
-            raise ModelRefused("the model cannot be tried", why=f"{progress.tries} trials ended without an answer")
+            raise ModelRefused(
+                "the model cannot be tried", Reason.CRASHES, why=f"{progress.tries} trials ended without an answer"
+            )
         candidates = package.manifest.candidates(configuration.allowed)
         if not candidates:
             why = f"it has {', '.join(f'{v.runtime} for {v.architecture}' for v in package.manifest.variants)}"
-            raise ModelRefused("the model has no variant for this machine and these runtimes", why=why)
+            raise ModelRefused("the model has no variant for this machine and these runtimes", Reason.MACHINE, why=why)
         tries = progress.tries + 1 if progress.digest == package.digest and progress.step == "trying" else 1
         self._note("trying", digest=package.digest, tries=tries)
         task = Task(memory=int(model.memory))
@@ -162,7 +166,8 @@ class Delivery:
         if not passed:
             errors = "; ".join(dict.fromkeys(outcome.error for outcome in outcomes))
             if all(outcome.final for outcome in outcomes):
-                raise ModelRefused("it does not pass", why=errors)
+                reason = next((o.reason for o in outcomes if o.reason), Reason.CRASHES)
+                raise ModelRefused("it does not pass", reason, why=errors)
             if self._stopped() or not any(outcome.crashed for outcome in outcomes):
                 self._note("trying", tries=tries - 1)
             raise ModelError("the trial failed", why=errors)
@@ -192,7 +197,7 @@ class Delivery:
             self._go_back()
             return
         reports = report.all_of(self._root, self.name)
-        verdict, why = probation.judge(pointer, reports, clock.now(), configuration.probation)
+        verdict, why, reason = probation.judge(pointer, reports, clock.now(), configuration.probation)
         if verdict == "stay":
             self._announce(self._shelf.commit(clock.now()))
             self._seen_whole = True
@@ -201,7 +206,7 @@ class Delivery:
             self._shelf.prune(set())
         elif verdict == "back":
             key = self._progress.key if self._progress.key.startswith(digest) else digest
-            self._refuse(digest, key, f"on probation, {why}", step="rolled_back")
+            self._refuse(digest, key, f"on probation, {why}", reason or Reason.FAILURES, step="rolled_back")
             self._go_back()
 
     def _go_back(self) -> None:
@@ -209,13 +214,13 @@ class Delivery:
         self._health.count(f"rollbacks.{self.name}")
         self._shelf.prune(set())
 
-    def _refuse(self, digest: str, key: str, reason: str, step: Step = "refused") -> None:
-        refused = {**self._progress.refused, key: reason}
-        self._note(step, digest=digest, refused=refused, why=reason)
+    def _refuse(self, digest: str, key: str, why: str, reason: Reason, step: Step = "refused") -> None:
+        refused = {**self._progress.refused, key: why}
+        self._note(step, digest=digest, refused=refused, reason=reason, why=why)
         if step == "refused":
             self._health.count(f"refusals.{self.name}")
             self._shelf.prune(set())
-        self._health.problem(f"model.{self.name}", f"{self._serving()}; {digest[:12]} is refused: {reason}")
+        self._health.problem(f"model.{self.name}", f"{self._serving()}; {digest[:12]} is refused: {why}")
 
     def _note(self, step: Step, **facts: Any) -> None:
         names = set(Progress.__struct_fields__)
@@ -239,7 +244,7 @@ def _within(outcome: Outcome, model: Model) -> Outcome:
     if outcome.error or not model.latency or outcome.latency * clock.NS <= model.latency:
         return outcome
     error = f"a run takes {1e3 * outcome.latency:.1f} ms of at most {model.latency}"
-    return msgspec.structs.replace(outcome, error=error, final=True)
+    return msgspec.structs.replace(outcome, error=error, reason=Reason.LATENCY, final=True)
 
 
 def _key(model: Model, configuration: Configuration) -> str:
@@ -250,4 +255,5 @@ def _key(model: Model, configuration: Configuration) -> str:
             versions.append(f"{runtime}-{metadata.version(runtime)}")
         except metadata.PackageNotFoundError:
             versions.append(f"no-{runtime}")
-    return f"{model.sha256} {model.attempt} {model.latency} {model.memory} {' '.join(versions)}"
+    trust = hashlib.sha256(msgspec.json.encode(configuration.keys, order="deterministic")).hexdigest()[:8]
+    return f"{model.sha256} {model.attempt} {model.latency} {model.memory} {' '.join(versions)} {trust}"

@@ -47,3 +47,4 @@ def test_verdicts(age: int, reports: list[Report], verdict: str, why: str) -> No
     found = judge(POINTER, reports, (1000 + age) * NS, RULES)
     assert found[0] == verdict, found
     assert why in found[1]
+    assert (found[2] is not None) == (verdict == "back")

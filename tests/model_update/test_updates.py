@@ -340,6 +340,8 @@ def test_without_boto3_a_line_says_what_to_add(site: Any, monkeypatch: pytest.Mo
         ({"models": {"m": {"url": "file:/x"}}}, "did you mean 'uri'"),
         ({"runtimes": "onnx"}, "runtimes: onnx; words among dlr, onnxruntime"),
         ({"keys": {"a": "short"}}, "keys.a"),
+        ({"keys": {"a": {"key": "A" * 43 + "=", "until": "soon"}}}, "neither a date nor a time"),
+        ({"keys": {"a": {"key": "short"}}}, "32 bytes in base64"),
     ],
 )
 def test_configuration_that_is_wrong(document: dict[str, Any], words: str) -> None:
@@ -397,3 +399,29 @@ def test_a_neo_model_is_off_until_it_is_asked_for(site: Any, make: Any) -> None:
     site.want(*either, settings={"runtimes": "onnxruntime dlr"})
     site.updates.advance()
     assert (site.pointer.active.digest, site.pointer.active.variant) == (either[1], 0)
+
+
+def _pair() -> tuple[str, str]:
+    private = ed25519.Ed25519PrivateKey.generate()
+    public = private.public_key().public_bytes_raw()
+    return base64.b64encode(private.private_bytes_raw()).decode(), base64.b64encode(public).decode()
+
+
+def test_keys_rotate_expire_and_are_for_some_models(site: Any, make: Any) -> None:
+    (old_secret, old), (_, new) = _pair(), _pair()
+    made = make(1.0, key=old_secret)
+    site.want(*made, settings={"keys": {"new": new}})
+    site.updates.advance()
+    assert "no key fits among: new" in site.problem
+    site.want(*made, settings={"keys": {"new": new, "old": {"key": old, "until": "2020-01-01"}}})
+    site.updates.advance()
+    assert "old expired at 2020-01-01" in site.problem
+    site.want(*made, settings={"keys": {"new": new, "old": {"key": old, "for": ["other"]}}})
+    site.updates.advance()
+    assert "old is for other" in site.problem
+    site.want(*made, settings={"keys": {"new": new, "old": {"key": old, "until": "2999-01-01", "for": ["linear"]}}})
+    site.updates.advance()
+    assert site.problem == "", "what was refused for its key is looked at again when the keys change"
+    assert site.pointer.active.digest == made[1]
+    reasons = [json.loads(line).get("reason") for line in (site.work / "history.jsonl").read_text().splitlines()]
+    assert [reason for reason in reasons if reason] == ["signature", "key", "key"]

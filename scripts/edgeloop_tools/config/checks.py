@@ -32,6 +32,7 @@ def check(line: Line, nucleus: Nucleus = "lite") -> None:
     _cameras(line)
     _capture(line, streams)
     _interlocks(line, streams)
+    _unsigned(line)
     if nucleus == "lite":
         too_large(line)
 
@@ -200,6 +201,17 @@ def _capture(line: Line, streams: Streams) -> None:
         for monitor in capture.monitors.replace(",", " ").split():
             if monitor not in monitors:
                 line.add(f"{where}.monitors", "unknown monitor", repr(monitor), near(monitor, monitors))
+
+
+def _unsigned(line: Line) -> None:
+    """Models whose publisher nobody asks for."""
+    part = line.parts.get(MODELS)
+    typed = part.typed if part is not None else None
+    brought = [name for name, model in getattr(typed, "models", {}).items() if model.uri != "default"]
+    if brought and not getattr(typed, "keys", {}):
+        why = "no key is named: whoever may write the package may change it"
+        mend = "make one with `edgeloop model keygen` and name it in components.ModelUpdate.keys"
+        line.add(line.located(MODELS, f"models.{min(brought)}"), "signatures are not asked for", why, mend, note=True)
 
 
 def _interlocks(line: Line, streams: Streams) -> None:

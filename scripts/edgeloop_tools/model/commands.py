@@ -17,13 +17,37 @@ HEADS = (
 
 
 def register(subparsers: Subparsers) -> None:
-    model = subparsers.add_parser("model", help="packages of models: make one of anyone's model, look into one")
+    model = subparsers.add_parser("model", help="packages of models: make, sign, verify, compare, publish")
     actions = model.add_subparsers(dest="action", required=True, metavar="ACTION")
     _package(actions)
     inspect = actions.add_parser("inspect", help="what a package says of itself")
     inspect.add_argument("package", type=Path, metavar="FILE.tar")
     inspect.add_argument("--card", action="store_true", help="for people: what it is for, and its figures")
     inspect.set_defaults(run=_inspect)
+    keygen = actions.add_parser("keygen", help="a pair of keys: NAME.key signs and stays here, NAME.pub is for devices")
+    keygen.add_argument("-o", "--out", type=Path, required=True, metavar="NAME")
+    keygen.set_defaults(run=_keygen)
+    sign = actions.add_parser("sign", help="signs a package's manifest (Ed25519)")
+    sign.add_argument("package", type=Path, metavar="FILE.tar")
+    sign.add_argument("--key", type=Path, required=True, metavar="NAME.key", help="the private key")
+    sign.add_argument("-o", "--out", type=Path, metavar="FILE.tar", help="default: the package itself")
+    sign.set_defaults(run=_sign)
+    verify = actions.add_parser("verify", help="whether a device would take a package")
+    verify.add_argument("package", type=Path, metavar="FILE.tar")
+    verify.add_argument(
+        "--key", action="append", default=[], metavar="NAME.pub", help="a public key that may have signed it; again"
+    )
+    verify.add_argument("--try", dest="attempt", action="store_true", help="loads it and gives it its golden set")
+    verify.set_defaults(run=_verify)
+    diff = actions.add_parser("diff", help="what differs between two packages")
+    diff.add_argument("first", type=Path, metavar="FILE.tar")
+    diff.add_argument("second", type=Path, metavar="FILE.tar")
+    diff.set_defaults(run=_diff)
+    publish = actions.add_parser("publish", help="puts a package where devices find it; a version never changes")
+    publish.add_argument("package", type=Path, metavar="FILE.tar")
+    publish.add_argument("--to", required=True, metavar="s3://BUCKET/PREFIX|DIR")
+    publish.add_argument("--unsigned", action="store_true", help="although it is not signed")
+    publish.set_defaults(run=_publish)
 
 
 def _package(actions: Subparsers) -> None:
@@ -56,7 +80,7 @@ def _package(actions: Subparsers) -> None:
     add("--std", default="", metavar="D", help="what is divided by after that, likewise")
     add("--threshold", type=float, metavar="T", help="score from which a part fails")
     add("--golden", type=int, default=4, metavar="N", help="cases that each device has to reproduce (4)")
-    add("--sign", type=Path, metavar="KEY", help="file of the private key: 32 bytes in base64")
+    add("--sign", type=Path, metavar="KEY", help="file of the private key, as `model keygen` makes it")
     add("--preview", type=Path, metavar="DIR", help="writes the pictures there, with what was seen on them")
     add("--description", default="", metavar="TEXT", help="for the card")
     add("--licence", default="", metavar="TEXT", help="of the model, for the card")
@@ -92,4 +116,46 @@ def _inspect(arguments: argparse.Namespace) -> int:
     from edgeloop_tools.model import show
 
     print(show.inspected(arguments.package, card=arguments.card))
+    return 0
+
+
+def _keygen(arguments: argparse.Namespace) -> int:
+    from edgeloop_tools.model import keys
+
+    key, public, text = keys.generate(arguments.out)
+    print(f"{key}: the private key; keep it off every device\n{public}: the public one; in a line's configuration:")
+    print(f"components: {{ModelUpdate: {{keys: {{{arguments.out.name}: \"{text}\"}}}}}}")
+    return 0
+
+
+def _sign(arguments: argparse.Namespace) -> int:
+    from edgeloop_tools.model import signed
+
+    out = arguments.out or arguments.package
+    manifest, digest = signed.sign(arguments.package, arguments.key, out)
+    print(f"{out}: {manifest.name} {manifest.version}, signed, digest {digest}")
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from edgeloop_tools.model import keys, signed
+
+    trusted = dict(keys.public(text) for text in arguments.key)
+    print("\n".join(signed.verify(arguments.package, trusted, attempt=arguments.attempt)))
+    return 0
+
+
+def _diff(arguments: argparse.Namespace) -> int:
+    from edgeloop_tools.model import signed
+
+    print("\n".join(signed.difference(arguments.first, arguments.second)) or "nothing differs")
+    return 0
+
+
+def _publish(arguments: argparse.Namespace) -> int:
+    from edgeloop_tools.model import publish
+
+    manifest, found, new = publish.publish(arguments.package, arguments.to, unsigned=arguments.unsigned)
+    print(f"{found.uri}: {manifest.name} {manifest.version}" + ("" if new else ", there already"))
+    print(f"models: {{{manifest.name}: {{uri: \"{found.uri}\", digest: \"sha256:{found.digest}\"}}}}")
     return 0

@@ -43,10 +43,9 @@ def numbers(text: str, where: str) -> tuple[float, ...]:
 def key(path: Path | None) -> str:
     if path is None:
         return ""
-    try:
-        return path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise EdgeloopError("the key cannot be read", where=str(path), why=str(error)) from None
+    from edgeloop_tools.model import keys
+
+    return keys.private(path)
 
 
 def check(wishes: Wishes) -> None:

@@ -15,7 +15,7 @@ import msgspec
 
 from edgeloop import clock
 from edgeloop.models import report, store
-from edgeloop.models.errors import ModelError, ModelRefused
+from edgeloop.models.errors import ModelError, ModelRefused, Reason
 from edgeloop.models.golden import worst
 from edgeloop.models.manifest import Manifest, Variant
 from edgeloop.models.package import Package, open_package, unpack
@@ -286,7 +286,9 @@ class ActiveModel:
         if ref is not None:
             package = open_package(self._folder / ref.digest)
             if ref.variant >= len(package.manifest.variants):
-                raise ModelRefused("the store names a variant that the model does not have", where=ref.digest[:12])
+                raise ModelRefused(
+                    "the store names a variant that the model does not have", Reason.FORM, where=ref.digest[:12]
+                )
             place = ref.variant
         else:
             package, place = self._came_with_it()
@@ -294,7 +296,7 @@ class ActiveModel:
                 return replace(held, generation=generation, origin=origin)
         variant = package.manifest.variants[place]
         if origin != "active" and self._report.strikes.get(package.digest, 0) >= STRIKES:
-            raise ModelRefused("it ended the process or hung", where=package.digest[:12])
+            raise ModelRefused("it ended the process or hung", Reason.CRASHES, where=package.digest[:12])
         fate: Fate = "trying" if origin == "active" else self._report.fate
         self._report = msgspec.structs.replace(self._report, trying=package.digest, fate=fate)
         self._say()
@@ -314,7 +316,9 @@ class ActiveModel:
         case, golden = package.cases()[0], package.manifest.golden
         ratio = worst(case, runner.run(case.inputs), golden)
         if ratio > 1 and golden.agreement == 1:
-            raise ModelRefused("it gives other results here than its golden set says", where=package.digest[:12])
+            raise ModelRefused(
+                "it gives other results here than its golden set says", Reason.GOLDEN, where=package.digest[:12]
+            )
 
     def _came_with_it(self) -> tuple[Package, int]:
         """The default model's package, and the place of its variant."""
@@ -328,7 +332,9 @@ class ActiveModel:
         manifest = self._default_package.manifest
         candidates = manifest.candidates(("onnxruntime",))
         if not candidates:
-            raise ModelRefused("the default model has no variant for this machine", where=str(self._default))
+            raise ModelRefused(
+                "the default model has no variant for this machine", Reason.MACHINE, where=str(self._default)
+            )
         return self._default_package, manifest.variants.index(candidates[0])
 
     def _say(self, clean: bool = False) -> None:

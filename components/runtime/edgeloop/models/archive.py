@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from edgeloop.models.errors import ModelError, ModelRefused
+from edgeloop.models.errors import ModelError, ModelRefused, Reason
 
 BLOCK: Final = 512
 LARGEST_FILE: Final = 8 * 2**30 - 1
@@ -61,15 +61,15 @@ def blocks(files: Mapping[str, bytes | Path]) -> Iterator[bytes]:
     """The archive of files by name, in pieces. Raises ModelRefused for what an archive cannot hold, OSError."""
     names = sorted(files)
     if len(names) > MOST_FILES:
-        raise ModelRefused("too many files for a package", why=f"{len(names)} of at most {MOST_FILES}")
+        raise ModelRefused("too many files for a package", Reason.SIZE, why=f"{len(names)} of at most {MOST_FILES}")
     if bad := next((name for name in names if not is_name(name)), None):
-        raise ModelRefused("a package cannot hold this file name", why=repr(bad), mend="rename it")
+        raise ModelRefused("a package cannot hold this file name", Reason.FORM, why=repr(bad), mend="rename it")
     _check_names(names, "")
     for name in names:
         content = files[name]
         size = content.stat().st_size if isinstance(content, Path) else len(content)
         if size > LARGEST_FILE:
-            raise ModelRefused("a file is too large for a package", where=name)
+            raise ModelRefused("a file is too large for a package", Reason.SIZE, where=name)
         yield header(name, size)
         left = size
         for chunk in _chunks(content):
@@ -115,7 +115,9 @@ class Member:
     def read(self, limit: int) -> bytes:
         """The whole content. Raises ModelRefused above `limit` bytes."""
         if self.size > limit:
-            raise ModelRefused("a file of the package is too large", where=self.name, why=f"{self.size:,} B")
+            raise ModelRefused(
+                "a file of the package is too large", Reason.SIZE, where=self.name, why=f"{self.size:,} B"
+            )
         return b"".join(self.chunks)
 
 
@@ -137,7 +139,9 @@ def members(file: BinaryIO, limit: int, where: str = "") -> Iterator[Member]:
         names.append(name)
         total += size
         if len(names) > MOST_FILES or total > limit:
-            raise ModelRefused("the package is too large", where=where, why=f"over {MOST_FILES} files or {limit:,} B")
+            raise ModelRefused(
+                "the package is too large", Reason.SIZE, where=where, why=f"over {MOST_FILES} files or {limit:,} B"
+            )
         member = Member(name, size, _content(file, size, where))
         yield member
         for _ in member.chunks:
@@ -190,4 +194,4 @@ def _chunks(content: bytes | Path) -> Iterator[bytes]:
 
 
 def _refused(where: str, why: str) -> ModelRefused:
-    return ModelRefused("this is no model package", where=where, why=why, mend=_MEND)
+    return ModelRefused("this is no model package", Reason.FORM, where=where, why=why, mend=_MEND)

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgeloop.models.errors import ModelRefused
+from edgeloop.models.errors import ModelRefused, Reason
 from edgeloop.models.manifest import Golden, Manifest
 
 LARGEST: Final = 64 << 20
@@ -126,4 +126,4 @@ def worst(case: Case, outputs: Sequence[Array], tolerance: Golden) -> float:
 
 
 def _refused(why: str) -> ModelRefused:
-    return ModelRefused("the golden set is not valid", where="golden.npz", why=why)
+    return ModelRefused("the golden set is not valid", Reason.GOLDEN, where="golden.npz", why=why)

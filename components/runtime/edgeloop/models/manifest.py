@@ -14,7 +14,7 @@ from edgeloop.config.identifiers import Id
 from edgeloop.decode import OWN, document
 from edgeloop.errors import DecodeError
 from edgeloop.models.archive import is_name
-from edgeloop.models.errors import ModelRefused
+from edgeloop.models.errors import ModelRefused, Reason
 from edgeloop.models.head import Confidence, Head, Pictures
 
 SCHEMA: Final = 2
@@ -234,9 +234,11 @@ def decode(data: bytes, where: str = MANIFEST) -> Manifest:
     try:
         manifest = document(data, Manifest, bounds=OWN)
     except DecodeError as error:
-        raise ModelRefused("the manifest is not valid", where=where, why=error.why) from None
+        raise ModelRefused("the manifest is not valid", Reason.MANIFEST, where=where, why=error.why) from None
     if msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1) + b"\n" != data:
-        raise ModelRefused("the manifest is not in its canonical form", where=where, mend="use Manifest.encode")
+        raise ModelRefused(
+            "the manifest is not in its canonical form", Reason.MANIFEST, where=where, mend="use Manifest.encode"
+        )
     return manifest
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from edgeloop.durable import sync_folder
 from edgeloop.models import archive, golden, signature
-from edgeloop.models.errors import ModelError, ModelRefused
+from edgeloop.models.errors import ModelError, ModelRefused, Reason
 from edgeloop.models.manifest import GOLDEN, LARGEST, MANIFEST, SIGNATURE, File, Manifest, Variant, decode
 
 LIMIT: Final = 4 << 30
@@ -58,9 +58,11 @@ def pack(path: Path, manifest: Manifest, files: Mapping[str, bytes | Path], key:
     try:
         manifest = decode(manifest.encode())
     except msgspec.ValidationError as error:
-        raise ModelRefused("the manifest is not valid", where=manifest.name, why=str(error)) from None
+        raise ModelRefused("the manifest is not valid", Reason.MANIFEST, where=manifest.name, why=str(error)) from None
     if listed(files) != manifest.files:
-        raise ModelRefused("the manifest lists other files than these", where=manifest.name, mend="use `listed`")
+        raise ModelRefused(
+            "the manifest lists other files than these", Reason.FORM, where=manifest.name, mend="use `listed`"
+        )
     whole: dict[str, bytes | Path] = {**files, MANIFEST: manifest.encode()}
     if key is not None:
         whole[SIGNATURE] = signature.sign(manifest.encode(), key)
@@ -81,7 +83,12 @@ class _Hashing:
 
 
 def unpack(
-    path: Path, into: Path, digest: str | None = None, *, keys: Mapping[str, str] = {}, limit: int = LIMIT
+    path: Path,
+    into: Path,
+    digest: str | None = None,
+    *,
+    keys: Mapping[str, str | signature.Key] = {},
+    limit: int = LIMIT,
 ) -> Package:
     """Unpacks into `into/<digest>`, durably and in one step, unless that is there and whole.
 
@@ -125,7 +132,7 @@ def unpack(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def open_package(folder: Path, *, keys: Mapping[str, str] = {}) -> Package:
+def open_package(folder: Path, *, keys: Mapping[str, str | signature.Key] = {}) -> Package:
     """An unpacked package, checked whole. Raises ModelRefused, or ModelError where it is not there."""
     try:
         files: dict[str, bytes | Path] = {}
@@ -133,13 +140,15 @@ def open_package(folder: Path, *, keys: Mapping[str, str] = {}) -> Package:
             for name in (*folders, *names):
                 path = Path(top, name)
                 if path.is_symlink() or not (path.is_dir() or path.is_file()):
-                    raise ModelRefused("the package's folder was changed", where=str(path), why="it is no plain file")
+                    raise ModelRefused(
+                        "the package's folder was changed", Reason.FORM, where=str(path), why="it is no plain file"
+                    )
             files |= {str(Path(top, name).relative_to(folder)): Path(top, name) for name in names}
         if MANIFEST not in files or archive.digest(files) != folder.name:
-            raise ModelRefused("the package's folder was changed", where=str(folder), mend="delete it")
+            raise ModelRefused("the package's folder was changed", Reason.FORM, where=str(folder), mend="delete it")
         data = (folder / MANIFEST).read_bytes()
         if keys:
-            signature.verify(data, _optional(folder / SIGNATURE), keys)
+            signature.verify(data, _optional(folder / SIGNATURE), keys, lambda: decode(data).name)
         return Package(folder.resolve(), folder.name, decode(data, str(folder / MANIFEST)))
     except OSError as error:
         why = error.strerror or str(error)
@@ -180,19 +189,21 @@ def _store(member: archive.Member, folder: Path) -> File:
     return File(sha256=hashing.hexdigest(), size=member.size)
 
 
-def _check(folder: Path, have: dict[str, File], keys: Mapping[str, str], where: str) -> None:
+def _check(folder: Path, have: dict[str, File], keys: signature.Keys, where: str) -> None:
     if MANIFEST not in have or have[MANIFEST].size > LARGEST:
-        raise ModelRefused("the package has no manifest", where=where)
+        raise ModelRefused("the package has no manifest", Reason.FORM, where=where)
     data = (folder / MANIFEST).read_bytes()
     if keys:
-        signature.verify(data, _optional(folder / SIGNATURE), keys)
+        signature.verify(data, _optional(folder / SIGNATURE), keys, lambda: decode(data, where).name)
     manifest = decode(data, f"{MANIFEST} of {where}")
     rest = {name: file for name, file in have.items() if name not in (MANIFEST, SIGNATURE)}
     if rest != manifest.files:
         odd = sorted(n for n in {*rest, *manifest.files} if rest.get(n) != manifest.files.get(n))
-        raise ModelRefused("the package holds other files than its manifest says", where=where, why=", ".join(odd[:3]))
+        raise ModelRefused(
+            "the package holds other files than its manifest says", Reason.FORM, where=where, why=", ".join(odd[:3])
+        )
     if SIGNATURE in have and have[SIGNATURE].size != signature.SIZE:
-        raise ModelRefused("the signature of the package is no signature", where=where)
+        raise ModelRefused("the signature of the package is no signature", Reason.FORM, where=where)
 
 
 def _optional(path: Path) -> bytes | None:

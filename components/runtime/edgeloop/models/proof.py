@@ -12,6 +12,7 @@ import msgspec
 
 from edgeloop.decode import OWN, document
 from edgeloop.models import child, trial
+from edgeloop.models.errors import Reason
 from edgeloop.models.manifest import Variant
 from edgeloop.models.package import Package
 from edgeloop.models.trial import DEFAULT, Outcome, Task
@@ -42,7 +43,8 @@ class Prover:
             try:
                 output, _ = process.communicate(timeout=timeout)
             except subprocess.TimeoutExpired:
-                return Outcome(error=f"loading and trying it took more than {timeout:g} s", final=True)
+                why = f"loading and trying it took more than {timeout:g} s"
+                return Outcome(error=why, reason=Reason.HANGS, final=True)
             finally:
                 with self._lock:
                     self._process = None
@@ -55,7 +57,8 @@ class Prover:
             said = child.last_line(log)
             why = f"it crashed the process that tried it, {child.ending(process.returncode)}"
             final = process.returncode != _OUT_OF_MEMORY and not self._cancelled
-            return Outcome(error=f"{why}: {said}" if said else why, final=final, crashed=True)
+            line = f"{why}: {said}" if said else why
+            return Outcome(error=line, reason=Reason.CRASHES, final=final, crashed=True)
 
     def cancel(self) -> None:
         with self._lock:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.models.errors import ModelRefused
+from edgeloop.models.errors import ModelRefused, Reason
 from edgeloop.models.manifest import Manifest, Window
 from edgeloop.models.runners import Runner
 
@@ -61,7 +61,7 @@ class WindowScorer:
         found = [p for p in manifest.preprocessing if isinstance(p, Window)]
         if manifest.task != "anomaly" or len(found) != 1 or len(manifest.inputs) != 1:
             why = f"its task is {manifest.task}, its input {', '.join(t.name for t in manifest.inputs)}"
-            raise ModelRefused("not a model that scores windows of samples", where=manifest.name, why=why)
+            raise ModelRefused("not a model that scores windows of samples", Reason.HEAD, where=manifest.name, why=why)
         self._spec, self._runner, self._calibration = found[0], runner, manifest.calibration
         self.name, self.version = manifest.name, manifest.version
         self.channels, self.rate, self.window = self._spec.channels, self._spec.rate, self._spec.samples

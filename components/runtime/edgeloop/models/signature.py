@@ -7,13 +7,49 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Final
 
+import msgspec
+from msgspec import Meta
+
+from edgeloop import clock
+from edgeloop.config.identifiers import Id
 from edgeloop.models import optional
-from edgeloop.models.errors import ModelRefused
+from edgeloop.models.errors import ModelRefused, Reason
 
-SIZE = 64
-_MODULE = "cryptography.hazmat.primitives.asymmetric.ed25519"
+SIZE: Final = 64
+_MODULE: Final = "cryptography.hazmat.primitives.asymmetric.ed25519"
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"models": "for"}):
+    """A public key that is trusted for some time, or for some models."""
+
+    key: Annotated[str, Meta(title="Key", description="the public key: 32 bytes in base64")]
+    until: Annotated[
+        str, Meta(title="Until", description="RFC 3339 date or time from which on it is not trusted; empty: for ever")
+    ] = ""
+    models: Annotated[
+        tuple[Id, ...], Meta(title="For", description="names of the models it may sign; empty: every model")
+    ] = ()
+
+    def __post_init__(self) -> None:
+        raw(self.key)
+        _end(self.until)
+
+    def objection(self, model: str, now: int) -> str:
+        """Why it is not trusted with a model at a time (ns UTC), or ""."""
+        end = _end(self.until)
+        if end is not None and now >= end:
+            return f"expired at {self.until}"
+        if self.models and model not in self.models:
+            return f"is for {', '.join(self.models)}"
+        return ""
+
+
+Keys = Mapping[str, str | Key]
+"""By id: what one must have signed."""
 
 
 def raw(key: str) -> bytes:
@@ -37,18 +73,47 @@ def sign(manifest: bytes, private: str) -> bytes:
     return bytes(ed25519.Ed25519PrivateKey.from_private_bytes(raw(private)).sign(manifest))
 
 
-def verify(manifest: bytes, signature: bytes | None, keys: Mapping[str, str]) -> str:
-    """The id of the key that signed. Raises ModelRefused where none of them did, ModelError where `cryptography` is not
+def verify(
+    manifest: bytes, signature: bytes | None, keys: Keys, model: Callable[[], str] = str, now: int | None = None
+) -> str:
+    """The id of the key that signed. model: says whose manifest it is, asked once a key fits. now: ns UTC, by default
+    this moment.
+
+    Raises ModelRefused where no key that is trusted with the model did, ModelError where `cryptography` is not
     installed."""
     known = ", ".join(sorted(keys))
     if not signature:
-        raise ModelRefused("the package is not signed", mend=f"sign it with a key among: {known}")
+        raise ModelRefused("the package is not signed", Reason.UNSIGNED, mend=f"sign it with a key among: {known}")
     ed25519 = optional.load(_MODULE, "verifying the signature of a model")
     invalid = optional.load("cryptography.exceptions", "verifying the signature of a model").InvalidSignature
-    for name, key in keys.items():
+    objections: list[str] = []
+    for name, entry in keys.items():
+        key = Key(key=entry) if isinstance(entry, str) else entry
         try:
-            ed25519.Ed25519PublicKey.from_public_bytes(raw(key)).verify(signature, manifest)
+            ed25519.Ed25519PublicKey.from_public_bytes(raw(key.key)).verify(signature, manifest)
         except invalid:
             continue
-        return name
-    raise ModelRefused("the signature of the package is not valid", why=f"no key fits among: {known}")
+        objection = key.objection(model(), clock.now() if now is None else now)
+        if not objection:
+            return name
+        objections.append(f"{name} {objection}")
+    if objections:
+        why = "; ".join(objections)
+        raise ModelRefused("the key that signed the package is not trusted with it", Reason.KEY, why=why)
+    why = f"no key fits among: {known}"
+    raise ModelRefused("the signature of the package is not valid", Reason.SIGNATURE, why=why)
+
+
+def _end(until: str) -> int | None:
+    """ns UTC of a date (its beginning) or time; UTC where it names no zone.
+
+    >>> _end("1970-01-02")
+    86400000000000
+    """
+    if not until:
+        return None
+    try:
+        time = datetime.fromisoformat(until)
+    except ValueError:
+        raise ValueError(f"until: {until!r} is neither a date nor a time; write it as 2027-06-30") from None
+    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()) * clock.NS

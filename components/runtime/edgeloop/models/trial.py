@@ -17,7 +17,7 @@ import msgspec
 from edgeloop.decode import document
 from edgeloop.errors import EdgeloopError
 from edgeloop.models.decoders import make as make_decoder
-from edgeloop.models.errors import ModelError, ModelRefused
+from edgeloop.models.errors import ModelError, ModelRefused, Reason
 from edgeloop.models.golden import Case, worst
 from edgeloop.models.package import open_package
 from edgeloop.models.runners import Options, Runner, open_runner
@@ -29,11 +29,12 @@ _EXPENDABLE: Final = b"1000"
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """error: "" where the model gave what the golden set says. final: whether another try gives the same. load, latency
-    (median of a run): seconds. memory: bytes at most. worst: the largest difference as a multiple of what is allowed.
-    agreement: the part of cases within it. crashed: whether the process died."""
+    """error: "" where the model gave what the golden set says. reason: of the error. final: whether another try gives
+    the same. load, latency (median of a run): seconds. memory: bytes at most. worst: the largest difference as a
+    multiple of what is allowed. agreement: the part of cases within it. crashed: whether the process died."""
 
     error: str = ""
+    reason: Reason | None = None
     final: bool = False
     load: float = 0.0
     latency: float = 0.0
@@ -70,7 +71,7 @@ def attempt(folder: Path, index: int, task: Task) -> Outcome:
                 read(outputs)
         latency = _latency(runner, cases)
     except ModelError as error:
-        raise ModelRefused("it fails on its golden set", why=str(error)) from error
+        raise ModelRefused("it fails on its golden set", Reason.GOLDEN, why=str(error)) from error
     finally:
         runner.close()
     agreement = sum(ratio <= 1 for ratio in ratios) / len(ratios)
@@ -83,7 +84,7 @@ def attempt(folder: Path, index: int, task: Task) -> Outcome:
             f"{sum(ratio > 1 for ratio in ratios)} of {len(ratios)} golden cases come out wrong, "
             f"by up to {largest:.3g} times what is allowed"
         )
-        return msgspec.structs.replace(outcome, error=reason, final=True)
+        return msgspec.structs.replace(outcome, error=reason, reason=Reason.GOLDEN, final=True)
     return outcome
 
 
@@ -109,9 +110,12 @@ def main(argv: Sequence[str]) -> int:
     try:
         outcome = attempt(Path(folder), int(index), task)
     except EdgeloopError as error:
-        outcome = Outcome(error=str(error), final=isinstance(error, ModelRefused))
+        reason = error.reason if isinstance(error, ModelRefused) else None
+        outcome = Outcome(error=str(error), reason=reason, final=reason is not None)
     except MemoryError:
-        outcome = Outcome(error=f"it takes more than {task.memory >> 20} MiB of memory", final=True)
+        outcome = Outcome(
+            error=f"it takes more than {task.memory >> 20} MiB of memory", reason=Reason.MEMORY, final=True
+        )
     os.write(report, msgspec.json.encode(outcome))
     sys.stdout.flush()
     return 0

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgeloop.models.decoders import areas, bank, boxes, centernet, classes, points, ssd, yolo
 from edgeloop.models.decoders.seen import Context, Seen, refused
-from edgeloop.models.errors import ModelError, ModelRefused
+from edgeloop.models.errors import ModelError, ModelRefused, Reason
 from edgeloop.models.head import Head
 from edgeloop.models.manifest import Image, Manifest
 
@@ -38,11 +38,13 @@ class Decoder:
         assert manifest.head is not None
         images = [p for p in manifest.preprocessing if isinstance(p, Image)]
         if len(images) != 1:
-            raise ModelRefused("a head reads what a model says of one image", why=f"{len(images)} images")
+            raise ModelRefused("a head reads what a model says of one image", Reason.HEAD, why=f"{len(images)} images")
         self.head = manifest.head
         names = [tensor.name for tensor in manifest.outputs]
         if unknown := sorted(set(self.head.roles.values()) - set(names)):
-            raise ModelRefused("the head reads outputs that the model does not have", why=", ".join(unknown))
+            raise ModelRefused(
+                "the head reads outputs that the model does not have", Reason.HEAD, why=", ".join(unknown)
+            )
         self._places = {role: names.index(name) for role, name in self.head.roles.items()}
         self._decode = DECODERS[self.head.decoder]
         self._context = Context(images[0].width, images[0].height, manifest.labels, dict(arrays or {}))
@@ -72,10 +74,10 @@ def make(manifest: Manifest, folder: Path | None) -> Decoder | None:
     arrays: dict[str, Array] = {}
     if head.file:
         if folder is None or head.file not in manifest.files:
-            raise ModelRefused("the head's file is missing", where=head.file)
+            raise ModelRefused("the head's file is missing", Reason.HEAD, where=head.file)
         try:
             with np.load(folder / head.file, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
         except (OSError, ValueError, EOFError) as error:
-            raise ModelRefused("the head's file cannot be read", where=head.file, why=str(error)) from None
+            raise ModelRefused("the head's file cannot be read", Reason.HEAD, where=head.file, why=str(error)) from None
     return Decoder(manifest, arrays)

@@ -18,7 +18,7 @@ import msgspec
 
 from edgeloop.decode import OWN, document
 from edgeloop.models import child
-from edgeloop.models.errors import ModelError, ModelRefused
+from edgeloop.models.errors import ModelError, ModelRefused, Reason
 from edgeloop.models.manifest import Manifest
 from edgeloop.models.runners import neo_worker
 from edgeloop.models.runners.base import DEFAULT, Array, Inputs, Options, arrange
@@ -38,7 +38,9 @@ class NeoRunner:
         self.inputs, self.outputs = manifest.inputs, manifest.outputs
         tensors = (*self.inputs, *self.outputs)
         if any(isinstance(extent, str) for tensor in tensors for extent in tensor.shape):
-            raise ModelRefused("a Neo model has no free extents", where=path.name, mend="give numbers in the manifest")
+            raise ModelRefused(
+                "a Neo model has no free extents", Reason.LOAD, where=path.name, mend="give numbers in the manifest"
+            )
         self._job = Job(str(path.resolve()), self.inputs, self.outputs)
         self._size = neo_worker.layout(tensors)[1]
         self._timeout = options.timeout
@@ -107,7 +109,9 @@ class NeoRunner:
             answer = worker.ask(msgspec.json.encode(self._job), self._timeout)
         except ModelError as error:
             worker.end()
-            raise ModelRefused("dlr cannot load the model", where=Path(self._job.path).name, why=error.why) from None
+            raise ModelRefused(
+                "dlr cannot load the model", Reason.LOAD, where=Path(self._job.path).name, why=error.why
+            ) from None
         if answer.error:
             said = worker.said()
             worker.end()
@@ -115,7 +119,7 @@ class NeoRunner:
                 mend = "add 'neo' to profiles of io.edgeloop.Runtime (x86-64)"
                 raise ModelError("running a Neo model needs dlr", why=answer.error, mend=mend)
             why = answer.error if answer.error != "DLRError" else said or answer.error
-            raise ModelRefused("dlr cannot load the model", where=Path(self._job.path).name, why=why)
+            raise ModelRefused("dlr cannot load the model", Reason.LOAD, where=Path(self._job.path).name, why=why)
         return worker
 
 

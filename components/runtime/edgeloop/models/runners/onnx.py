@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeloop.models import optional
-from edgeloop.models.errors import ModelError, ModelRefused
+from edgeloop.models.errors import ModelError, ModelRefused, Reason
 from edgeloop.models.manifest import Manifest, Tensor
 from edgeloop.models.runners.base import DEFAULT, Array, Inputs, Options, arrange, short
 
@@ -44,7 +44,7 @@ class OnnxRunner:
             self._session: Any = ort.InferenceSession(str(path), wanted, providers=["CPUExecutionProvider"])
         except Exception as error:
             why = short(error, str(path))
-            raise ModelRefused("onnxruntime cannot load the model", where=path.name, why=why) from error
+            raise ModelRefused("onnxruntime cannot load the model", Reason.LOAD, where=path.name, why=why) from error
         _compare("input", manifest.inputs, self._session.get_inputs())
         _compare("output", manifest.outputs, self._session.get_outputs())
         self._names = [tensor.name for tensor in manifest.outputs]
@@ -84,15 +84,15 @@ def _compare(what: str, declared: tuple[Tensor, ...], found: list[Any]) -> None:
     names = {tensor.name for tensor in declared}
     if not names <= set(by_name) or (what == "input" and names != set(by_name)):
         why = f"it has {', '.join(sorted(by_name))}; the manifest says {', '.join(sorted(names))}"
-        raise ModelRefused(f"the model has other {what}s than its manifest says", why=why)
+        raise ModelRefused(f"the model has other {what}s than its manifest says", Reason.LOAD, why=why)
     for tensor in declared:
         node = by_name[tensor.name]
         if node.type != f"tensor({_TYPES.get(tensor.dtype, tensor.dtype)})":
             why = f"{tensor.name} is {node.type}, the manifest says {tensor.dtype}"
-            raise ModelRefused(f"an {what} of the model has another type", why=why)
+            raise ModelRefused(f"an {what} of the model has another type", Reason.LOAD, why=why)
         extents = [extent if isinstance(extent, int) else None for extent in node.shape or []]
         pairs = zip(extents, tensor.shape, strict=False)
         fixed = (have is None or (what == "output" and isinstance(want, str)) or have == want for have, want in pairs)
         if len(extents) != len(tensor.shape) or not all(fixed):
             why = f"{tensor.name} has {node.shape}, the manifest says {list(tensor.shape)}"
-            raise ModelRefused(f"an {what} of the model has another shape", why=why)
+            raise ModelRefused(f"an {what} of the model has another shape", Reason.LOAD, why=why)
