@@ -10,17 +10,9 @@ from typing import Any
 
 import pytest
 from stream_manager import (
-    MessageStreamDefinition,
-    NotEnoughMessagesException,
-    ResourceNotFoundException,
-    S3ExportTaskDefinition,
     ServerOutOfMemoryException,
     Status,
-    StatusContext,
-    StatusMessage,
-    Util,
 )
-from stream_manager.data import EventType, Message, MessageStreamInfo, ReadMessagesOptions, StatusLevel
 
 from edgeloop.config.quantities import Size
 from edgeloop.errors import EdgeloopError
@@ -32,70 +24,9 @@ from stream_upload.tasks import FLIGHT, File, Tasks, definitions
 CONFIGURATION = Configuration(bucket="bucket", kinesis="k")
 
 
-class Memory:
-    """The client's interface."""
-
-    def __init__(self) -> None:
-        self.streams: dict[str, list[bytes]] = {}
-        self.definitions: dict[str, MessageStreamDefinition] = {}
-        self.exported: dict[str, int] = {}
-        self.error: Exception | None = None
-        self.updates = 0
-
-    def _known(self, name: str) -> list[bytes]:
-        if self.error is not None:
-            raise self.error
-        if name not in self.streams:
-            raise ResourceNotFoundException(name)
-        return self.streams[name]
-
-    def create_message_stream(self, definition: MessageStreamDefinition) -> None:
-        self.streams[definition.name] = []
-        self.definitions[definition.name] = definition
-
-    def update_message_stream(self, definition: MessageStreamDefinition) -> None:
-        self.updates += 1
-        self.definitions[definition.name] = definition
-
-    def append_message(self, stream_name: str, data: bytes) -> int:
-        self._known(stream_name).append(data)
-        return len(self.streams[stream_name]) - 1
-
-    def read_messages(self, stream_name: str, options: ReadMessagesOptions) -> list[Message]:
-        found = self._known(stream_name)[options.desired_start_sequence_number :]
-        if not found:
-            raise NotEnoughMessagesException("none")
-        start = options.desired_start_sequence_number
-        return [Message(stream_name, start + k, 0, payload) for k, payload in enumerate(found)]
-
-    def describe_message_stream(self, stream_name: str) -> MessageStreamInfo:
-        newest = len(self._known(stream_name)) - 1
-        status = MessageStreamInfo.exportStatuses(
-            last_exported_sequence_number=self.exported.get(stream_name, -1), exported_messages_count=1
-        )
-        storage = MessageStreamInfo.storageStatus(0, newest, 0)
-        return MessageStreamInfo(self.definitions[stream_name], storage, [status])
-
-    def close(self) -> None:
-        pass
-
-    def tell(self, line: str, number: int, status: Status, message: str = "") -> None:
-        task = Util.deserialize_json_bytes_to_obj(self.streams[f"edgeloop-{line}"][number], S3ExportTaskDefinition)
-        context = StatusContext(task, f"edgeloop-{line}", f"edgeloop-{line}", number)
-        self.streams["edgeloop-status"].append(
-            Util.validate_and_serialize_to_json_bytes(
-                StatusMessage(EventType.S3Task, StatusLevel.INFO, status, context, message, 1)
-            )
-        )
-
-    def keys(self, line: str = "samples") -> list[str]:
-        tasks = self.streams[f"edgeloop-{line}"]
-        return [Util.deserialize_json_bytes_to_obj(t, S3ExportTaskDefinition).key for t in tasks]
-
-
 class Line:
-    def __init__(self, folder: Path) -> None:
-        self.memory, self.folder = Memory(), folder
+    def __init__(self, folder: Path, memory: Any) -> None:
+        self.memory, self.folder = memory, folder
         self.state = State()
         self.problems: dict[str, str | None] = {}
         self.arrived: list[str] = []
@@ -113,8 +44,8 @@ class Line:
 
 
 @pytest.fixture
-def line(tmp_path: Path) -> Line:
-    return Line(tmp_path)
+def line(tmp_path: Path, memory: Any) -> Line:
+    return Line(tmp_path, memory)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 import numpy as np
@@ -30,7 +30,7 @@ from edgeloop.journal.segment import name
 from edgeloop.models import report, store
 from edgeloop.queue import QueueReader, UploadQueue, released
 from edgeloop.uploader import released_file
-from edgeloop.wire.batch import Batch, Channel
+from edgeloop.wire.batch import Batch, Channel, Dropped
 from edgeloop_tools.harness.crash import Operation, Recorder, State, states, weakened
 from model_update.progress import Journal, Progress
 from sensor_ingest.audit import Audit
@@ -40,6 +40,7 @@ from stream_upload.spool import Note, Spool
 
 NAME = "io.edgeloop.Maker"
 ROUNDS = 5
+OVERFULL: Final = 9
 Weakness = Literal["sync", "syncdir", "rename"]
 
 
@@ -283,6 +284,25 @@ def journal_kept(folder: Path) -> set[int]:
     return {item.index for item in items if isinstance(item, Batch)}
 
 
+def overfull(folder: Path, recorder: Recorder) -> None:
+    """A journal over its budget: the oldest segments go, their record stays."""
+    with JournalWriter(
+        folder / "journal", epoch=1, sync_interval=0, segment_bytes=4096, budget_bytes=3 * 4096
+    ) as writer:
+        for number in steps(recorder, rounds=OVERFULL):
+            wide = tuple(Channel(f"c{k}") for k in range(800))
+            samples = np.full((1, 800), number, "<i2")
+            writer.append([Batch("s", 1, number, number, wide, samples, rate=Fraction(1))])
+
+
+def overfull_kept(folder: Path) -> set[int]:
+    """There, or told to be dropped."""
+    found: set[int] = set()
+    for item, _ in JournalReader(folder / "journal").read():
+        found |= set(range(item.first, item.last + 1)) if isinstance(item, Dropped) else {item.index}
+    return found
+
+
 ALL: tuple[Weakness, ...] = ("sync", "syncdir", "rename")
 USERS = (
     User("alarms", alarms, lambda f: {a.raised_at for a in _closed(AlarmJournal(f / "alarms.jsonl"))}, ALL),
@@ -302,6 +322,7 @@ USERS = (
     User("fail-safe", held, held_kept, ALL),
     User("places", places, places_kept, ALL),
     User("journal", journal, journal_kept, ("sync", "syncdir")),
+    User("journal over its budget", overfull, overfull_kept, ("sync", "syncdir")),
 )  # fmt: skip
 
 
@@ -368,6 +389,21 @@ def test_a_program_that_promises_too_much_is_found(
     operations = recorded(user)
     assert any(operation.kind == weakness for operation in operations)
     assert next(broken(user, weakened(operations, weakness), tmp_path), None) is not None
+
+
+def test_a_victim_that_goes_before_its_record_is_found(
+    recorded: Callable[[User], list[Operation]], tmp_path: Path
+) -> None:
+    user = next(user for user in USERS if user.run is overfull)
+    early: list[Operation] = []
+    for operation in recorded(user):
+        if operation.kind == "unlink":
+            segment = max(at for at, before in enumerate(early) if before.kind == "create")
+            early.insert(segment + 1, operation)
+        else:
+            early.append(operation)
+    assert sum(operation.kind == "unlink" for operation in early) >= 3
+    assert any("promised and lost" in said for said in broken(user, early, tmp_path))
 
 
 @pytest.mark.parametrize("user", USERS, ids=lambda user: user.name)
