@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from camera_inference.frame import Pixels
 from camera_inference.pictures import decode
 from camera_inference.sources import STILLS
 from camera_inference.sources.base import Options, Outlet, Source
@@ -17,6 +18,7 @@ from edgeloop import durable
 from edgeloop.config.quantities import Duration, Rate
 from edgeloop.decode import content
 from edgeloop.errors import EdgeloopError
+from edgeloop.supervise.handling import Handling
 
 LARGEST = 256 << 20
 """Bytes of a file that is read."""
@@ -55,10 +57,13 @@ class Folder(Source[FolderOptions]):
         self._mark = self._kept = Mark()
         self._saved = 0.0
         self._ignored: set[str] = set()
+        self._handling: Handling | None = None
 
     def setup(self) -> None:
         if not self._folder.is_dir():
             raise EdgeloopError("there is no such folder", where=self.place, mend="create it, or correct the URI")
+        page = self.outlet.state.with_suffix(".in-hand")
+        self._handling = Handling(page, page.parent.parent, "an image", self._set_aside)
         if self._once:
             self._mark = self._load()
 
@@ -78,8 +83,14 @@ class Folder(Source[FolderOptions]):
                 return
 
     def close(self) -> None:
+        if self._handling is not None:
+            self._handling.close()
         if self._once:
             self._save()
+
+    def _set_aside(self, line: str) -> None:
+        self.outlet.count("set_aside")
+        self.outlet.problem(line, "set-aside")
 
     def _take(self, mark: Mark) -> bool:
         began = time.monotonic()
@@ -87,7 +98,7 @@ class Folder(Source[FolderOptions]):
             return False
         part, path = mark.name if self._once else "", self._folder / mark.name
         try:
-            image = decode(content(path, what="an image", most=LARGEST), str(path), bits=self.configuration.bits)
+            image = self._decoded(path, mark)
         except (EdgeloopError, OSError) as error:
             if isinstance(error, FileNotFoundError):
                 return True
@@ -103,6 +114,13 @@ class Folder(Source[FolderOptions]):
             self._save()
         rate = float(self.configuration.rate)
         return not (rate and self.outlet.wait(max(0.0, began + 1 / rate - time.monotonic())))
+
+    def _decoded(self, path: Path, mark: Mark) -> Pixels:
+        assert self._handling is not None
+        if self._handling.deadly(str(path), mark.time):
+            raise EdgeloopError("the image is set aside", where=str(path), why="the process died with it in hand")
+        with self._handling.of(str(path), mark.time):
+            return decode(content(path, what="an image", most=LARGEST), str(path), bits=self.configuration.bits)
 
     def _listed(self) -> Iterator[Mark]:
         marks = []
