@@ -72,6 +72,7 @@ def test_secrets_never_reach_a_line(stream: io.StringIO, monkeypatch: pytest.Mon
         raise ValueError("token=hunter2")
     except ValueError as error:
         Log("Tested", "debug", stream).exception(error)
+    log.info("starting ./own --password hunter2 --token='hunter2', http://cam/live?auth=hunter2&sig=hunter2")
     assert "hunter2" not in stream.getvalue()
     assert "AbCdEfGh" not in stream.getvalue()
     assert "***" in stream.getvalue()
@@ -79,6 +80,7 @@ def test_secrets_never_reach_a_line(stream: io.StringIO, monkeypatch: pytest.Mon
 
 def test_what_is_no_secret_stays() -> None:
     plain: dict[str, Any] = {"keyboard": "qwerty", "monkey": 1, "password": "", "topic": "edgeloop/x", "empty": []}
+    plain["command"] = "./own --password-file /etc/x --tokens 5 --key 7"
     plain["text"] = "this process's token: exiting"
     assert redact(plain) == plain
 

@@ -29,6 +29,12 @@ _SECRET_IN_TEXT = re.compile(
     r"|(?:password|passwd)[\"']?:\s+)([^\s\"',;&}]+)"
 )
 _SECRET_IN_URL = re.compile(r"(\w+://[^\s/:@]*:)([^\s/@]+)(@)")
+_NAMES = r"(?:password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key)"
+_NO_FILE = r"(?![\w-]*(?:file|path))(?:[_-][\w-]*)?"
+_SECRET_OPTION = re.compile(rf"(?i)(?<![\w-])(--?[\w-]*{_NAMES}{_NO_FILE}(?:\s+|=)[\"']?)([^\s\"'-][^\s\"']*)")
+"""Of a command line: `--password x`, `-token=x`; not `--token-file x`."""
+_SECRET_VARIABLE = re.compile(rf"(?i)(?<![\w-])(\w*{_NAMES}{_NO_FILE}=)(\S+)")
+_SECRET_IN_QUERY = re.compile(rf"(?i)([?&;](?:[\w-]*(?:{_NAMES}|pwd|signature)|auth|sig|key)=)([^\s&;\"']+)")
 _SECRET_VARIABLES = ("SVCUID", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
@@ -57,12 +63,27 @@ def secret(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None
 
 
+def secret_in(text: str) -> str:
+    """Where a text has a secret in it: "a URL", "its query", "a command"; empty where there is none.
+
+    >>> [secret_in(x) for x in ("rtsp://me:pass@host", "http://cam/?token=ab", "./own --password x", "./own -v x")]
+    ['a URL', 'its query', 'a command', '']
+    """
+    if _SECRET_IN_URL.search(text):
+        return "a URL"
+    if _SECRET_IN_QUERY.search(text):
+        return "its query"
+    return "a command" if _SECRET_OPTION.search(text) or _SECRET_VARIABLE.search(text) else ""
+
+
 def _redact_text(text: str) -> str:
     for variable in _SECRET_VARIABLES:
         known = os.environ.get(variable, "")
         if len(known) >= 6:
             text = text.replace(known, HIDDEN)
-    return _SECRET_IN_URL.sub(rf"\1{HIDDEN}\3", _SECRET_IN_TEXT.sub(rf"\1{HIDDEN}", text))
+    for pattern in (_SECRET_OPTION, _SECRET_IN_QUERY, _SECRET_IN_TEXT):
+        text = pattern.sub(rf"\1{HIDDEN}", text)
+    return _SECRET_IN_URL.sub(rf"\1{HIDDEN}\3", text)
 
 
 def _formatted(message: str, arguments: tuple[object, ...]) -> str:

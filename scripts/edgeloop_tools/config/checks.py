@@ -9,6 +9,7 @@ from typing import Any, Literal
 from edgeloop.config.load import absent
 from edgeloop.config.quantities import Duration
 from edgeloop.join import Condition
+from edgeloop.log import secret_in
 from edgeloop_tools.config.footprint import too_large
 from edgeloop_tools.config.line import Line
 from edgeloop_tools.config.outline import ANOMALY, CAMERA, INGEST, MODELS, UPLOAD, declared
@@ -19,7 +20,6 @@ Nucleus = Literal["lite", "classic"]
 _SECRET = re.compile(r"(?i)password|passwd|passphrase|secret|api_?key|credential|(?:access|auth)_token")
 HOUR = Duration("1 h")
 _FILES = {"sources": "password_file", "cameras": "credentials_file"}
-_IN_URL = re.compile(r"\w+://[^\s/:@]*:[^\s/@]+@")
 
 
 def check(line: Line, nucleus: Nucleus = "lite") -> None:
@@ -60,11 +60,20 @@ def _secrets(line: Line) -> None:
         if _SECRET.search(name) and not name.endswith("_file"):
             line.add(path, "a secret in the configuration", mend=f"write {name}_file, the path of a file on the device")
             hidden.add(node.key)
-        elif isinstance(node.value, str) and _IN_URL.search(node.value):
+        elif not isinstance(node.value, str):
+            continue
+        elif (found := secret_in(node.value)) == "a URL":
             file = _FILES.get(path.partition(".")[0])
             other = f" and write {file}, the path of a file on the device" if file else ""
             line.add(path, "a password in a URL", mend=f"leave user and password out of it{other}")
             hidden.add(node.place)
+        elif found == "a command" and name == "command":
+            mend = "write it into a file of the device, and give the program the file's path"
+            line.add(path, "a secret in a command", mend=mend)
+            hidden.add(node.place)
+        elif found == "its query" and "://" in node.value:
+            why = "who may read the deployment may read it"
+            line.add(path, "a secret in the query of a URL", why, "give it as few rights as will do", note=True)
     line.forget(lambda p: p.place in hidden and "password" not in p.what and "secret" not in p.what)
 
 
@@ -183,7 +192,7 @@ def _cameras(line: Line) -> None:
         _asset(line, f"{where}.asset", camera.asset)
         if camera.model not in models:
             line.add(f"{where}.model", "unknown model", repr(camera.model), near(camera.model, models))
-        if not _IN_URL.search(camera.uri):
+        if secret_in(camera.uri) != "a URL":
             try:
                 registry.find(camera.uri, f"{where}.uri", camera.credentials_file)
             except ConfigurationError as error:

@@ -112,3 +112,9 @@ def test_the_document_always_fits_into_one_message(case: Case) -> None:
     assert len(encode(document)) <= 7000
     assert document["problem_count"] == 500
     assert document["problems"]
+
+
+def test_no_secret_goes_out_with_a_problem(case: Case) -> None:
+    case.health.problem("camera.gate", "cannot open rtsp://me:hunter2@cam/live and http://cam/live?token=hunter2")
+    (problem,) = case.health.document()["problems"]
+    assert problem["line"] == "cannot open rtsp://me:***@cam/live and http://cam/live?token=***"

@@ -190,6 +190,32 @@ def test_a_refusal_shows_no_password(told: Told) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "./own --password hunter2",
+        "./own -v --api-key=hunter2 x",
+        "env DB_PASSWORD=hunter2 ./own",
+        "./own --token 'hunter2'",
+    ],
+)
+def test_a_secret_in_a_command_is_found(command: str, told: Told) -> None:
+    (line,) = told(GOOD.replace("command: ./own", f'command: "{command}"'))
+    assert line.startswith("line.yaml:7:33: a secret in a command (sources.any.command); write it into a file")
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize("command", ["./own --password-file /etc/x", "./own --tokens 5x --key-path /k", "./own -p 5"])
+def test_a_command_that_names_a_file_of_secrets_is_good(command: str, told: Told) -> None:
+    assert told(GOOD.replace("command: ./own", f'command: "{command}"')) == []
+
+
+def test_a_secret_in_the_query_of_a_url_is_told(told: Told) -> None:
+    (line,) = told(GOOD.replace("simulator:?seed=7", "http://10.0.0.7/live?a=1&token=hunter2"))
+    assert "note: a secret in the query of a URL (cameras.c.uri)" in line
+    assert "hunter2" not in line
+
+
 def test_public_keys_are_no_secrets(told: Told) -> None:
     assert "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" not in "".join(
         told(GOOD + "components: {ModelUpdate: {keys: {k1: 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=}}}\n")

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from edgeloop import clock
 from edgeloop.documents import encode
 from edgeloop.health.metrics import MetricFiles
+from edgeloop.log import redact
 
 State = Literal["ok", "degraded"]
 
@@ -182,7 +183,7 @@ class Health:
                 "uptime_s": (clock.elapsed() - self._started) // clock.NS,
                 "problem_count": len(self._problems),
                 "problems": [
-                    {"key": key[:64], "line": p.line[:_LINE], "since": p.since, "count": p.count}
+                    {"key": key[:64], "line": redact(p.line)[:_LINE], "since": p.since, "count": p.count}
                     for key, p in newest[:_SHOWN]
                 ],
                 "counters": dict(sorted(self._counters.items())[:_VALUES]),
