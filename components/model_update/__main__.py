@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from edgeloop import topics
 from edgeloop.component import App
 from model_update.configuration import Configuration
 from model_update.declaration import DECLARATION
@@ -24,6 +25,7 @@ def main(argv: list[str] | None = None) -> int:
             return configuration
 
         updates.start(needed(app.config))
+        app.bus.subscribe(topics.MODEL_COMMANDS, updates.command)
         app.on_configuration(lambda configuration: updates.apply(needed(configuration)))
         app.stop.wait()
     return 0

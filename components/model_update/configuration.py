@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -37,6 +37,10 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     attempt: Annotated[
         int, Meta(title="Attempt", description="raise it to try a package again that was refused", ge=1)
     ] = 1
+    older: Annotated[
+        Literal["refused", "allowed"],
+        Meta(title="Older", description="a version below the highest that was ever committed here"),
+    ] = "refused"
 
     def __post_init__(self) -> None:
         if self.uri == DEFAULT:
@@ -76,6 +80,9 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         str, Meta(title="Runtimes", description="words among onnxruntime and dlr (a worker process, x86-64)")
     ] = "onnxruntime"
     probation: Annotated[Probation, Meta(title="Probation", description="before a new model stays")] = Probation()
+    keep: Annotated[
+        int, Meta(title="Keep", description="committed versions of a model that stay on the disk", ge=1, le=16)
+    ] = 3
     limit: Annotated[
         Size, Meta(title="Limit", description="size of a package", extra={"ge": "64 KiB", "le": "8 GiB"})
     ] = Size("512 MiB")

@@ -21,11 +21,15 @@ from edgeloop.models.package import Package, open_package, unpack
 from edgeloop.models.proof import Prover
 from edgeloop.models.store import Pointer, Ref, Shelf
 from edgeloop.models.trial import Outcome, Task
+from edgeloop.models.versions import older, rank
 from model_update import probation
 from model_update.configuration import DEFAULT, Configuration, Model
 from model_update.fetch import fetch
+from model_update.hold import Command, Hold
 from model_update.progress import UNDER_WAY, Journal, Progress, Step
 
+KEPT: Final = 16
+"""Versions, until the configuration says how many."""
 TRIES: Final = 3
 """Trials without an answer, because something killed this process or the trial, before a package is refused."""
 FIRST_PAUSE: Final = 5.0
@@ -58,15 +62,16 @@ class Delivery:
         self._progress = self._journal.load(name)
         self._failures = 0
         self._seen_whole = False
+        self._keep = KEPT
         shutil.rmtree(self._incoming, ignore_errors=True)
-        self._shelf.prune({self._progress.digest} if self._progress.step in UNDER_WAY else set())
-        if self._shelf.damage:
-            self._health.problem(f"model.{name}.store", f"{self._shelf.damage}; the default serves until it is written")
+        self._mend()
+        self._prune()
 
     def advance(self, model: Model, configuration: Configuration) -> float | None:
         """Seconds until the next call, None where only a new configuration changes anything."""
         try:
             try:
+                model = self._held(model)
                 wait = self._advance(model, configuration)
             except ModelRefused as error:
                 self._refuse(model.sha256, _key(model, configuration), str(error), error.reason)
@@ -82,13 +87,71 @@ class Delivery:
         self._failures = 0
         return wait
 
+    def order(self, command: Command, model: Model) -> None:
+        """A hold begins or ends, on the record. Raises ModelError where there is no such version here."""
+        if command.command == "release":
+            if self._progress.hold:
+                self._note(self._progress.step, hold=None, released=self._progress.hold.version, by=command.by)
+            return
+        here = [ref for ref in self._progress.committed if (self._shelf.folder / ref.digest).is_dir()]
+        ref = next((ref for ref in here if ref.version == command.version), None)
+        if ref is None:
+            why = f"committed versions on the disk: {', '.join(ref.version for ref in here) or 'none'}"
+            raise ModelError("there is no such version to hold", where=f"{self.name} {command.version}", why=why)
+        hold = Hold(version=ref.version, digest=ref.digest, by=command.by, time=clock.now(), wish=_wish(model))
+        self._note(self._progress.step, hold=hold, held=ref.version, by=command.by)
+
+    def _held(self, model: Model) -> Model:
+        """What is wanted: what an operator holds, else what is configured."""
+        hold = self._progress.hold
+        if hold is None:
+            return model
+        folder = self._shelf.folder / hold.digest
+        if hold.wish != _wish(model) or not folder.is_dir():
+            why = "the configuration changed" if folder.is_dir() else "it is not on the disk any more"
+            self._note(self._progress.step, hold=None, released=hold.version, why=why)
+            return model
+        return msgspec.structs.replace(model, uri=folder.as_uri(), digest=hold.digest, older="allowed")
+
+    def _mend(self) -> None:
+        """What is lost of the store is made again of what is known here, and the other way round."""
+        pointer, committed, now = self._shelf.pointer, self._progress.committed, clock.now()
+        if self._shelf.damage:
+            said = f"{self._shelf.damage}; "
+            if committed:
+                self._announce(self._shelf.restore(committed[0], self._progress.highest, now))
+                said += f"{committed[0].version}, committed last, serves"
+            else:
+                said += "the default serves until it is written"
+            self._health.problem(f"model.{self.name}.store", said)
+        elif pointer and pointer.active and pointer.state == "committed":
+            self._progress = self._with(pointer)
+
+    def _with(self, pointer: Pointer) -> Progress:
+        """The progress, with what is committed."""
+        ref = pointer.active
+        assert ref is not None
+        committed = (ref, *(known for known in self._progress.committed if known.digest != ref.digest))
+        return msgspec.structs.replace(self._progress, committed=committed[: self._keep], highest=self._shelf.mark)
+
+    def _committed(self, pointer: Pointer, why: str) -> None:
+        self._announce(pointer)
+        self._progress = self._with(pointer)
+        self._note("committed", digest=pointer.active.digest if pointer.active else "", why=why)
+        self._prune()
+
+    def _prune(self) -> None:
+        under_way = {self._progress.digest} if self._progress.step in UNDER_WAY else set[str]()
+        self._shelf.prune(under_way | {ref.digest for ref in self._progress.committed[: self._keep]})
+
     def _advance(self, model: Model, configuration: Configuration) -> float | None:
+        self._keep = configuration.keep
         if model.uri == DEFAULT:
             pointer = self._shelf.pointer
             if pointer is not None and pointer.active is not None:
                 self._announce(self._shelf.activate(None, clock.now()))
                 self._note("idle", digest="")
-                self._shelf.prune(set())
+                self._prune()
             self._health.clear(f"model.{self.name}")
             return None
         self._watch(configuration)
@@ -107,8 +170,18 @@ class Delivery:
         if package.manifest.name != self.name:
             why = f"it is {package.manifest.name!r}"
             raise ModelRefused("the package is of another model", Reason.NAME, where=f"models.{self.name}", why=why)
+        self._not_older(package, model)
         self._activate(package, self._choose(package, model, configuration), _key(model, configuration))
         return WATCH
+
+    def _not_older(self, package: Package, model: Model) -> None:
+        """Raises ModelRefused for a step back that nobody allowed."""
+        version = package.manifest.version
+        mark = max(self._shelf.mark, self._progress.highest, key=rank)
+        if model.older == "allowed" or not older(version, mark):
+            return
+        mend = f"set models.{self.name}.older: allowed, or hold the version"
+        raise ModelRefused("the version is older", Reason.OLDER, why=f"{version} after {mark}", mend=mend)
 
     def _pace(self) -> float | None:
         pointer = self._shelf.pointer
@@ -128,9 +201,10 @@ class Delivery:
     def _bring(self, model: Model, configuration: Configuration) -> Package:
         """The package in the store, checked."""
         folder = self._shelf.folder / model.sha256
+        proved = any(ref.digest == model.sha256 for ref in self._progress.committed)
         if folder.exists():
             try:
-                return open_package(folder, keys=configuration.keys)
+                return open_package(folder, keys={} if proved else configuration.keys)
             except ModelRefused:
                 shutil.rmtree(folder, ignore_errors=True)
         self._note("fetching", digest=model.sha256, uri=model.uri)
@@ -180,9 +254,10 @@ class Delivery:
         ref = Ref(digest=package.digest, version=package.manifest.version, variant=variant)
         self._note("active", key=key, version=ref.version)
         pointer = self._shelf.activate(ref, clock.now())
-        self._announce(pointer)
         if pointer.state == "committed":
-            self._note("committed", digest=ref.digest, why="it has proved itself before")
+            self._committed(pointer, "it has proved itself before")
+        else:
+            self._announce(pointer)
         self._health.count(f"activations.{self.name}")
         self._health.clear(f"model.{self.name}")
         self._health.clear(f"model.{self.name}.store")
@@ -199,11 +274,9 @@ class Delivery:
         reports = report.all_of(self._root, self.name)
         verdict, why, reason = probation.judge(pointer, reports, clock.now(), configuration.probation)
         if verdict == "stay":
-            self._announce(self._shelf.commit(clock.now()))
+            self._committed(self._shelf.commit(clock.now()), why)
             self._seen_whole = True
             self._health.count(f"commits.{self.name}")
-            self._note("committed", digest=digest, why=why)
-            self._shelf.prune(set())
         elif verdict == "back":
             key = self._progress.key if self._progress.key.startswith(digest) else digest
             self._refuse(digest, key, f"on probation, {why}", reason or Reason.FAILURES, step="rolled_back")
@@ -212,21 +285,21 @@ class Delivery:
     def _go_back(self) -> None:
         self._announce(self._shelf.roll_back(clock.now()))
         self._health.count(f"rollbacks.{self.name}")
-        self._shelf.prune(set())
+        self._prune()
 
     def _refuse(self, digest: str, key: str, why: str, reason: Reason, step: Step = "refused") -> None:
         refused = {**self._progress.refused, key: why}
         self._note(step, digest=digest, refused=refused, reason=reason, why=why)
         if step == "refused":
             self._health.count(f"refusals.{self.name}")
-            self._shelf.prune(set())
+            self._prune()
         self._health.problem(f"model.{self.name}", f"{self._serving()}; {digest[:12]} is refused: {why}")
 
     def _note(self, step: Step, **facts: Any) -> None:
         names = set(Progress.__struct_fields__)
         changes = {key: value for key, value in facts.items() if key in names}
         self._progress = msgspec.structs.replace(self._progress, step=step, **changes)
-        shown = {key: value for key, value in facts.items() if key not in ("refused", "digest", "key")}
+        shown = {key: value for key, value in facts.items() if key not in ("refused", "digest", "key", "hold")}
         self._journal.save(self._progress, **shown)
         self._log.info("model %s: %s", self.name, step, digest=self._progress.digest[:12], **shown)
 
@@ -256,4 +329,8 @@ def _key(model: Model, configuration: Configuration) -> str:
         except metadata.PackageNotFoundError:
             versions.append(f"no-{runtime}")
     trust = hashlib.sha256(msgspec.json.encode(configuration.keys, order="deterministic")).hexdigest()[:8]
-    return f"{model.sha256} {model.attempt} {model.latency} {model.memory} {' '.join(versions)} {trust}"
+    return f"{model.sha256} {model.attempt} {model.older} {model.latency} {model.memory} {' '.join(versions)} {trust}"
+
+
+def _wish(model: Model) -> str:
+    return hashlib.sha256(repr(model).encode()).hexdigest()[:16]

@@ -12,6 +12,8 @@ from edgeloop import clock
 from edgeloop.documents import encode
 from edgeloop.durable import AppendLog, Document
 from edgeloop.models import ModelError
+from edgeloop.models.store import Ref
+from model_update.hold import Hold
 
 Step = Literal["idle", "fetching", "checking", "trying", "proved", "active", "committed", "refused", "rolled_back"]
 UNDER_WAY: Final[tuple[Step, ...]] = ("fetching", "checking", "trying", "proved", "active")
@@ -21,7 +23,8 @@ _LARGEST: Final = 1 << 20
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """step: what is being done with `digest`, or was last. variant: chosen by the trial. tries: how often trying it was
-    begun in vain. key: what a refusal of the version activated last is bound to. refused: reason by key."""
+    begun in vain. key: what a refusal of the version activated last is bound to. refused: reason by key.
+    committed: versions that stayed, the newest first. highest: of them, ever."""
 
     schema: Literal[1] = 1
     name: str
@@ -30,6 +33,9 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     variant: int = 0
     tries: int = 0
     key: str = ""
+    committed: tuple[Ref, ...] = ()
+    highest: str = ""
+    hold: Hold | None = None
     refused: dict[str, str] = {}
     time: int = 0
 

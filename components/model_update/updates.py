@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
 
+from edgeloop.decode import document
+from edgeloop.errors import DecodeError
 from edgeloop.health import Health
 from edgeloop.log import Log
 from edgeloop.models import ModelError
 from edgeloop.models.proof import Prover
 from model_update.configuration import Configuration, Model
 from model_update.delivery import FIRST_PAUSE, Delivery
+from model_update.hold import ROLE, Command
 
 _PATIENCE: Final = 5.0
 
@@ -30,6 +34,7 @@ class Updates:
         self._deliveries: dict[str, Delivery] = {}
         self._due: dict[str, float] = {}
         self._prover = Prover()
+        self._commands: deque[Command] = deque(maxlen=64)
         self._changed, self._stopped = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="models", daemon=True)
 
@@ -52,13 +57,29 @@ class Updates:
         self._configuration = configuration
         self._changed.set()
 
+    def command(self, topic: str, payload: bytes) -> None:
+        """A hold or its end: the handler of the models' commands."""
+        try:
+            command = document(payload, Command)
+        except DecodeError as error:
+            self._log.warning("a command about models is not valid: %s", error)
+            return
+        if command.role != ROLE:
+            who, name = command.by, command.name
+            self._log.warning("%s may not hold model %s: it takes the role %s", who, name, ROLE, role=command.role)
+            return
+        self._commands.append(command)
+        self._changed.set()
+
     def advance(self) -> float | None:
         """One round over all models; seconds until the next, None where nothing is left to do."""
         configuration = self._configuration
         for name in set(self._deliveries) - set(configuration.models):
             self._health.clear(f"model.{name}")
+            self._health.clear(f"model.{name}.hold")
             del self._deliveries[name]
             self._due.pop(name, None)
+        self._order(configuration)
         for name, model in configuration.models.items():
             if self._stopped.is_set():
                 return None
@@ -68,25 +89,45 @@ class Updates:
         soonest = min((self._due[name] for name in configuration.models), default=math.inf)
         return None if soonest == math.inf else max(0.0, soonest - time.monotonic())
 
+    def _order(self, configuration: Configuration) -> None:
+        """What operators asked for since the last round."""
+        while self._commands:
+            command = self._commands.popleft()
+            key, model = f"model.{command.name}.hold", configuration.models.get(command.name)
+            if model is None:
+                self._log.warning("there is no model %s to hold", command.name, by=command.by)
+                continue
+            try:
+                self._delivery(command.name).order(command, model)
+            except ModelError as error:
+                self._health.problem(key, str(error))
+            else:
+                self._health.clear(key)
+
     def _one(self, name: str, model: Model, configuration: Configuration) -> float | None:
+        try:
+            delivery = self._delivery(name)
+        except ModelError as error:
+            self._health.problem(f"model.{name}", str(error))
+            return FIRST_PAUSE
+        return delivery.advance(model, configuration)
+
+    def _delivery(self, name: str) -> Delivery:
+        """Raises ModelError where its store cannot be made."""
         delivery = self._deliveries.get(name)
         if delivery is None:
-            try:
-                delivery = Delivery(
-                    name,
-                    self._root,
-                    self._work,
-                    self._publish,
-                    self._health,
-                    self._log,
-                    self._prover,
-                    self._stopped.is_set,
-                )
-            except ModelError as error:
-                self._health.problem(f"model.{name}", str(error))
-                return FIRST_PAUSE
+            delivery = Delivery(
+                name,
+                self._root,
+                self._work,
+                self._publish,
+                self._health,
+                self._log,
+                self._prover,
+                self._stopped.is_set,
+            )
             self._deliveries[name] = delivery
-        return delivery.advance(model, configuration)
+        return delivery
 
     def _run(self) -> None:
         wait: float | None = None

@@ -183,11 +183,12 @@ def test_a_bad_model_does_not_stop_a_good_one(site: Any, make: Any) -> None:
 
 
 def test_back_to_the_default(site: Any, make: Any) -> None:
-    site.commit(*make(1.0))
+    _, digest = made = make(1.0)
+    site.commit(*made)
     site.want("default")
     assert site.updates.advance() is None
     assert (site.pointer.active, site.pointer.generation) == (None, 2)
-    assert {path.name for path in (site.work / "store" / "linear").iterdir()} == {"pointer.json"}
+    assert {path.name for path in (site.work / "store" / "linear").iterdir()} == {"pointer.json", digest}
 
 
 def test_a_model_that_fails_where_it_is_used_is_taken_back(site: Any, make: Any) -> None:
@@ -425,3 +426,90 @@ def test_keys_rotate_expire_and_are_for_some_models(site: Any, make: Any) -> Non
     assert site.pointer.active.digest == made[1]
     reasons = [json.loads(line).get("reason") for line in (site.work / "history.jsonl").read_text().splitlines()]
     assert [reason for reason in reasons if reason] == ["signature", "key", "key"]
+
+
+def _order(site: Any, command: str, version: str = "", role: str = "engineer") -> None:
+    words = {"command": command, "name": "linear", "version": version, "by": "Ana", "role": role}
+    site.updates.command("", json.dumps(words).encode())
+    advance(site)
+
+
+def _settle(site: Any) -> None:
+    """Ten runs that come out well, then a look."""
+    with site.user() as user:
+        user.used(user.current, 10)
+    advance(site)
+
+
+def test_a_step_back_takes_a_word(site: Any, make: Any) -> None:
+    first, second = make(1.0), make(2.0, version="1.10.0")
+    site.commit(*first)
+    site.commit(*second)
+    site.want(*make(3.0, version="1.9.9"))
+    site.updates.advance()
+    assert "the version is older: 1.9.9 after 1.10.0; set models.linear.older: allowed" in site.problem
+    site.want("default")
+    site.updates.advance()
+    site.again()
+    site.want(*make(3.0, version="1.9.9"))
+    site.updates.advance()
+    assert "the version is older" in site.problem, "not by way of the default, nor after a restart"
+    site.want(*make(3.0, version="1.9.9"), older="allowed")
+    site.updates.advance()
+    assert site.pointer.active.version == "1.9.9"
+    assert site.pointer.highest == "1.10.0", "the mark stays"
+
+
+def test_probation_alone_does_not_raise_the_mark(site: Any, make: Any) -> None:
+    site.commit(*make(1.0))
+    site.want(*make(2.0, version="3.0.0"))
+    site.updates.advance()
+    assert (site.pointer.active.version, site.pointer.highest) == ("3.0.0", "1.0.0")
+    site.want(*make(4.0, version="2.0.0"))
+    site.updates.advance()
+    assert (site.pointer.active.version, site.problem) == ("2.0.0", "")
+    assert site.pointer.previous.version == "1.0.0"
+
+
+def test_an_engineer_holds_a_version(site: Any, make: Any) -> None:
+    made = [make(float(n), version=f"{n}.0.0") for n in (1, 2, 3, 4)]
+    for each in made:
+        site.commit(*each)
+    here = {path.name for path in (site.work / "store" / "linear").iterdir()}
+    assert here == {"pointer.json", *(digest for _, digest in made[1:])}, "three stay on the disk"
+    _order(site, "hold", "1.0.0")
+    assert "no such version to hold (linear 1.0.0): committed versions on the disk: 4.0.0, 3.0.0" in str(
+        site.health.problems["model.linear.hold"]
+    )
+    _order(site, "hold", "2.0.0", role="operator")
+    assert site.pointer.active.version == "4.0.0"
+    _order(site, "hold", "2.0.0")
+    assert (site.pointer.active.version, site.pointer.state) == ("2.0.0", "probation")
+    _settle(site)
+    assert (site.pointer.state, site.pointer.highest) == ("committed", "4.0.0")
+    site.again()
+    site.want(*made[3])
+    site.updates.advance()
+    assert site.pointer.active.version == "2.0.0", "a restart does not end it"
+    _order(site, "release")
+    assert site.pointer.active.version == "4.0.0"
+    _settle(site)
+    _order(site, "hold", "3.0.0")
+    assert site.pointer.active.version == "3.0.0"
+    site.want(*made[3], attempt=2)
+    site.updates.advance()
+    assert site.pointer.active.version == "4.0.0", "another configuration ends it"
+    history = [json.loads(line) for line in (site.work / "history.jsonl").read_text().splitlines()]
+    assert [(line["held"], line["by"]) for line in history if "held" in line] == [("2.0.0", "Ana"), ("3.0.0", "Ana")]
+
+
+def test_a_damaged_pointer_loses_no_model(site: Any, make: Any) -> None:
+    made = make(1.0)
+    site.commit(*made)
+    (site.work / "store" / "linear" / "pointer.json").write_bytes(b"\0" * 100)
+    site.again()
+    site.want("file:/nowhere", "0" * 64)
+    site.updates.advance()
+    assert (site.pointer.active.digest, site.pointer.state) == (made[1], "committed")
+    with site.user() as user:
+        assert user.current.origin == "active"

@@ -47,6 +47,10 @@ ACTION_RESULTS = "edgeloop/action-results"
 """JSON: what became of an action."""
 
 
+MODEL_COMMANDS = "edgeloop/commands/models"
+"""JSON: `{"command": "hold" | "release", "name": model, "version": …, "by": who, "role": "engineer"}`."""
+
+
 def model(name: str) -> str:
     """JSON: a model's pointer in the store has changed. A notice only; the store is the truth."""
     return f"edgeloop/models/{name}"

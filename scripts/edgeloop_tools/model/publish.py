@@ -15,10 +15,10 @@ from urllib.parse import unquote, urlsplit
 from edgeloop.errors import EdgeloopError
 from edgeloop.models.manifest import SIGNATURE, Manifest
 from edgeloop.models.package import unpack
+from edgeloop.models.versions import NUMBER, rank
 
 DIGEST: Final = "edgeloop-digest"
 """Of an object's metadata: the SHA-256 of the package."""
-_NUMBER = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def resolve(name: str, uri: str, version: str) -> Published:
     matched = []
     for file in place.files(f"{name}-"):
         found = file.removeprefix(f"{name}-").removesuffix(".tar")
-        if file.endswith(".tar") and _NUMBER.match(found) and wanted(found, version):
+        if file.endswith(".tar") and NUMBER.match(found) and wanted(found, version):
             matched.append(found)
     if not matched:
         why = f"nothing there is {name} {version}"
@@ -79,18 +79,6 @@ def wanted(version: str, pattern: str) -> bool:
     if "-" in version:
         return False
     return pattern == "latest" or (pattern.endswith(".*") and version.startswith(pattern[:-1]))
-
-
-def rank(version: str) -> tuple[int, int, int, bool, str]:
-    """What versions are ordered by; a pre-release is before its release.
-
-    >>> sorted(["1.10.0", "1.9.0", "1.10.0-rc1"], key=rank)
-    ['1.9.0', '1.10.0-rc1', '1.10.0']
-    """
-    found = _NUMBER.match(version)
-    assert found is not None
-    rest = version[found.end() :]
-    return int(found[1]), int(found[2]), int(found[3]), not rest.startswith("-"), rest
 
 
 class Folder:

@@ -14,6 +14,7 @@ import msgspec
 from edgeloop import durable
 from edgeloop.models.errors import ModelError
 from edgeloop.models.manifest import Digest
+from edgeloop.models.versions import older
 
 OWNER: Final = "io.edgeloop.ModelUpdate"
 POINTER: Final = "pointer.json"
@@ -31,7 +32,8 @@ class Ref(msgspec.Struct, frozen=True, kw_only=True):
 
 class Pointer(msgspec.Struct, frozen=True, kw_only=True):
     """generation: counts activations, also those back. active: None where the default model is to serve. previous:
-    what served before, as long as a way back is needed. since: ns UTC of the last change."""
+    what served before, as long as a way back is needed. since: ns UTC of the last change. highest: the version, of all
+    that were ever committed."""
 
     schema: Literal[1] = 1
     name: str
@@ -40,6 +42,7 @@ class Pointer(msgspec.Struct, frozen=True, kw_only=True):
     previous: Ref | None
     state: State
     since: int
+    highest: str = ""
 
 
 def directory(root: Path, name: str) -> Path:
@@ -91,8 +94,20 @@ class Shelf:
 
     def commit(self, now: int) -> Pointer:
         """The end of probation; the generation stays."""
-        pointer = self._known()
-        return self._put(msgspec.structs.replace(pointer, state="committed", since=now))
+        pointer = msgspec.structs.replace(self._known(), state="committed", since=now)
+        return self._put(msgspec.structs.replace(pointer, highest=_mark(pointer)))
+
+    @property
+    def mark(self) -> str:
+        """The highest version that was ever committed, or "": what is older is a step back."""
+        return _mark(self.pointer) if self.pointer else ""
+
+    def restore(self, ref: Ref, highest: str, now: int) -> Pointer:
+        """What was committed last, where the pointer is damaged."""
+        pointer = Pointer(
+            name=self.name, generation=now, active=ref, previous=None, state="committed", since=now, highest=highest
+        )
+        return self._put(pointer)
 
     def roll_back(self, now: int) -> Pointer:
         """What served before is active again."""
@@ -120,9 +135,11 @@ class Shelf:
 
     def _write(self, active: Ref | None, previous: Ref | None, state: State, now: int) -> Pointer:
         generation = self.pointer.generation + 1 if self.pointer else 1
-        return self._put(
-            Pointer(name=self.name, generation=generation, active=active, previous=previous, state=state, since=now)
-        )
+        fresh = Pointer(
+            name=self.name, generation=generation, active=active, previous=previous, state=state, since=now,
+            highest=self.mark,
+        )  # fmt: skip
+        return self._put(msgspec.structs.replace(fresh, highest=_mark(fresh)))
 
     def _put(self, pointer: Pointer) -> Pointer:
         path = self.folder / POINTER
@@ -133,3 +150,8 @@ class Shelf:
             raise ModelError("cannot write the model store", where=str(path), why=why) from error
         self.pointer, self.damage = pointer, ""
         return pointer
+
+
+def _mark(pointer: Pointer) -> str:
+    active = pointer.active.version if pointer.active and pointer.state == "committed" else ""
+    return active if not pointer.highest or (active and older(pointer.highest, active)) else pointer.highest
