@@ -9,6 +9,7 @@ import logging.handlers
 import os
 import signal
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 from edgeloop.errors import EdgeloopError
@@ -87,8 +88,17 @@ def main() -> int:
     return 0
 
 
+class CoreLog(logging.handlers.RotatingFileHandler):
+    """For its owner alone."""
+
+    def _open(self) -> TextIOWrapper:
+        file = super()._open()
+        os.fchmod(file.fileno(), 0o600)
+        return file
+
+
 def start_log(settings: Settings) -> None:
-    handler = logging.handlers.RotatingFileHandler(settings.root / "logs" / "core.log", maxBytes=4 << 20, backupCount=1)
+    handler = CoreLog(settings.root / "logs" / "core.log", maxBytes=4 << 20, backupCount=1)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.getLogger().addHandler(handler)
     logging.getLogger().setLevel(logging.DEBUG if settings.debug else logging.INFO)

@@ -16,7 +16,7 @@ Statement = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class Names:
     """What the policies name. artifacts: the bucket of the components, whole. uploads: bucket and prefix of what
-    StreamUpload sends."""
+    StreamUpload sends. things: devices that get deployments of their own."""
 
     partition: str
     region: str
@@ -27,6 +27,7 @@ class Names:
     prefix: str = ""
     streams: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    things: tuple[str, ...] = ()
 
     def arn(self, service: str, resource: str) -> str:
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
@@ -62,13 +63,17 @@ def _publisher(names: Names) -> list[Statement]:
 
 
 def _deployer(names: Names) -> list[Statement]:
+    """Not by name: deployments and the jobs of them, whose ids AWS makes; core devices, which come and go with a group.
+
+    Greengrass takes a group's deployment to its devices by a job, and a single device's by its shadow.
+    """
     if not names.groups:
         raise EdgeloopError("which thing groups does the deployer serve?", mend="give --thing-group NAME, repeat")
     components = names.arn("greengrass", f"components:{NAMES}")
     public = f"arn:{names.partition}:greengrass:{names.region}:aws:components:aws.greengrass.*"
     groups = [names.arn("iot", f"thinggroup/{group}") for group in names.groups]
-    things, jobs = names.arn("iot", "thing/*"), names.arn("iot", "job/*")
-    return [
+    things = [names.arn("iot", f"thing/{thing}") for thing in names.things]
+    made = [
         _allow("ComponentVersions", ["ListComponentVersions"], [components, public], "greengrass"),
         _allow(
             "Components",
@@ -86,14 +91,15 @@ def _deployer(names: Names) -> list[Statement]:
         _allow("Groups", ["ListThingsInThingGroup", "DescribeThingGroup"], groups, "iot"),
         _allow(
             "Jobs",
-            ["CreateJob", "UpdateJob", "DescribeJob", "DescribeJobExecution", "CancelJob"],
-            [jobs, *groups, things],
+            ["CreateJob", "UpdateJob", "DescribeJob", "CancelJob"],
+            [names.arn("iot", "job/*"), *groups, *things],
             "iot",
         ),
-        _allow(
-            "Things", ["DescribeThing", "GetThingShadow", "UpdateThingShadow", "DeleteThingShadow"], [things], "iot"
-        ),
     ]
+    if things:
+        shadows = ["DescribeThing", "GetThingShadow", "UpdateThingShadow", "DeleteThingShadow"]
+        made.append(_allow("Things", shadows, things, "iot"))
+    return made
 
 
 def _device(names: Names) -> list[Statement]:

@@ -23,6 +23,9 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument("--region", metavar="R", help="default: that of the AWS configuration")
     parser.add_argument("--account", metavar="N", help="twelve digits; default: that of the credentials")
     parser.add_argument("--thing-group", action="append", default=[], metavar="NAME", help="deployer: to these; repeat")
+    parser.add_argument(
+        "--thing", action="append", default=[], metavar="NAME", help="deployer: devices with an overlay; repeat"
+    )
     parser.add_argument("--line", type=Path, metavar="FILE", help="device: bucket, streams and models of this line")
     parser.add_argument(
         "--overlay", type=Path, action="append", default=[], metavar="FILE", help="over the line; repeat"
@@ -57,5 +60,5 @@ def _names(arguments: argparse.Namespace) -> Names:
     streams = tuple(filter(None, [upload.get("kinesis", "")]))
     return Names(
         account.partition, account.region, number, artifacts, tuple(arguments.thing_group),
-        upload.get("bucket", ""), upload.get("prefix", ""), streams, models,
+        upload.get("bucket", ""), upload.get("prefix", ""), streams, models, tuple(arguments.thing),
     )  # fmt: skip

@@ -146,3 +146,16 @@ def test_nothing_of_it_listens_beyond_this_machine(folder: Any) -> None:
     assert (folder.root / "control.sock").stat().st_mode & 0o777 == 0o600
     assert (folder.root / "config").stat().st_mode & 0o777 == 0o700
     assert os.stat(core.observer()[0]).st_mode & 0o777 == 0o666
+
+
+def test_logs_are_their_owners_alone(folder: Any) -> None:
+    folder.component("t.A", "echo there; exec sleep 100")
+    logs = folder.root / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    (logs / "t.A.log").touch(0o644)
+    core = folder.start(bus=True)
+    folder.deploy(core, "t.A")
+    folder.said("t.A", "there")
+    modes = {path.name: path.stat().st_mode & 0o777 for path in logs.glob("*.log")}
+    assert {"t.A.log", "core.log", "bus.log"} <= modes.keys()
+    assert set(modes.values()) == {0o600}

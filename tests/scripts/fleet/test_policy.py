@@ -68,6 +68,16 @@ def test_a_deployer_serves_named_groups(cloud: Cloud, run: Run, policy: Any) -> 
     assert made["Groups"]["Resource"] == ["arn:aws:iot:eu-central-1:123456789012:thinggroup/presses"]
 
 
+def test_a_deployer_reaches_no_thing_that_is_not_named(cloud: Cloud, policy: Any) -> None:
+    group = policy("deployer", "--thing-group", "presses")["Statement"]
+    assert "thing/" not in json.dumps(group)
+    assert "Shadow" not in json.dumps(group)
+    made = {s["Sid"]: s for s in policy("deployer", "--thing-group", "presses", "--thing", "press7")["Statement"]}
+    press7 = "arn:aws:iot:eu-central-1:123456789012:thing/press7"
+    assert made["Things"]["Resource"] == [press7]
+    assert press7 in made["Jobs"]["Resource"]
+
+
 def test_an_account_may_be_named_without_credentials(cloud: Cloud, policy: Any) -> None:
     policy("publisher", "--account", "210987654321")
     assert cloud.requests == []

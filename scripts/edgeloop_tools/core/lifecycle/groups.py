@@ -54,8 +54,9 @@ class Groups:
         self, command: Sequence[str], cwd: Path, environment: Mapping[str, str], log: Path, switch: Switch
     ) -> asyncio.subprocess.Process:
         """Output is appended to `log`. Raises OSError."""
-        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
+            os.fchmod(output, 0o600)
             process = await asyncio.create_subprocess_exec(
                 *command,
                 cwd=cwd,
