@@ -62,6 +62,7 @@ class Delivery:
         self._progress = self._journal.load(name)
         self._failures = 0
         self._seen_whole = False
+        self._vouched: tuple[str, str] | None = None
         self._keep = KEPT
         shutil.rmtree(self._incoming, ignore_errors=True)
         self._mend()
@@ -71,6 +72,7 @@ class Delivery:
         """Seconds until the next call, None where only a new configuration changes anything."""
         try:
             try:
+                self._vouch(configuration)
                 model = self._held(model)
                 wait = self._advance(model, configuration)
             except ModelRefused as error:
@@ -152,6 +154,7 @@ class Delivery:
                 self._announce(self._shelf.activate(None, clock.now()))
                 self._note("idle", digest="")
                 self._prune()
+                self._vouch(configuration)
             self._health.clear(f"model.{self.name}")
             return None
         self._watch(configuration)
@@ -173,6 +176,24 @@ class Delivery:
         self._not_older(package, model)
         self._activate(package, self._choose(package, model, configuration), _key(model, configuration))
         return WATCH
+
+    def _vouch(self, configuration: Configuration) -> None:
+        """What served before there were `keys`, or these keys, is held against them, and told; it serves on."""
+        ref = self._shelf.pointer.active if self._shelf.pointer else None
+        about = (ref.digest, _trust(configuration)) if ref is not None and configuration.keys else None
+        if about == self._vouched:
+            return
+        line = None
+        if ref is not None and about is not None:
+            try:
+                open_package(self._shelf.folder / ref.digest, keys=configuration.keys)
+            except ModelRefused as error:
+                if error.reason in (Reason.UNSIGNED, Reason.SIGNATURE):
+                    line = f"{ref.version}, which serves, came before the keys: {error}"
+            except ModelError as error:
+                line = f"{ref.version}, which serves, could not be held against the keys: {error}"
+        self._vouched = about
+        self._health.set(f"model.{self.name}.keys", line)
 
     def _not_older(self, package: Package, model: Model) -> None:
         """Raises ModelRefused for a step back that nobody allowed."""
@@ -328,8 +349,12 @@ def _key(model: Model, configuration: Configuration) -> str:
             versions.append(f"{runtime}-{metadata.version(runtime)}")
         except metadata.PackageNotFoundError:
             versions.append(f"no-{runtime}")
-    trust = hashlib.sha256(msgspec.json.encode(configuration.keys, order="deterministic")).hexdigest()[:8]
-    return f"{model.sha256} {model.attempt} {model.older} {model.latency} {model.memory} {' '.join(versions)} {trust}"
+    budgets = f"{model.latency} {model.memory}"
+    return f"{model.sha256} {model.attempt} {model.older} {budgets} {' '.join(versions)} {_trust(configuration)}"
+
+
+def _trust(configuration: Configuration) -> str:
+    return hashlib.sha256(msgspec.json.encode(configuration.keys, order="deterministic")).hexdigest()[:8]
 
 
 def _wish(model: Model) -> str:

@@ -408,6 +408,23 @@ def _pair() -> tuple[str, str]:
     return base64.b64encode(private.private_bytes_raw()).decode(), base64.b64encode(public).decode()
 
 
+def test_what_served_before_there_were_keys_is_held_against_them(site: Any, make: Any) -> None:
+    (secret, public), made = _pair(), make(1.0)
+    site.want(*made)
+    site.updates.advance()
+    assert site.pointer.active.digest == made[1]
+    _settle(site)
+    site.want(*made, settings={"keys": {"release": public}})
+    site.updates.advance()
+    told = site.health.problems["model.linear.keys"]
+    assert told.startswith("1.0.0, which serves, came before the keys: the package is not signed")
+    assert site.pointer.active.digest == made[1], "it serves on"
+    site.want(*make(2.0, version="2.0.0", key=secret), settings={"keys": {"release": public}})
+    site.updates.advance()
+    advance(site)
+    assert "model.linear.keys" not in site.health.problems
+
+
 def test_keys_rotate_expire_and_are_for_some_models(site: Any, make: Any) -> None:
     (old_secret, old), (_, new) = _pair(), _pair()
     made = make(1.0, key=old_secret)
