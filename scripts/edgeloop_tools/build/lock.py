@@ -143,18 +143,22 @@ def reach(body: str) -> str:
     return f"{' '.join(MACHINES)}, Python {' '.join(pythons)}, glibc 2.{glibc}{musl}"
 
 
+def target(python: str, machine: str) -> dict[str, str]:
+    """What markers are judged by, for CPython `python` on Linux."""
+    return {
+        "python_version": python, "python_full_version": f"{python}.0", "platform_machine": machine,
+        "sys_platform": "linux", "platform_system": "Linux", "os_name": "posix",
+        "implementation_name": "cpython", "platform_python_implementation": "CPython",
+    }  # fmt: skip
+
+
 def _served(package: dict[str, Any], python: str, machine: str, libc: str) -> bool:
     """Whether one package of a pylock has a wheel for CPython `python` on Linux."""
     from packaging.markers import Marker
     from packaging.tags import compatible_tags, cpython_tags
     from packaging.utils import parse_wheel_filename
 
-    there = {
-        "python_version": python, "python_full_version": f"{python}.0", "platform_machine": machine,
-        "sys_platform": "linux", "platform_system": "Linux", "os_name": "posix",
-        "implementation_name": "cpython", "platform_python_implementation": "CPython",
-    }  # fmt: skip
-    if "marker" in package and not Marker(package["marker"]).evaluate(there):
+    if "marker" in package and not Marker(package["marker"]).evaluate(target(python, machine)):
         return True
     name, _, newest = libc.rpartition("_")
     oldest = 5 if name.startswith("many") else 0

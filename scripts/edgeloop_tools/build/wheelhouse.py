@@ -10,11 +10,13 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import packages
 from edgeloop import __version__
 from edgeloop.errors import EdgeloopError
 from edgeloop_tools.build.components import RUNTIME
-from edgeloop_tools.build.lock import DEVICE, PROFILES, require
+from edgeloop_tools.build.lock import DEVICE, PROFILES, PYTHONS, target
 from edgeloop_tools.cli import ROOT
+from requirements import Lock
 
 MACHINES = ("x86_64", "aarch64")
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -46,21 +48,20 @@ def wheelhouse(profiles: Sequence[str], python: str, machine: str, out: Path) ->
     known = [name for name, profile in PROFILES.items() if profile.folder == DEVICE]
     if unknown := sorted(set(profiles) - set(known)):
         raise EdgeloopError("no such profile", why=", ".join(unknown), mend=f"one of {', '.join(known)}")
-    for tool in ("uv", "pip"):
-        require(tool)
     with tempfile.TemporaryDirectory() as folder:
         lines = Path(folder, "lock.txt")
         lines.write_text(_for_target(dict.fromkeys(["core", *profiles]), python, machine))
         wheels = Path(folder, "wheels")
         command = [
-            sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-            "--require-hashes", "--only-binary", ":all:", "--implementation", "cp", "--python-version", python,
-            *(word for tag in _platforms(machine) for word in ("--platform", tag)), "-r", str(lines), "-d", str(wheels),
+            *packages.pip_command(Path(sys.executable)), "download", "--quiet", "--disable-pip-version-check",
+            "--no-deps", "--require-hashes", "--only-binary", ":all:", "--implementation", "cp",
+            "--python-version", python, *(word for tag in _platforms(machine) for word in ("--platform", tag)),
+            "-r", str(lines), "-d", str(wheels),
         ]  # fmt: skip
         _done(command, "the wheels cannot be downloaded")
-        target = out / RUNTIME / __version__ / f"wheelhouse-{machine}.zip"
-        pack(sorted(wheels.iterdir()), target)
-    return target
+        made = out / RUNTIME / __version__ / f"wheelhouse-{machine}.zip"
+        pack(sorted(wheels.iterdir()), made)
+    return made
 
 
 def pack(wheels: Sequence[Path], target: Path) -> None:
@@ -78,14 +79,22 @@ def pack(wheels: Sequence[Path], target: Path) -> None:
 
 
 def _for_target(profiles: dict[str, None], python: str, machine: str) -> str:
-    """The locks' lines that hold for one Python on one machine, without markers."""
-    sources = [str(DEVICE / f"{name}.txt") for name in profiles]
-    command = [
-        sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-deps", "--generate-hashes", "--no-header",
-        "--no-annotate", "--python-version", python, "--python-platform", f"{machine}-manylinux_2_{NEWEST_GLIBC}",
-        "--only-binary", ":all:", *sources,
-    ]  # fmt: skip
-    return _done(command, "the locks do not hold for this target")
+    """The locks' lines that hold for one Python on one machine, without markers.
+
+    >>> any(";" in line for line in _for_target({"core": None}, "3.12", "aarch64").splitlines())
+    False
+    """
+    from packaging.markers import Marker
+
+    if python not in PYTHONS:
+        raise EdgeloopError("no such Python", where="--python", why=python, mend=f"one of {', '.join(PYTHONS)}")
+    there, lines = target(python, machine), []
+    for line in Lock.merge(*((DEVICE / f"{name}.txt").read_text() for name in profiles)).lines:
+        requirement, _, hashes = line.partition(" --hash=")
+        pin, _, marker = requirement.partition(";")
+        if not marker.strip() or Marker(marker).evaluate(there):
+            lines.append(f"{pin.strip()} --hash={hashes}")
+    return "\n".join([*lines, ""])
 
 
 def _done(command: list[str], what: str) -> str:

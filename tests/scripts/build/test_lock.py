@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import re
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import packages
 from edgeloop.errors import EdgeloopError
 from edgeloop_tools.build import lock, wheelhouse
 
@@ -15,6 +18,31 @@ def test_unknown_profiles_are_one_line(tmp_path: Path) -> None:
         wheelhouse.wheelhouse(["audio"], "3.11", "x86_64", tmp_path)
     with pytest.raises(EdgeloopError, match="no such profile: audio; one of core, .*tables$"):
         lock.lock(["audio"])
+
+
+@pytest.mark.parametrize("own_pip", [(), (26, 3)])
+def test_a_wheelhouse_needs_nothing_but_a_python_with_venv(
+    own_pip: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_wheel: Callable[..., str]
+) -> None:
+    """Wheels are asked for without uv, and by the pip that ensurepip carries where there is no other."""
+    lines = make_wheel("one"), make_wheel("two")
+    monkeypatch.setattr(packages, "own_pip", lambda: own_pip)
+    monkeypatch.setattr(wheelhouse, "DEVICE", tmp_path)
+    for name, value in {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "wheels")}.items():
+        monkeypatch.setenv(name, value)
+    here = lines[1].replace(" --hash", " ; platform_machine == 'x86_64' --hash")
+    (tmp_path / "core.txt").write_text(lines[0] + here)
+    monkeypatch.setattr(wheelhouse, "PROFILES", {"core": lock.Profile(tmp_path, (), ())})
+    monkeypatch.setattr(lock, "require", lambda tool: pytest.fail(f"{tool} is asked for"))
+    for machine, names in {"aarch64": ["one"], "x86_64": ["one", "two"]}.items():
+        made = wheelhouse.wheelhouse(["core"], "3.12", machine, tmp_path / "out")
+        with zipfile.ZipFile(made) as archive:
+            assert [name.partition("-")[0] for name in archive.namelist()] == names
+
+
+def test_a_python_without_wheels_is_refused_before_anything_is_fetched(tmp_path: Path) -> None:
+    with pytest.raises(EdgeloopError, match=r"no such Python \(--python\): 3.10; one of 3.11, 3.12, 3.13, 3.14$"):
+        wheelhouse.wheelhouse(["core"], "3.10", "x86_64", tmp_path)
 
 
 def test_a_missing_tool_is_one_line_with_its_mend() -> None:

@@ -224,6 +224,10 @@ class State:
         told = self._told.setdefault((device, deployment["deploymentId"]), list(self.devices[device].status))
         return told.pop(0) if len(told) > 1 else told[0]
 
+    def _create_thing_group(self, thingGroupName: str, **_: Any) -> dict[str, Any]:
+        self.groups.add(thingGroupName)
+        return self._describe_thing_group(thingGroupName)
+
     def _describe_thing_group(self, thingGroupName: str) -> dict[str, Any]:
         if thingGroupName not in self.groups:
             raise Refusal("ResourceNotFoundException", f"no thing group {thingGroupName}")

@@ -1,0 +1,74 @@
+"""The README's first sensor: its files as they stand, its commands as they stand, on a core of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PLACE = "/tmp/first"
+LIST = "./scripts/edgeloop alarm list --json"
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Short, because of the core's socket; stands for the page's."""
+    made = Path(tempfile.mkdtemp(prefix="first-"))
+    made.chmod(0o755)
+    yield made
+    environ = os.environ | {"EDGELOOP_CORE_ROOT": str(made / "core")}
+    subprocess.run([ROOT / "scripts" / "edgeloop", "core", "stop"], env=environ, capture_output=True, check=False)
+    shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_the_page_s_first_sensor(folder: Path, until: Callable[..., None]) -> None:
+    page = (ROOT / "README.md").read_text()
+    section = page[page.index("## Your first sensor") :].split("\n## ")[0]
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```", section, re.S | re.M)
+    assert [language for language, _ in blocks] == ["python", "yaml", "sh", "sh"]
+    program, line, deploys, answers = (text for _, text in blocks)
+    (folder / "cpu.py").write_text(program)
+    (folder / "line.yaml").write_text(line.replace(PLACE, str(folder)))
+    environ = os.environ | {"EDGELOOP_CORE_ROOT": str(folder / "core"), "EDGELOOP_VENV": sys.prefix}
+    (folder / "scripts").symlink_to(ROOT / "scripts")
+
+    def run(text: str) -> str:
+        done = subprocess.run(command(text), cwd=folder, env=environ, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def command(text: str) -> list[str]:
+        return ["/bin/sh", "-e", "-c", text.replace(PLACE, str(folder))]
+
+    seen = folder / "said"
+    with seen.open("w") as said:
+        watching = subprocess.Popen(
+            command(deploys), cwd=folder, env=environ, stdout=said, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        until(lambda: watching.poll() is not None or "learning" in seen.read_text().partition("RUNNING")[2], 600)
+        assert watching.poll() is None, seen.read_text()
+        assert "SUCCEEDED" in seen.read_text()
+
+        until(lambda: "live" in seen.read_text().partition("RUNNING")[2], 120, "the end of learning")
+        for _ in range(os.cpu_count() or 1):
+            subprocess.Popen(["timeout", "20", "sha1sum", "/dev/zero"], stdout=subprocess.DEVNULL)
+        until(lambda: run(LIST), 120, "an alarm")
+        id_ = json.loads(run(LIST).splitlines()[0])["id"]
+    finally:
+        os.killpg(watching.pid, signal.SIGINT)
+        watching.wait(30)
+    assert id_ in run(answers.replace(" ID ", f" {id_} "))
+    assert (folder / "cpu.parquet").stat().st_size > 1000
