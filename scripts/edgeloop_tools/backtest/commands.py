@@ -20,8 +20,9 @@ def register(subparsers: Subparsers) -> None:
         help="AnomalyInference's engine over recordings",
         description="Every table below a folder (CSV, Parquet, …), as a stream: the first column is the time, "
         "the rest are channels. "
-        "Below --output the same path holds a line for each row, with the header event_score, event_alert, "
-        "condition_score, condition_alert, changepoint; scores are return times (log10 s between false alarms).",
+        "Below --output the same path holds a line for each row, with the header time, event_score, event_alert, "
+        "condition_score, condition_alert, changepoint, notice; scores are return times (log10 s between false "
+        "alarms). A condition that lasts becomes a notice, which is no alarm.",
     )
     add = backtest.add_argument
     add("--input", type=Path, required=True, metavar="DIR", help="folder of recordings, or one file")
@@ -34,6 +35,7 @@ def register(subparsers: Subparsers) -> None:
     add("--severity", type=_positive, default=4.0, metavar="X", help="of these faults, in the channel's spreads (4)")
     add("--runs", type=_rows, default=20, metavar="N", help="faults of a kind to put in (20)")
     add("--seed", type=int, default=1, metavar="N", help="of their places (1)")
+    add("--model", type=Path, metavar="PACKAGE", help="a model package that scores beside the engine")
     add("--json", action="store_true", help="the summary as JSON")
     add_options(backtest)
     backtest.set_defaults(run=_backtest)
@@ -65,6 +67,7 @@ def _backtest(arguments: argparse.Namespace) -> int:
             runs=arguments.runs,
             seed=arguments.seed,
             json=arguments.json,
+            model=arguments.model,
         )
     )
 

@@ -14,10 +14,11 @@ from anomaly_inference.reporter import RowScores
 from edgeloop.alarms import Alarm
 from edgeloop.clock import NS, rfc3339
 from edgeloop.config.quantities import Budget, Duration
+from edgeloop.detect.models import Serving
 from edgeloop.wire.batch import Batch
 from edgeloop_tools.backtest.recording import STREAM, Recording
 
-NAME = "backtest"
+NAME, MODEL = "backtest", "given"
 HEADER = "time,event_score,event_alert,condition_score,condition_alert,changepoint,notice"
 
 
@@ -45,14 +46,14 @@ class Columns:
         return "\n".join([HEADER, *lines, ""])
 
 
-def configuration(recording: Recording, *, learn: int | None, budget: Budget | None) -> Configuration:
+def configuration(recording: Recording, *, learn: int | None, budget: Budget | None, models: str = "") -> Configuration:
     """One monitor as a person would first write it. learn: rows."""
     options: dict[str, object] = {}
     if learn is not None:
         options["learn"] = Duration.of(round(learn * recording.step * NS))
     if budget is not None:
         options["budget"] = budget
-    return Configuration(monitors={NAME: Monitor(asset="recording", input=STREAM, **options)})  # type: ignore[arg-type]
+    return Configuration(monitors={NAME: Monitor(asset="recording", input=STREAM, models=models, **options)})  # type: ignore[arg-type]
 
 
 def replay(
@@ -61,9 +62,13 @@ def replay(
     learn: int | None = None,
     budget: Budget | None = None,
     fine: int | None = None,
+    serving: Serving | None = None,
     advanced: Callable[[int], None] = lambda rows: None,
 ) -> Columns:
-    """What the engine says, as it goes. fine: row from which batches are small. advanced: told of rows done."""
+    """What the engine says, as it goes. fine: row from which batches are small. serving: a model beside the engine.
+
+    advanced: told of rows done.
+    """
     n = len(recording)
     flag = np.zeros(n, dtype=bool)
     found = Columns(np.zeros(n), flag, np.zeros(n), flag.copy(), flag.copy(), flag.copy(), recording.times)
@@ -75,8 +80,8 @@ def replay(
         found.condition_score[rows], found.condition_alert[rows] = scores.condition, scores.abnormal | scores.notice
         found.changepoint[rows], found.notice[rows] = scores.changepoint, scores.notice & ~scores.abnormal
 
-    wanted = configuration(recording, learn=learn, budget=budget)
-    engine = Engine(wanted, problem=problems.__setitem__, tap=tap)
+    wanted = configuration(recording, learn=learn, budget=budget, models="" if serving is None else MODEL)
+    engine = Engine(wanted, problem=problems.__setitem__, models=lambda name: serving, tap=tap)
     for batch in recording.batches(fine):
         outcome = engine.process(batch, now=int(batch.times[-1]) if batch.times is not None else 0)
         found.alarms.extend(a for a in outcome.alarms if a.state == "raised")

@@ -13,13 +13,18 @@ from edgeloop.config.quantities import Budget
 from edgeloop.errors import EdgeloopError
 from edgeloop.tables import Options as Table
 from edgeloop.tables.files import FORMS
+from edgeloop_tools.backtest.count import Figures
 from edgeloop_tools.backtest.labels import Judge
 from edgeloop_tools.backtest.progress import Progress
 from edgeloop_tools.backtest.recording import Recording, read
 from edgeloop_tools.backtest.replay import replay
+from edgeloop_tools.backtest.served import served
 from edgeloop_tools.tables import need
 
 ENDINGS = tuple(ending for ending in FORMS if ending not in (".txt", ".log", ".dat", ".asc"))
+
+BAD = (EdgeloopError, ArithmeticError, LookupError, MemoryError, OSError, TypeError, ValueError)
+"""What a file can come to: it is named, and the others go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Options:
     runs: int = 20
     seed: int = 1
     json: bool = False
+    model: Path | None = None
 
 
 @dataclass(slots=True)
@@ -45,6 +51,7 @@ class Summary:
     files: int = 0
     rows: int = 0
     seconds: float = 0.0
+    counted: Figures = field(default_factory=Figures)
     events: int = 0
     conditions: int = 0
     failed: list[str] = field(default_factory=list)
@@ -71,6 +78,7 @@ def run(options: Options) -> int:
     begin = time.monotonic()
     summary, progress = Summary(), Progress(len(found), quiet=options.json)
     judge = Judge(options.learn or 0) if options.label else None
+    serving = served(options.model) if options.model is not None else None
     need(found)
     base = options.input if options.input.is_dir() else options.input.parent
     for done, path in enumerate(found):
@@ -79,20 +87,21 @@ def run(options: Options) -> int:
         try:
             recording = read(path, options.ignore, options.label, options.table)
             columns = replay(
-                recording, learn=options.learn, budget=options.budget,
+                recording, learn=options.learn, budget=options.budget, serving=serving,
                 advanced=lambda rows, done=done, name=name: progress.show(done, name),  # type: ignore[misc]
             )  # fmt: skip
             if options.output is not None:
                 _write(options.output / name, in_order(columns.text(), recording))
             if judge is not None:
                 judge.add(recording, columns)
-        except EdgeloopError as error:
+        except BAD as error:
             progress.line(f"edgeloop: {error}")
             summary.failed.append(name)
             continue
         if not options.json:
             progress.line(f"edgeloop: {path}: {recording.understood}")
         summary.files += 1
+        summary.counted.add(columns, recording.step, options.learn or 0)
         summary.rows += len(recording)
         summary.events += sum(a.kind == "event" for a in columns.alarms)
         summary.conditions += sum(a.kind == "process" for a in columns.alarms)
@@ -115,12 +124,12 @@ def in_order(text: str, recording: Recording) -> str:
 
 def _report(summary: Summary, options: Options, judge: Judge | None) -> None:
     if options.json:
-        said = {name: getattr(summary, name) for name in Summary.__slots__}
-        print(json.dumps(said | ({"labels": judge.document()} if judge else {})))
+        said = {name: getattr(summary, name) for name in Summary.__slots__ if name != "counted"}
+        print(json.dumps(said | summary.counted.document() | ({"labels": judge.document()} if judge else {})))
         return
     print(
         f"{summary.files} files, {summary.rows:,} rows in {summary.seconds:.1f} s: "
-        f"{summary.events} events, {summary.conditions} conditions"
+        f"{summary.counted.alarms} alarms ({summary.events} events, {summary.conditions} conditions)"
         + (f"; scores are below {options.output}" if options.output else "")
     )
     if judge:

@@ -174,3 +174,20 @@ def test_conditions_are_judged_by_a_column_of_labels(tmp_path: Path, capsys: pyt
     assert "four sigma" in capsys.readouterr().out
     assert main([*words, "nothing"]) == 1
     assert "no column of labels" in capsys.readouterr().err
+
+
+def test_the_count_is_told_and_a_model_scores_beside_the_engine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = healthy(1200)
+    values[900:1000, 0] += 8
+    write(tmp_path / "one.csv", values)
+    words = ["backtest", "--input", str(tmp_path), "--output", str(tmp_path / "out"), "--learn-rows", "300", "--json"]
+    assert main(words) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["alarms"] >= 1
+    assert said["per_week"] > 0
+    assert 0.05 < said["share_in_condition"] < 0.15
+    assert 80 * 60 < said["longest"] < 130 * 60
+    assert main([*words, "--model", str(tmp_path / "none.zip")]) == 1
+    assert "no such package" in capsys.readouterr().err

@@ -20,8 +20,8 @@ RAISED = 0.6
 """Decades by which an alarm too many raises what the next has to reach."""
 KINDS = 3
 """Points, states, slow drifts: each has its share of the budget."""
-EXTRA = 1.0
-"""Alarms beyond the budget that a young monitor may be expected to raise."""
+EXTRA = 2.0
+"""Alarms beyond the budget that a young monitor may be expected to raise at most."""
 EVERY = 32
 """Rows between two changes of the demand, counted from the first: how rows are handed over changes nothing."""
 
@@ -32,7 +32,7 @@ class Ledger:
 
     >>> ledger = Ledger(budget=10_000.0, learn=100)
     >>> ledger.watch(100); round(ledger.demand, 2)
-    3.14
+    2.84
     >>> ledger.spend(), ledger.spend(at=20), ledger.overdraft
     (True, False, 1.0)
     >>> ledger.watch(5_000); round(ledger.overdraft, 2), round(ledger.demand, 2)

@@ -42,7 +42,7 @@ class PredictiveTail:
     >>> tail = PredictiveTail(1.0, block=16, young=27.0)
     >>> tail.fit(np.abs(np.random.default_rng(1).normal(size=8000)))
     >>> float(tail.level(6.0).round(1)), float(tail.return_times(np.array([5.0])).round(1)[0])
-    (6.0, 5.1)
+    (7.5, 4.6)
     """
 
     def __init__(self, step: float, *, block: int, young: float, least: float = SMALLEST) -> None:

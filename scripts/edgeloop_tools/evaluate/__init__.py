@@ -1,0 +1,1 @@
+"""Figures of detection over corpora of recordings: the product, trivial rules, peers where they are installed."""
