@@ -15,7 +15,7 @@ from edgeloop.journal import Position
 
 OLDEST: Final = 300 * clock.NS
 """Age of what was saved from which on the samples since then are left out."""
-DAY: Final = 100_000_000
+DAY: Final = 8_000_000
 """Bytes a day to which savings keep, but for one every four minutes."""
 PLACE: Final = ".samples"
 """The name of the place in the journal among what was learned."""

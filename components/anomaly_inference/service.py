@@ -31,6 +31,8 @@ SOURCE = "SensorIngest"
 """Asset of the alarm `silent` that belongs to no monitor of the line."""
 UPLOAD_INTERVAL = clock.NS
 """Least time between two messages of results that go up; the bus has them all."""
+QUIET_INTERVAL = 10 * clock.NS
+"""The same where no alarm is open and no monitor has changed its state."""
 
 
 class Service:
@@ -45,6 +47,8 @@ class Service:
         self._rules: Document[Any] = Document(app.work / "rules.json", Any, lambda: None)
         self._alarms = AlarmJournal(app.work / "alarms.jsonl")
         self._results: dict[str, Result] = {}
+        self._states: dict[str, str] = {}
+        """Of what went up last."""
         self._published = self._uploaded = clock.elapsed()
         self._live = False
         app.on_configuration(self._changes.put)
@@ -116,9 +120,11 @@ class Service:
             self._published = elapsed
             results = list(self._results.values())
             self._results = {}
-            upload = elapsed - self._uploaded >= UPLOAD_INTERVAL
+            states = self._states | {result.monitor: result.state for result in results}
+            quiet = states == self._states and not self.engine.book.open
+            upload = elapsed - self._uploaded >= (QUIET_INTERVAL if quiet else UPLOAD_INTERVAL)
             if upload:
-                self._uploaded = elapsed
+                self._uploaded, self._states = elapsed, states
             for message in pack(results, site=self._app.config.site, device=self._device, component=NAME, time=now):
                 self._app.bus.publish(topics.results(NAME), message)
                 if upload:

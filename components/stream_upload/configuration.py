@@ -60,6 +60,28 @@ class Priorities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     samples: Annotated[Rank, Meta(title="Samples", description="samples and what is declared about them")] = 7
 
 
+Percent = Annotated[str, Meta(pattern=r"^(100|[1-9]?[0-9]) ?%$")]
+
+
+class Shares(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of the disk and of a day's bytes."""
+
+    records: Annotated[Percent, Meta(title="Records", description="of `disk`: those that wait as files")] = "20%"
+    files: Annotated[Percent, Meta(title="Files", description="of `day`; their owners keep them on the disk")] = "30%"
+    samples: Annotated[Percent, Meta(title="Samples", description="of `disk` and of `day`")] = "50%"
+
+    def __post_init__(self) -> None:
+        if sum(map(self.of, ("records", "files", "samples"))) > 1:
+            raise ValueError("the shares are more than 100 % together")
+
+    def of(self, kind: str) -> float:
+        """
+        >>> Shares().of("files")
+        0.3
+        """
+        return int(str(getattr(self, kind)).removesuffix("%")) / 100
+
+
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     site: Site = "plant"
     bucket: Annotated[
@@ -96,7 +118,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         bounded("Indicators", "block of the indicators that always go up of faster streams; 0: none", le="1 min"),
     ] = Duration("1 s")
     every: Annotated[Duration, bounded("Every", "samples of one file; limits are those of the clock", ge="1 s")] = (
-        Duration("5 min")
+        Duration("15 min")
     )
     file: Annotated[
         Size, Meta(title="File", description="samples of one file, in memory", extra={"ge": "64 KiB", "le": "256 MiB"})
@@ -112,6 +134,19 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     bandwidth: Annotated[
         Size, Meta(title="Bandwidth", description="bytes a second handed over for upload; 0: no limit")
     ] = Size("0 B")
+    day: Annotated[
+        Size,
+        Meta(title="Day", description="bytes handed over for upload within 24 hours; 0: no limit; records always go"),
+    ] = Size("0 B")
+    order: Annotated[
+        str,
+        Meta(
+            title="Order",
+            description="of files of a priority: backlog, the oldest first, or live, the newest first",
+            pattern=r"^(backlog|live)$",
+        ),
+    ] = "backlog"
+    shares: Annotated[Shares, Meta(title="Shares", description="of `disk` and `day`, by kind")] = Shares()
     priorities: Annotated[
         Priorities, Meta(title="Priorities", description="of exports, 1 is the first to go")
     ] = Priorities()

@@ -24,7 +24,7 @@ PASS: Final = 8 << 20
 """Bytes of the journal read at once."""
 MEMORY: Final = 64 << 20
 """Bytes of samples in hand beyond which no more are read, over and above one file of each stream."""
-LEASE: Final = 120.0
+LEASE: Final = 300.0
 """s for which the journal spares the segment at the cursor."""
 
 
@@ -90,7 +90,8 @@ class Harvest:
     @property
     def full(self) -> bool:
         files = len(self._assemblers) * int(self.configuration.file)
-        return self._spool.bytes >= self.configuration.disk or self.held >= MEMORY + files
+        room = self.configuration.disk * self.configuration.shares.of("samples")
+        return self._spool.held("samples", "gaps") >= room or self.held >= MEMORY + files
 
     def account(self) -> None:
         """Brings the state up to what is settled, and what is declared into a file where it is due."""

@@ -83,5 +83,5 @@ class Queues:
 
             return done
 
-        yield File(note, f"{key}.json", sizes[0], "files", description.time, arrived(note.name))
-        yield File(path, key, sizes[1], "files", description.time, arrived(path.name))
+        yield File(note, f"{key}.json", sizes[0], "files", description.time, arrived(note.name), "files")
+        yield File(path, key, sizes[1], "files", description.time, arrived(path.name), "files")

@@ -14,6 +14,7 @@ from edgeloop.durable import File
 from edgeloop.errors import DecodeError
 from edgeloop.layout import date, safe
 from edgeloop.queue import Entry, QueueReader
+from stream_upload.allowance import Allowance
 from stream_upload.capture import Alarmed, Alarms
 from stream_upload.configuration import Configuration
 from stream_upload.manager import Manager
@@ -23,6 +24,8 @@ from stream_upload.state import Segment, State
 ALARMS: Final = "alarms"
 LARGEST: Final = 1_000_000
 """Bytes of a Kinesis record, with some room for the envelope."""
+FILED: Final = 300 * clock.NS
+"""ns after which records become a file, where `every` is longer."""
 _PASS: Final = 400
 _LINES: Final = 4 << 20
 
@@ -39,7 +42,10 @@ class _Alarm(msgspec.Struct):
 class Records:
     """All queues' records. A file of records is released once all of it has arrived and no more can come."""
 
-    def __init__(self, state: State, spool: Spool, alarms: Alarms, device: str) -> None:
+    def __init__(
+        self, state: State, spool: Spool, alarms: Alarms, device: str, allowance: Allowance | None = None
+    ) -> None:
+        self._allowance = allowance or Allowance(state.spent)
         self._state, self._spool, self._alarms, self._device = state, spool, alarms, device
         self._filed: dict[tuple[str, str], int] = {}
         self.sent = 0
@@ -84,13 +90,17 @@ class Records:
         return export.error
 
     def store(self, queues: list[QueueReader], configuration: Configuration) -> None:
-        """Makes files of what is new: of each file of records what came in `every`, or the rest where no more can
-        come. Raises SpoolError and QueueError."""
+        """Makes files of what is new: of each file of records what came in `every` (at most 5 min), or the rest where
+        no more can come. Those beyond their share of the disk wait where they are. Raises SpoolError and QueueError.
+        """
         now = clock.elapsed()
+        room = configuration.disk * configuration.shares.of("records")
         for queue, entry, segment, complete in self._segments(queues):
+            if self._spool.held("records") >= room:
+                continue
             size = queue.size(entry)
             since = self._filed.setdefault((queue.component, entry.id), now)
-            due = complete or now - since >= configuration.every
+            due = complete or now - since >= min(configuration.every, FILED)
             if size > segment.acknowledged and (due or size - segment.acknowledged >= _LINES):
                 self._file(queue, entry, segment, configuration, complete)
                 self._filed[queue.component, entry.id] = now
@@ -117,7 +127,9 @@ class Records:
                 if len(line) > LARGEST:
                     self.oversize += 1
                 else:
-                    number = append(self._envelope(queue.component, entry, at, line))
+                    record = self._envelope(queue.component, entry, at, line)
+                    number = append(record)
+                    self._allowance.spend("records", len(record))
                     count += 1
                 segment.appended = after
             else:

@@ -97,6 +97,10 @@ class Spool:
         """Oldest first."""
         return tuple(self._files.values())
 
+    def held(self, *kinds: Kind) -> int:
+        """Bytes of files of some kinds."""
+        return sum(waiting.note.bytes for waiting in self._files.values() if waiting.note.kind in kinds)
+
     def add(self, write: Callable[[Path], Note]) -> Waiting:
         """A file whose content `write` brings to the path that it is given, and to the disk.
 

@@ -28,7 +28,8 @@ class State(msgspec.Struct, kw_only=True):
     """serial counts savings. gaps: declared, in no file yet.
 
     accounts: by stream. flight: key of a file → sequence number of its task. status: next of the status stream.
-    segments: by component and name of the file. objects, bytes: that have arrived.
+    segments: by component and name of the file. objects, bytes: that have arrived. spent: bytes handed over, by kind,
+    of each of the last 24 hours.
     """
 
     serial: int = 0
@@ -40,6 +41,7 @@ class State(msgspec.Struct, kw_only=True):
     segments: dict[str, dict[str, Segment]] = {}
     objects: int = 0
     bytes: int = 0
+    spent: list[dict[str, int]] = []
 
 
 LAZY: Final = 10.0

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from edgeloop import optional
 from edgeloop.durable import BackOff
+from stream_upload.allowance import Allowance, Kind
 from stream_upload.configuration import Configuration
 from stream_upload.manager import Manager
 from stream_upload.state import State
@@ -27,7 +28,8 @@ _MULTIPART: Final = 8 * MIB
 
 @dataclass(slots=True)
 class File:
-    """One file to be uploaded. line: the stream of tasks it goes through. arrived: called once it has."""
+    """One file to be uploaded. line: the stream of tasks it goes through; kind: whose share it counts to; arrived:
+    called once it has."""
 
     path: Path
     key: str
@@ -35,6 +37,7 @@ class File:
     line: str
     made: int
     arrived: Callable[[], None]
+    kind: Kind = "samples"
     pause: BackOff = field(default_factory=lambda: BackOff(SHORTEST, LONGEST))
     sent: float = 0.0
 
@@ -43,6 +46,8 @@ class File:
 class Counts:
     failures: int = 0
     resent: int = 0
+    held: int = 0
+    """Files that wait because the day's bytes of their kind are handed over, at present."""
     vanished: int = 0
     """Files whose owner had no more room for them."""
 
@@ -50,7 +55,14 @@ class Counts:
 class Tasks:
     """Each `step` hears what became of the tasks, and gives new ones. Problems go to `on_problem(key, line)`."""
 
-    def __init__(self, manager: Manager, state: State, on_problem: Callable[[str, str | None], None]) -> None:
+    def __init__(
+        self,
+        manager: Manager,
+        state: State,
+        on_problem: Callable[[str, str | None], None],
+        allowance: Allowance | None = None,
+    ) -> None:
+        self._day = allowance or Allowance(state.spent)
         self._manager, self._state, self._on_problem = manager, state, on_problem
         self._files: dict[str, File] = {}
         self._allowance = 0.0
@@ -151,13 +163,17 @@ class Tasks:
         for path in [path for path in self.failing if path not in flight and not self._files[path].path.exists()]:
             self._vanished(path)
         ready = [file for path, file in self._files.items() if path not in flight and file.pause.due]
-        ready.sort(key=lambda file: (ranks[file.line], file.made))
+        way = -1 if configuration.order == "live" else 1
+        ready.sort(key=lambda file: (ranks[file.line], way * file.made))
+        self.counts.held = sum(not self._day.allows(file.kind, file.bytes, configuration) for file in ready)
         self._refill(int(configuration.bandwidth), now)
         for file in ready:
             if len(flight) >= FLIGHT or (configuration.bandwidth and self._allowance <= 0):
                 return
             if not file.path.exists():
                 self._vanished(str(file.path))
+                continue
+            if not self._day.allows(file.kind, file.bytes, configuration):
                 continue
             task = sdk.S3ExportTaskDefinition(
                 input_url=file.path.absolute().as_uri(), bucket=configuration.bucket, key=file.key
@@ -172,6 +188,7 @@ class Tasks:
             flight[str(file.path)] = self._manager.append(f"{configuration.streams}-{file.line}", data)
             file.sent = now
             self._allowance -= file.bytes
+            self._day.spend(file.kind, file.bytes)
 
     def _vanished(self, path: str) -> None:
         """Its owner had no more room for it."""

@@ -12,6 +12,7 @@ from edgeloop.errors import EdgeloopError
 from edgeloop.journal import CursorFile, directory
 from edgeloop.uploader import journal_cursor
 from stream_upload import state
+from stream_upload.allowance import Allowance, Kind
 from stream_upload.configuration import Configuration
 from stream_upload.harvest import Harvest
 from stream_upload.manager import Manager, connect
@@ -45,10 +46,11 @@ class Uploader:
         self._harvest = Harvest(
             directory(app.root), cursor, self._spool, self._state, self._configuration, self._device
         )
+        self._day = Allowance(self._state.spent)
         self._queues = Queues(app.root, self._device, app.health.set)
-        self._records = Records(self._state, self._spool, self._harvest.alarms, self._device)
+        self._records = Records(self._state, self._spool, self._harvest.alarms, self._device, self._day)
         self._manager = Manager(make)
-        self._tasks = Tasks(self._manager, self._state, app.health.set)
+        self._tasks = Tasks(self._manager, self._state, app.health.set, self._day)
         app.health.show("upload", self._numbers)
 
     def __enter__(self) -> Uploader:
@@ -125,7 +127,8 @@ class Uploader:
     def _file(self, waiting: Waiting) -> File:
         note = waiting.note
         line = "files" if note.kind == "records" else "samples"
-        return File(waiting.path, note.key, note.bytes, line, note.made, lambda: self._spool.remove(waiting))
+        kind: Kind = "records" if note.kind == "records" else "samples"
+        return File(waiting.path, note.key, note.bytes, line, note.made, lambda: self._spool.remove(waiting), kind)
 
     def _part(self, key: str, action: Callable[[], None]) -> bool:
         """Whether a part of the pass succeeded."""
@@ -161,6 +164,8 @@ class Uploader:
             "backlog_files": len(files),
             "backlog_bytes": self._spool.bytes + self._records.backlog,
             "backlog_age_s": round((clock.now() - oldest) / clock.NS, 1),
+            "day_bytes": self._day.spent(),
+            "day_held": self._tasks.counts.held,
             "in_hand_bytes": self._harvest.held,
             "failures": self._tasks.counts.failures,
             "resent": self._tasks.counts.resent,
