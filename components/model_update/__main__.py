@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 from edgeloop import topics
 from edgeloop.component import App
+from edgeloop.queue import UploadQueue
 from model_update.configuration import Configuration
 from model_update.declaration import DECLARATION
 from model_update.updates import Updates
 
 
+def _updates(app: App[Configuration]) -> Updates:
+    queue = UploadQueue(app.root, app.name, budget=4 << 20)
+    append = partial(queue.append, sync=True)
+    return Updates(app.root, app.work, app.bus.publish, app.health, app.log, append)
+
+
 def main(argv: list[str] | None = None) -> int:
     with (
         App.start(DECLARATION, argv) as app,
-        app.made(lambda: Updates(app.root, app.work, app.bus.publish, app.health, app.log)) as updates,
+        app.made(lambda: _updates(app)) as updates,
     ):
 
         def needed(configuration: Configuration) -> Configuration:

@@ -13,11 +13,12 @@ import msgspec
 
 from edgeloop import __version__, clock, topics
 from edgeloop.documents import encode
+from edgeloop.errors import EdgeloopError
 from edgeloop.health import Health
 from edgeloop.log import Log
 from edgeloop.models import ModelError, ModelRefused, report, store
 from edgeloop.models.errors import Reason
-from edgeloop.models.package import Package, open_package, unpack
+from edgeloop.models.package import Package, open_package, signed_by, unpack
 from edgeloop.models.proof import Prover
 from edgeloop.models.store import Pointer, Ref, Shelf
 from edgeloop.models.trial import Outcome, Task
@@ -25,6 +26,7 @@ from edgeloop.models.versions import older, rank
 from model_update import probation
 from model_update.configuration import DEFAULT, Configuration, Model
 from model_update.fetch import fetch
+from model_update.fleet import Append, Teller
 from model_update.hold import Command, Hold
 from model_update.progress import UNDER_WAY, Journal, Progress, Step
 
@@ -52,6 +54,7 @@ class Delivery:
         log: Log,
         prover: Prover,
         stopped: Callable[[], bool],
+        append: Append = lambda kind, record: None,
     ) -> None:
         self.name = name
         self._root, self._incoming = root, work / "incoming" / name
@@ -60,6 +63,9 @@ class Delivery:
         self._shelf = Shelf(store.directory(root, name), name)
         self._journal = Journal(work)
         self._progress = self._journal.load(name)
+        self._teller = Teller(append, name)
+        self._why = ""
+        self._signer = ("", "")
         self._failures = 0
         self._seen_whole = False
         self._vouched: tuple[str, str] | None = None
@@ -70,6 +76,22 @@ class Delivery:
 
     def advance(self, model: Model, configuration: Configuration) -> float | None:
         """Seconds until the next call, None where only a new configuration changes anything."""
+        wait = self._step(model, configuration)
+        try:
+            self._tell(model, configuration)
+        except EdgeloopError as error:
+            self._log.warning("what became of model %s cannot be told: %s", self.name, error)
+        return wait
+
+    def _tell(self, model: Model, configuration: Configuration) -> None:
+        pointer = self._shelf.pointer
+        digest = pointer.active.digest if pointer and pointer.active else ""
+        if self._signer[0] != digest:
+            signer = signed_by(self._shelf.folder / digest, configuration.keys) if digest else ""
+            self._signer = (digest, signer)
+        self._teller.tell(pointer, self._progress, model.sha256, self._signer[1], self._why)
+
+    def _step(self, model: Model, configuration: Configuration) -> float | None:
         try:
             try:
                 self._vouch(configuration)
@@ -320,6 +342,7 @@ class Delivery:
         names = set(Progress.__struct_fields__)
         changes = {key: value for key, value in facts.items() if key in names}
         self._progress = msgspec.structs.replace(self._progress, step=step, **changes)
+        self._why = str(facts.get("why", ""))
         shown = {key: value for key, value in facts.items() if key not in ("refused", "digest", "key", "hold")}
         self._journal.save(self._progress, **shown)
         self._log.info("model %s: %s", self.name, step, digest=self._progress.digest[:12], **shown)

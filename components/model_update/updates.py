@@ -18,6 +18,7 @@ from edgeloop.models import ModelError
 from edgeloop.models.proof import Prover
 from model_update.configuration import Configuration, Model
 from model_update.delivery import FIRST_PAUSE, Delivery
+from model_update.fleet import DAY, Append
 from model_update.hold import ROLE, Command
 
 _PATIENCE: Final = 5.0
@@ -27,12 +28,20 @@ class Updates:
     """A model that fails does not stop the others. Leaving the `with` block ends a trial that is under way."""
 
     def __init__(
-        self, root: Path, work: Path, publish: Callable[[str, bytes], object], health: Health, log: Log
+        self,
+        root: Path,
+        work: Path,
+        publish: Callable[[str, bytes], object],
+        health: Health,
+        log: Log,
+        append: Append = lambda kind, record: None,
     ) -> None:
         self._root, self._work, self._publish, self._health, self._log = root, work, publish, health, log
+        self._append = append
         self._configuration = Configuration()
         self._deliveries: dict[str, Delivery] = {}
         self._due: dict[str, float] = {}
+        self._looked = time.monotonic()
         self._prover = Prover()
         self._commands: deque[Command] = deque(maxlen=64)
         self._changed, self._stopped = threading.Event(), threading.Event()
@@ -77,6 +86,7 @@ class Updates:
         for name in set(self._deliveries) - set(configuration.models):
             self._health.clear(f"model.{name}")
             self._health.clear(f"model.{name}.hold")
+            self._health.clear(f"model.{name}.keys")
             del self._deliveries[name]
             self._due.pop(name, None)
         self._order(configuration)
@@ -88,6 +98,12 @@ class Updates:
                 self._due[name] = math.inf if wait is None else time.monotonic() + wait
         soonest = min((self._due[name] for name in configuration.models), default=math.inf)
         return None if soonest == math.inf else max(0.0, soonest - time.monotonic())
+
+    def _daily(self) -> None:
+        """Looks at every model once a day, so that the fleet is told."""
+        if time.monotonic() - self._looked > DAY:
+            self._looked = time.monotonic()
+            self._due.clear()
 
     def _order(self, configuration: Configuration) -> None:
         """What operators asked for since the last round."""
@@ -125,6 +141,7 @@ class Updates:
                 self._log,
                 self._prover,
                 self._stopped.is_set,
+                self._append,
             )
             self._deliveries[name] = delivery
         return delivery
@@ -132,7 +149,8 @@ class Updates:
     def _run(self) -> None:
         wait: float | None = None
         while not self._stopped.is_set():
-            if self._changed.wait(wait):
+            if self._changed.wait(DAY if wait is None else wait):
                 self._changed.clear()
                 self._due.clear()
+            self._daily()
             wait = self.advance()

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
 
 def register(subparsers: Subparsers) -> None:
-    from edgeloop_tools.fleet import deploying, policy
+    from edgeloop_tools.fleet import deploying, models, policy
 
     _register_publish(subparsers)
     deploying.register(subparsers)
     policy.register(subparsers)
+    models.register(subparsers)
 
 
 def _register_publish(subparsers: Subparsers) -> None:

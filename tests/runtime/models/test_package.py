@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeloop.models import ModelError, ModelRefused, archive, golden, signature
-from edgeloop.models.manifest import MANIFEST, decode
+from edgeloop.models.manifest import MANIFEST, Variant, decode
 from edgeloop.models.package import open_package, pack, unpack
 
 NAMES = st.from_regex(r"[a-z0-9_][a-z0-9._-]{0,6}(/[a-z0-9_][a-z0-9._-]{0,6}){0,2}", fullmatch=True)
@@ -262,3 +262,13 @@ def test_golden_sets_that_do_not_fit(make: Any, tmp_path: Path) -> None:
     path.write_bytes(b"PK\3\4 no zip")
     with pytest.raises(ModelRefused, match="golden set is not valid"):
         golden.read(path, package.manifest)
+
+
+@pytest.mark.parametrize(("name", "machine"), [("arm64", "aarch64"), ("aarch64", "arm64"), ("amd64", "x86_64")])
+def test_an_architecture_has_several_names(make: Any, tmp_path: Path, name: Any, machine: str) -> None:
+    path, _ = make(variants=(Variant(runtime="onnxruntime", path="model.onnx", architecture=name),))
+    about = unpack(path, tmp_path / "models").manifest
+    assert about.candidates(("onnxruntime",), machine) == about.variants
+    assert not about.candidates(("onnxruntime",), "armv7l")
+    with pytest.raises(ModelRefused, match="architecture"):
+        make(variants=(Variant(runtime="onnxruntime", path="model.onnx", architecture="x64"),))  # type: ignore[arg-type]

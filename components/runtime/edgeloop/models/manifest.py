@@ -23,7 +23,9 @@ LARGEST: Final = 1 << 20
 """Bytes of a manifest."""
 
 RuntimeName = Literal["onnxruntime", "dlr"]
-Architecture = Literal["any", "x86_64", "aarch64", "armv7l"]
+Architecture = Literal["any", "x86_64", "amd64", "aarch64", "arm64", "armv7l"]
+SYNONYMS: Final = {"amd64": "x86_64", "arm64": "aarch64"}
+"""What recipes and containers call them, and what the kernel does."""
 Task = Literal[
     "anomaly", "classification", "detection", "segmentation", "one_class", "regression", "embedding", "keypoints",
 ]  # fmt: skip
@@ -216,7 +218,9 @@ class Manifest(_Part, frozen=True, kw_only=True):
     def candidates(self, runtimes: tuple[str, ...], machine: str | None = None) -> tuple[Variant, ...]:
         """The variants for this machine and these runtimes, best first."""
         machine = machine or platform.machine()
-        return tuple(v for v in self.variants if v.runtime in runtimes and v.architecture in ("any", machine))
+        fit = {"any", SYNONYMS.get(machine, machine)}
+        named = ((v, SYNONYMS.get(v.architecture, v.architecture)) for v in self.variants)
+        return tuple(v for v, architecture in named if v.runtime in runtimes and architecture in fit)
 
     def encode(self) -> bytes:
         """The canonical bytes: sorted keys, no defaults, indented, each number in its field's type."""

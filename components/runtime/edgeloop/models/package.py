@@ -155,6 +155,15 @@ def open_package(folder: Path, *, keys: Mapping[str, str | signature.Key] = {}) 
         raise ModelError("cannot read the model", where=error.filename or str(folder), why=why) from error
 
 
+def signed_by(folder: Path, keys: Mapping[str, str | signature.Key]) -> str:
+    """The id of the key that signed an unpacked package; "" where none of these did, whatever it is trusted with."""
+    try:
+        plain = {name: key if isinstance(key, str) else key.key for name, key in keys.items()}
+        return signature.verify((folder / MANIFEST).read_bytes(), _optional(folder / SIGNATURE), plain)
+    except (OSError, ModelError):
+        return ""
+
+
 def room(folder: Path, size: int) -> None:
     """Raises ModelError where a disk has no room for `size` bytes and a little more."""
     free = shutil.disk_usage(folder).free
