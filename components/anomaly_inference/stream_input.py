@@ -266,11 +266,10 @@ class StreamInput:
     def _features(layout: Layout, features: BlockFeatures) -> tuple[Float, dict[str, Float]]:
         with np.errstate(invalid="ignore", over="ignore"):
             row, indicators = features(layout.block)
-            level = features.level(layout.block)
             constant = np.ptp(layout.block, axis=0) == 0
         if constant.any():
             row.reshape(len(constant), -1)[constant] = np.nan
-        return np.concatenate([row, level]), indicators
+        return row, indicators
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         own: dict[str, NDArray[np.generic]] = {}

@@ -22,6 +22,12 @@ def alarm(alarm_id: str) -> str:
 ALARMS = "edgeloop/alarms/+"
 ALARM_COMMANDS = "edgeloop/commands/alarms"
 """JSON: acknowledge, shelve, unshelve."""
+PART_COMMANDS = "edgeloop/commands/parts"
+"""JSON: a person's label of a part."""
+MODEL_COMMANDS = "edgeloop/commands/models"
+"""JSON: hold a version, release it."""
+CAMERA_COMMANDS = "edgeloop/commands/cameras"
+"""JSON: teach, learn anew."""
 
 
 CAMERA_COMMANDS = "edgeloop/commands/cameras"

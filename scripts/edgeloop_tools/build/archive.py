@@ -12,14 +12,14 @@ from typing import Any
 
 from edgeloop.config.declaration import Declaration
 from edgeloop.errors import EdgeloopError
-from edgeloop_tools.build.components import LIBRARY, RUNTIME, folder
+from edgeloop_tools.build.components import LIBRARIES, RUNTIME, folder
 from edgeloop_tools.build.imports import needed
 from edgeloop_tools.build.lean import lean
 
 LIMIT = 250_000
 """Bytes of one archive."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
-LEFT_OUT = {".pyc", ".pyo", ".md", ".svg", ".yaml"}
+LEFT_OUT = {".pyc", ".pyo", ".md", ".svg", ".png", ".yaml"}
 MAIN = """\
 import sys
 
@@ -35,10 +35,10 @@ def pyz(declaration: Declaration[Any]) -> bytes:
 
     Raises EdgeloopError above LIMIT.
     """
-    library = {f"edgeloop/{name}": path.read_bytes() for name, path in _sources(LIBRARY).items()}
+    library = {f"{top.name}/{name}": path.read_bytes() for top in LIBRARIES for name, path in _sources(top).items()}
     own = {name: path.read_bytes() for name, path in _sources(folder(declaration)).items()}
     if declaration.name == RUNTIME:
-        files = {name: data for name, data in own.items() if not name.startswith("edgeloop/")}
+        files = {name: data for name, data in own.items() if name.partition("/")[0] not in {t.name for t in LIBRARIES}}
     else:
         files = {f"{declaration.package}/{name}": data for name, data in own.items()}
         files["__main__.py"] = MAIN.format(package=declaration.package).encode()

@@ -14,6 +14,7 @@ from edgeloop_tools.cli import ROOT
 
 COMPONENTS = ROOT / "components"
 LIBRARY = COMPONENTS / "runtime" / "edgeloop"
+LIBRARIES = (LIBRARY, COMPONENTS / "runtime" / "edgeloop_web")
 MODELS = COMPONENTS / "models"
 RUNTIME = "io.edgeloop.Runtime"
 UMBRELLA = "io.edgeloop.Edgeloop"

@@ -5,7 +5,7 @@ those that are for type checkers alone.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from edgeloop.errors import EdgeloopError
 
@@ -33,8 +33,15 @@ def needed(own: Mapping[str, bytes], library: Mapping[str, bytes]) -> set[str]:
                 if file is not None and file not in found:
                     found.add(file)
                     todo.append((file, library[file]))
-    folders = {name.rpartition("/")[0] for name in found}
-    return found | {name for name in library if not name.endswith(".py") and name.rpartition("/")[0] in folders}
+    return found | {name for name in library if not name.endswith(".py") and _nearest(name, modules.values()) in found}
+
+
+def _nearest(name: str, files: Collection[str]) -> str:
+    """The package that a file which is no module belongs to, as the name of its `__init__.py`."""
+    folder = name.rpartition("/")[0]
+    while folder and f"{folder}/__init__.py" not in files:
+        folder = folder.rpartition("/")[0]
+    return f"{folder}/__init__.py"
 
 
 def _module(name: str) -> str:

@@ -98,7 +98,7 @@ def recipe(declaration: Declaration[Any]) -> dict[str, Any]:
 
 
 def umbrella(declarations: list[Declaration[Any]]) -> dict[str, Any]:
-    dependencies = {d.name: Dependency(requirement(), "HARD") for d in declarations}
+    dependencies = {d.name: Dependency(requirement(), "HARD") for d in declarations if not d.optional}
     description = "Edgeloop: one name to deploy for all its components"
     return _document(UMBRELLA, description, dependencies, {"run": {"Script": "true"}}, {}, [])
 

@@ -80,7 +80,12 @@ class Line:
 
     def configured(self) -> dict[str, dict[str, Any]]:
         """`components` that the line says more of than where they are; of the others there is nothing to run."""
-        return {name: merge for name, merge in self.components().items() if merge.keys() - {"site"}}
+        return {name: merge for name, merge in self.components().items() if self._runs(name, merge)}
+
+    @staticmethod
+    def _runs(name: str, merge: Mapping[str, Any]) -> bool:
+        """An optional component is there only where its section is, be that empty."""
+        return bool(merge.keys() - {"site"}) or (name in declared() and declared()[name].optional)
 
     @cached_property
     def versions(self) -> dict[str, str]:
@@ -134,7 +139,7 @@ class Line:
     def _take_apart(self) -> None:
         top = self.tree.map()
         if "site" in top:
-            for name in with_site():
+            for name in with_site(top):
                 self._graft(name, ("site",), top["site"], "site")
         for name, section in SECTIONS.items():
             if name in top and isinstance(top[name].value, dict):

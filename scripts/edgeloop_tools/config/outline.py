@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Final
@@ -19,6 +20,7 @@ CAMERA = "io.edgeloop.CameraInference"
 MODELS = "io.edgeloop.ModelUpdate"
 UPLOAD = "io.edgeloop.StreamUpload"
 RUNTIME = "io.edgeloop.Runtime"
+CONSOLE = "io.edgeloop.Console"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ SECTIONS: Final[dict[str, Section]] = {
     "capture": Section(UPLOAD, ("capture",)),
     "upload": Section(UPLOAD),
     "models": Section(MODELS, ("models",)),
+    "console": Section(CONSOLE),
     "runtime": Section(RUNTIME),
 }
 
@@ -65,6 +68,9 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     capture: Annotated[Any_, Meta(title="Capture", description="which samples of a stream go up, by stream")] = None
     upload: Annotated[Any_, Meta(title="Upload", description="where to and how samples and results go up")] = None
     models: Annotated[Any_, Meta(title="Models", description="versions that are to be active, by model")] = None
+    console: Annotated[
+        Any_, Meta(title="Console", description="the page for the people at the line; {}: on this device alone")
+    ] = None
     runtime: Annotated[
         Any_, Meta(title="Runtime", description="the Python environment; profiles: as needed where they are not given")
     ] = None
@@ -86,6 +92,11 @@ def full(name: str) -> str:
     return {short(known): known for known in declared()}.get(name, name)
 
 
-def with_site() -> list[str]:
-    """Components whose configuration has a site."""
-    return [name for name, d in declared().items() if "site" in d.configuration.__struct_fields__]
+def with_site(top: Collection[str]) -> list[str]:
+    """Components whose configuration has a site; of the optional ones those with a section among `top`."""
+    said = {section.component for name, section in SECTIONS.items() if name in top}
+    return [
+        name
+        for name, d in declared().items()
+        if "site" in d.configuration.__struct_fields__ and (not d.optional or name in said)
+    ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeloop.optional import PROFILES
-from edgeloop_tools.config.outline import CAMERA, MODELS, RUNTIME, UPLOAD
+from edgeloop_tools.config.outline import CAMERA, CONSOLE, MODELS, RUNTIME, UPLOAD
 
 CORE = "core"
 
@@ -29,6 +29,8 @@ def needed(sources: dict[str, tuple[type[Any], Any]], configurations: dict[str, 
             reasons.setdefault("upload", f"models.{name}")
     if getattr(update, "keys", {}):
         reasons.setdefault(PROFILES["cryptography"], "components.ModelUpdate.keys")
+    if CONSOLE in configurations:
+        reasons.setdefault("console", "console")
     if getattr(configurations.get(UPLOAD), "bucket", ""):
         reasons.setdefault("upload", "upload.bucket")
     return reasons

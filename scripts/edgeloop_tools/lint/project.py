@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from edgeloop import topics
 from edgeloop.errors import EdgeloopError
-from edgeloop_tools.build.components import RUNTIME, UMBRELLA
+from edgeloop_tools.build.components import RUNTIME, UMBRELLA, declarations
 from edgeloop_tools.core.ipc import limits, rpc
 from edgeloop_tools.core.ipc.matching import resource_pattern
 from edgeloop_tools.core.recipes import Requirement, Version
@@ -27,6 +27,7 @@ SERVICES = {
 def dependencies(documents: Sequence[Document]) -> Iterator[Finding]:
     """`dependency`: SOFT but for the umbrella's, with requirements that the recipes at hand fulfil."""
     known = {document.name: document for document in documents}
+    roots = {declaration.name for declaration in declarations() if declaration.optional}
     for document in documents:
         for name, dependency in document.dependencies.items():
             where: Where = ("ComponentDependencies", name)
@@ -48,7 +49,8 @@ def dependencies(documents: Sequence[Document]) -> Iterator[Finding]:
             if RUNTIME not in document.dependencies:
                 what = f"no dependency on {RUNTIME}"
                 yield document.finding(("ComponentDependencies",), "dependency", what, "add it, SOFT")
-            if UMBRELLA in known and document.name not in known[UMBRELLA].dependencies:
+            missing = UMBRELLA in known and document.name not in known[UMBRELLA].dependencies
+            if missing and document.name not in roots:
                 yield known[UMBRELLA].finding(("ComponentDependencies",), "dependency", f"{document.name} is missing")
 
 

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import queue
 import shlex
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
-from edgeloop import topics
+from edgeloop import clock, topics
 from edgeloop.alarms import Acknowledge, Alarm, Command, Shelve
 from edgeloop.bus import Bus
 from edgeloop.errors import EdgeloopError
 from edgeloop_tools.core.client import CoreClient
 from edgeloop_tools.core.control import ControlError
 
+CONSOLE = "io.edgeloop.Console"
+SOCKET = "operator.sock"
 LOOK = 0.2
 """s: between two looks at a file that another program writes."""
 
@@ -33,29 +36,36 @@ class Channel(Protocol):
 
 @contextmanager
 def opened(root: Path, program: str, read: Callable[[], list[Alarm]]) -> Iterator[Channel]:
-    """program: that publishes, with {topic} and {payload}; empty: the classic nucleus's own, or the bus of the local
-    core at `root`."""
+    """program: that publishes, with {topic} and {payload}; empty: the Console of the line, else the classic
+    nucleus's own, or the bus of the local core at `root`."""
+    if program:
+        yield Program(program, read)
+        return
+    operators = root / "work" / CONSOLE / SOCKET
+    if operators.is_socket():
+        yield ByConsole(operators)
+        return
     own = root / "bin" / "greengrass-cli"
-    if program or own.exists():
-        yield Program(program or f"{shlex.quote(str(own))} pubsub pub --topic {{topic}} --message {{payload}}", read)
+    if own.exists():
+        yield Program(f"{shlex.quote(str(own))} pubsub pub --topic {{topic}} --message {{payload}}", read)
         return
     if (root / "config.db").exists():
         raise EdgeloopError(
             "cannot send a command", where=str(root), why="nucleus lite lets no program publish",
-            mend="acknowledge on the console, or name a program that publishes with --publish-with",
+            mend="give the line a console:, or name a program that publishes with --publish-with",
         )  # fmt: skip
     core = CoreClient(root)
     try:
-        socket, token = core.observer()
+        address, token = core.observer()
     except ControlError as error:
         core.close()
         raise EdgeloopError(
             "cannot send a command", where=str(root), why=str(error),
-            mend="start the core (edgeloop core start), or name a program that publishes with --publish-with",
+            mend="start the core (edgeloop core start), give the line a console:, or say --publish-with",
         ) from None  # fmt: skip
-    with Bus(socket, token) as bus:
+    with Bus(address, token) as bus:
         if not bus.wait_connected(15):
-            raise EdgeloopError("cannot send a command", where=str(socket), why="the bus does not answer")
+            raise EdgeloopError("cannot send a command", where=str(address), why="the bus does not answer")
         yield OnBus(bus)
     core.close()
 
@@ -85,6 +95,34 @@ class OnBus:
             if alarm.id == command.id and confirms(command, alarm):
                 return alarm
         raise _unheard(command, wait)
+
+
+class ByConsole:
+    """The Console's socket for operators: on a device, with no internet and no access to the bus."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def send(self, command: Command, payload: bytes, wait: float) -> Alarm:
+        request = msgspec.json.decode(payload)
+        if isinstance(command, Shelve):
+            request["span"] = f"{max(1, (command.until - clock.now()) // clock.NS)} s"
+        answer = self._asked(msgspec.json.encode(request), wait)
+        if "error" in answer:
+            raise EdgeloopError("the command was refused", where=command.id, why=str(answer["error"]))
+        return msgspec.convert(answer["ok"], Alarm)
+
+    def _asked(self, request: bytes, wait: float) -> dict[str, Any]:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+                caller.settimeout(max(wait, 1.0))
+                caller.connect(str(self._path))
+                caller.sendall(request + b"\n")
+                with caller.makefile("rb") as answers:
+                    return msgspec.json.decode(answers.readline(), type=dict[str, Any])
+        except (OSError, msgspec.DecodeError) as error:
+            mend = "is io.edgeloop.Console running, and are you in its user's group?"
+            raise EdgeloopError("cannot reach the console", where=str(self._path), why=str(error), mend=mend) from None
 
 
 class Program:

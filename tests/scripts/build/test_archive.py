@@ -41,7 +41,7 @@ def sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Declaration[Empty
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     monkeypatch.setattr(components, "COMPONENTS", tmp_path / "components")
-    monkeypatch.setattr(archive, "LIBRARY", tmp_path / "components" / "runtime" / "edgeloop")
+    monkeypatch.setattr(archive, "LIBRARIES", (tmp_path / "components" / "runtime" / "edgeloop",))
     return Declaration(name="org.example.Blinker", description="", package="blinker", configuration=Empty)
 
 

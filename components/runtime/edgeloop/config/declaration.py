@@ -28,6 +28,7 @@ class Declaration(Generic[C]):
     cloud_subscribes: the same of IoT Core.
     models: names of the default models that come along as further artifacts.
     renamed: settings of earlier versions, as dotted paths, and where their values belong now; "" where nowhere.
+    optional: not part of the umbrella; a root of the lines that configure it, because a dependency has no condition.
     policy: counts up when publishes or subscribes change, because stale policies survive an upgrade under their id.
     """
 
@@ -42,3 +43,4 @@ class Declaration(Generic[C]):
     models: tuple[str, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
     policy: int = 1
+    optional: bool = False

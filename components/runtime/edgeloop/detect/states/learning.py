@@ -30,8 +30,7 @@ class Learned:
     """Per channel: centre; row, level, change: spreads of a row, of its level, of the level's changes; least: the
     smallest spread of the level; age: rows behind the centre; blind: too few values to judge by.
 
-    offsets: of each context against the centre; unseen: (rows, channels), |level| in spreads of those before; away:
-    of them.
+    offsets: of each context against the centre; unseen: (rows, channels), |level| in spreads of the rows before.
     """
 
     centre: Float
@@ -43,7 +42,6 @@ class Learned:
     blind: Bool
     offsets: dict[str, Float]
     unseen: Float
-    away: Float
 
 
 def learn(rows: Float, origin: list[str], settings: ConditionSettings, averages: Averages) -> Learned:
@@ -97,9 +95,7 @@ def learn(rows: Float, origin: list[str], settings: ConditionSettings, averages:
     sizes = np.minimum(sizes, most)
     level = np.maximum(np.sqrt((sizes**2).mean(axis=0)), least)
     change = np.maximum(np.sqrt((changes[settled] ** 2).mean(axis=0)), floor)
-    unseen = _unseen(levels[settled], least)
-    last = np.maximum(np.abs(away[len(away) - len(unseen) :]), floor)
-    return Learned(centre, row, level, change, least, age, np.asarray(blind), offsets, unseen, last)
+    return Learned(centre, row, level, change, least, age, np.asarray(blind), offsets, _unseen(levels[settled], least))
 
 
 def _unseen(levels: Float, least: Float) -> Float:

@@ -34,9 +34,7 @@ class States:
         return self._detector.learned
 
     def update(self, rows: Rows, context: Context) -> Scores:
-        self._scores = s = self._detector.update(
-            rows.values, context=context.name, demand=context.demand, base=context.base
-        )
+        self._scores = s = self._detector.update(rows.values, context=context.name, demand=context.demand)
         channel = np.zeros(len(rows), dtype=np.intp)
         return Scores(s.return_time, s.abnormal, s.changepoint, s.learning, channel, s.settled, s.returned)
 

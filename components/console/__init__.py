@@ -1,0 +1,1 @@
+"""io.edgeloop.Console: the page for the people at the line."""

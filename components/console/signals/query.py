@@ -1,0 +1,113 @@
+"""What a chart asks: a stream between two times, at most so many points."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from console.signals import pyramid
+from console.signals.pyramid import Bins, Column, thinned
+from edgeloop.clock import NS
+from edgeloop.errors import EdgeloopError
+from edgeloop.journal import JournalReader, directory, since
+from edgeloop.wire.batch import Batch, row_times
+
+MOST: Final = 4_000
+FINE: Final = 16
+"""Bins read for each point that is drawn."""
+RAW_BYTES: Final = 48 << 20
+"""Of the journal, that one question reads."""
+RAW_ROWS: Final = 600_000
+
+
+def points(root: Path, folder: Path, stream: str, start: int, end: int, most: int, raw: bool) -> dict[str, Any]:
+    """The chart of [start, end) in ns UTC. raw: from the journal, as far as it reaches, before the history is asked.
+
+    Times are ms since 1970; `low`, `high` and `mean` have a list for each channel.
+    """
+    if not 0 < start < end:
+        raise EdgeloopError("not a span of time", where=f"{start}..{end}", mend="from < to, ns since 1970")
+    most = max(2, min(most, MOST))
+    if raw and (found := samples(root, stream, start, end)) is not None:
+        columns, times, values = found
+        bins = thinned(Bins(columns, times, *(values,) * 3), most)
+        return _document(stream, bins, "raw" if len(bins.times) == len(times) else "journal")
+    kept = pyramid.read(folder / stream, start, end, most * FINE)
+    if kept is None:
+        if raw or (found := samples(root, stream, start, end)) is None:
+            return {"stream": stream, "from": "none", "channels": [], "units": [], "times": [], "low": [], "high": [],
+                    "mean": []}  # fmt: skip
+        columns, times, values = found
+        kept = Bins(columns, times, *(values,) * 3)
+    return _document(stream, thinned(kept, most), "history")
+
+
+def samples(
+    root: Path, stream: str, start: int, end: int
+) -> tuple[tuple[Column, ...], NDArray[np.int64], NDArray[np.float32]] | None:
+    """(columns, times (n,) ns, values (n, channels)) out of the journal; None where it holds none of them."""
+    folder = directory(root)
+    reader = JournalReader(folder, since(folder, start))
+    times: list[NDArray[np.int64]] = []
+    values: list[NDArray[np.float32]] = []
+    columns: tuple[Column, ...] = ()
+    rows = 0
+    try:
+        for item, _ in reader.read(limit_bytes=RAW_BYTES):
+            if not isinstance(item, Batch) or item.stream != stream or not len(item):
+                continue
+            if item.time >= end or rows > RAW_ROWS:
+                break
+            when = row_times(item)
+            inside = (when >= start) & (when < end)
+            if not inside.any():
+                continue
+            names = tuple(Column(c.name, c.unit) for c in item.channels)
+            if names != columns:
+                columns, times, values, rows = names, [], [], 0
+            times.append(when[inside])
+            values.append(np.asarray(item.values(), dtype=np.float32)[inside])
+            rows += int(inside.sum())
+    finally:
+        reader.close()
+    if not rows:
+        return None
+    return columns, np.concatenate(times), np.concatenate(values)
+
+
+def spectrum(root: Path, stream: str, rate: float, end: int, length: int) -> dict[str, Any]:
+    """Amplitude spectrum (peak values, Hann window) of each channel: the last `length` samples before `end` (ns UTC).
+
+    rate: Hz, about; that of the answer is counted.
+    """
+    found = samples(root, stream, end - int(2 * NS * length / max(rate, 1.0)) - NS, end)
+    if found is None or len(found[1]) < 16:
+        raise EdgeloopError("no samples for a spectrum", where=stream, mend="choose a time that the journal holds")
+    columns, times, values = found
+    size = min(length, len(times))
+    last = values[-size:] - values[-size:].mean(axis=0)
+    counted = (size - 1) * NS / float(times[-1] - times[-size])
+    window = np.hanning(size)[:, None]
+    amplitudes = np.abs(np.fft.rfft(last * window, axis=0)) * 2 / window.sum()
+    frequencies = np.fft.rfftfreq(size, 1 / counted)
+    return {
+        "stream": stream, "rate": counted, "samples": size, "time": int(times[-1] // 1_000_000),
+        "channels": [c.name for c in columns], "units": [c.unit for c in columns],
+        "frequencies": [round(float(f), 4) for f in frequencies],
+        "amplitudes": [[float(f"{v:.5g}") for v in amplitudes[:, c]] for c in range(len(columns))],
+    }  # fmt: skip
+
+
+def _document(stream: str, bins: Bins, origin: str) -> dict[str, Any]:
+    def lists(values: NDArray[np.float32]) -> list[list[float | None]]:
+        return [[float(f"{v:.6g}") if np.isfinite(v) else None for v in values[:, c]] for c in range(values.shape[1])]
+
+    return {
+        "stream": stream, "from": origin,
+        "channels": [c.name for c in bins.columns], "units": [c.unit for c in bins.columns],
+        "times": [round(t / 1e6, 3) for t in bins.times.tolist()],
+        "low": lists(bins.low), "high": lists(bins.high), "mean": lists(bins.mean),
+    }  # fmt: skip

@@ -1,0 +1,1 @@
+"""The Console from the command line: who may use the page."""
