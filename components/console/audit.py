@@ -1,8 +1,7 @@
-"""Who did what on the page: append-only lines, the newest in memory."""
+"""Who did what on the page: append-only records, the newest in memory."""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from pathlib import Path
@@ -10,23 +9,25 @@ from typing import Any, Final
 
 import msgspec
 
-from edgeloop import clock
+from edgeloop import clock, decode
+from edgeloop.durable import AppendLog
+from edgeloop.errors import DecodeError
 
 LARGEST: Final = 4 << 20
 SHOWN: Final = 200
 
 
 class Audit:
-    """`audit.jsonl` of a work folder; beyond LARGEST bytes the older half is `audit.1.jsonl`. Safe on any thread."""
+    """`audit.jsonl` of a work folder; beyond LARGEST bytes it becomes `audit.1.jsonl`. Safe on any thread."""
 
     def __init__(self, path: Path, problem: Any) -> None:
-        self._path, self._problem = path, problem
+        self._log, self._problem = AppendLog(path, kept=1, largest=LARGEST), problem
         self._lock = threading.Lock()
         self.newest: deque[dict[str, Any]] = deque(maxlen=SHOWN)
-        for line in _lines(path)[-SHOWN:]:
+        for record in self._log.read()[-SHOWN:]:
             try:
-                self.newest.append(msgspec.json.decode(line, type=dict[str, Any]))
-            except (msgspec.DecodeError, UnicodeDecodeError):
+                self.newest.append(decode.document(record, dict[str, Any]))
+            except DecodeError:
                 continue
 
     def write(self, user: str, action: str, **subject: Any) -> None:
@@ -35,25 +36,8 @@ class Audit:
         with self._lock:
             self.newest.append(entry)
             try:
-                self._append(msgspec.json.encode(entry))
+                self._log.append(msgspec.json.encode(entry))
             except OSError as error:
-                self._problem("audit", f"cannot write {self._path}: {error.strerror}; free space on the disk")
+                self._problem("audit", f"cannot write {self._log.path}: {error.strerror}; free space on the disk")
             else:
                 self._problem("audit", None)
-
-    def _append(self, line: bytes) -> None:
-        if self._path.exists() and self._path.stat().st_size > LARGEST:
-            self._path.replace(self._path.with_suffix(".1.jsonl"))
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            os.write(descriptor, line + b"\n")
-            os.fdatasync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _lines(path: Path) -> list[bytes]:
-    try:
-        return path.read_bytes().splitlines()
-    except OSError:
-        return []

@@ -14,8 +14,8 @@ import msgspec
 from console.live import Live
 from edgeloop import clock
 from edgeloop.config.quantities import Budget
+from edgeloop.durable import Document
 from edgeloop.errors import EdgeloopError
-from edgeloop.files import replace
 
 MINUTES: Final = 1_440
 SAVE: Final = 600.0
@@ -29,16 +29,13 @@ class _File(msgspec.Struct, frozen=True):
 class ReturnTimes:
     """The highest return time (log10 s) of each minute and monitor, of a day."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, problem: Any) -> None:
+        self._problem = problem
         self._lock = threading.Lock()
         self._saved = time.monotonic()
         self._changed = False
-        try:
-            known = msgspec.json.decode(path.read_bytes(), type=_File).monitors
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-            known = {}
-        self._minutes = {name: deque(rows, MINUTES) for name, rows in known.items()}
+        self._file = Document(path, _File, _File)
+        self._minutes = {name: deque(rows, MINUTES) for name, rows in self._file.load().monitors.items()}
 
     def look(self, live: Live) -> None:
         """To be called about once a second."""
@@ -61,7 +58,12 @@ class ReturnTimes:
         self._saved, self._changed = time.monotonic(), False
         with self._lock:
             document = _File({name: list(rows) for name, rows in self._minutes.items()})
-        replace(self._path, msgspec.json.encode(document), sync=False)
+        try:
+            self._file.save(document)
+        except OSError as error:
+            self._problem("return times", f"cannot keep the day's return times: {error.strerror}; free disk space")
+        else:
+            self._problem("return times", None)
 
     def effect(self, monitor: str, text: str) -> dict[str, Any]:
         """How many alarms a budget would have raised, and those beside it. Minutes in a row are one alarm."""

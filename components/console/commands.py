@@ -47,14 +47,17 @@ class Commands:
         return self._sent(command, by, lambda a: a.reason == reason and a.state != "raised")
 
     def shelve(self, id: str, span: str, by: str) -> Alarm:
-        alarm = self._open(id)
         try:
             length = Duration(span)
         except ValueError as error:
             raise EdgeloopError("not a time span", where=span[:40], why=str(error), mend="such as 30 min") from None
         if not 0 < length <= LONGEST:
             raise EdgeloopError("not a time span to shelve for", where=span[:40], mend="more than 0 s, at most 30 d")
-        until = clock.now() + length
+        return self.shelve_until(id, clock.now() + length, by)
+
+    def shelve_until(self, id: str, until: int, by: str) -> Alarm:
+        """until: ns UTC."""
+        alarm = self._open(id)
         return self._sent(
             Shelve(id=alarm.id, until=until, by=by), by, lambda a: a.state == "shelved" and a.shelved_until == until
         )

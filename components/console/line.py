@@ -14,6 +14,7 @@ from console.live import QUIET, Health, Live
 from edgeloop import clock
 from edgeloop.alarms import Alarm
 from edgeloop.alarms.alarm import SEVERITIES
+from edgeloop.durable import Damaged, read
 from edgeloop.log import redact
 from edgeloop.models import report, store
 from edgeloop.models.errors import ModelError
@@ -35,10 +36,9 @@ class Line:
         """What a component last had, as it remembers it; empty where there is none."""
         path = self._root / "work" / f"io.edgeloop.{component}" / REMEMBERED
         try:
-            document = msgspec.json.decode(path.read_bytes())
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return read(path, dict[str, Any]) or {}
+        except (OSError, Damaged):
             return {}
-        return document if isinstance(document, dict) else {}
 
     def settings(self) -> dict[str, dict[str, Any]]:
         found = {name: self.configuration(name) for name in PAGES}

@@ -12,11 +12,10 @@ from typing import Any, Final
 import msgspec
 
 from console.hub import Hub
-from edgeloop import topics
+from edgeloop import decode, topics
 from edgeloop.alarms import Alarm
 from edgeloop.alarms.journal import read
 from edgeloop.bus import Bus
-from edgeloop.errors import EdgeloopError
 from edgeloop.topics import short
 
 BOOKS: Final = ("io.edgeloop.AnomalyInference", "io.edgeloop.CameraInference")
@@ -147,7 +146,7 @@ class Live:
     # -- what the bus brings -------------------------------------------------------------------------------------------
 
     def _alarm(self, topic: str, payload: bytes) -> None:
-        alarm = _decoded(payload, Alarm, topic)
+        alarm = decode.document(payload, Alarm, what="an alarm", where=topic)
         with self._lock:
             known = self._alarms.get(alarm.id)
             if known is not None and known.time > alarm.time:
@@ -162,7 +161,7 @@ class Live:
         self._hub.tell("alarm", msgspec.to_builtins(alarm))
 
     def _results(self, topic: str, payload: bytes) -> None:
-        document = _decoded(payload, dict[str, Any], topic)
+        document = decode.document(payload, dict[str, Any], what="a message", where=topic)
         received = time.monotonic()
         news: dict[str, dict[str, Any]] = {}
         for result in document.get("results", ()):
@@ -183,7 +182,7 @@ class Live:
         self._hub.tell("part", result)
 
     def _health(self, topic: str, payload: bytes) -> None:
-        document = _decoded(payload, dict[str, Any], topic)
+        document = decode.document(payload, dict[str, Any], what="a message", where=topic)
         name = topic.rpartition("/")[2]
         with self._lock:
             known = self._healths.get(name)
@@ -196,10 +195,3 @@ class Live:
 
 def _said(document: dict[str, Any]) -> tuple[Any, Any]:
     return document.get("state"), document.get("problems")
-
-
-def _decoded(payload: bytes, type: Any, topic: str) -> Any:
-    try:
-        return msgspec.json.decode(payload, type=type)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise EdgeloopError("not what the topic carries", where=topic, why=str(error)) from None

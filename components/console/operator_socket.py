@@ -21,6 +21,7 @@ from msgspec import Meta
 from console.commands import Commands, Label
 from console.line import Line
 from console.live import Live
+from edgeloop import decode
 from edgeloop.alarms import Reason
 from edgeloop.errors import EdgeloopError
 
@@ -38,7 +39,7 @@ class Acknowledge(msgspec.Struct, tag_field="command", tag="acknowledge"):
 
 class Shelve(msgspec.Struct, tag_field="command", tag="shelve"):
     id: Id
-    span: Id
+    until: int
     by: Id = ""
 
 
@@ -62,7 +63,7 @@ class Status(msgspec.Struct, tag_field="command", tag="status"):
     pass
 
 
-_decoder = msgspec.json.Decoder(Acknowledge | Shelve | Unshelve | Wrong | Alarms | Status)
+Request = Acknowledge | Shelve | Unshelve | Wrong | Alarms | Status
 
 
 class OperatorSocket:
@@ -111,8 +112,8 @@ class OperatorSocket:
         if len(line) > LARGEST:
             return {"error": f"a request is at most {LARGEST} bytes"}
         try:
-            return {"ok": msgspec.to_builtins(self._carried_out(_decoder.decode(line), peer))}
-        except (EdgeloopError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return {"ok": msgspec.to_builtins(self._carried_out(decode.document(line, Request, what="a request"), peer))}
+        except EdgeloopError as error:
             return {"error": str(error)}
 
     def _carried_out(self, request: Any, peer: str) -> Any:
@@ -121,7 +122,7 @@ class OperatorSocket:
             case Acknowledge():
                 return self._commands.acknowledge(request.id, request.reason, by)
             case Shelve():
-                return self._commands.shelve(request.id, request.span, by)
+                return self._commands.shelve_until(request.id, request.until, by)
             case Unshelve():
                 return self._commands.unshelve(request.id, by)
             case Wrong():

@@ -40,7 +40,7 @@ class Console:
         self.audit = Audit(app.work / "audit.jsonl", app.health.set)
         self.commands = Commands(app.bus, self.live, self.audit, self.device)
         self.recorder = Recorder(app.root, app.work / "signals", self.hub, app.health.set)
-        self.returns = ReturnTimes(app.work / "return_times.json")
+        self.returns = ReturnTimes(app.work / "return_times.json", app.health.set)
         self.users = Users(app.work / USERS)
         self.sessions = Sessions(app.work / "sessions.json")
         self.assets = Assets(

@@ -159,6 +159,8 @@ BY_THE_CLOCK = {
     "components/runtime/edgeloop/durable/listing.py:names": "the age of a folder's time stamp",
     "components/runtime/edgeloop/models/active.py:_remembered": "the age of what was written, over a restart",
     "components/stream_upload/uploader.py:_numbers": "the age of files, over a restart; shown only",
+    "components/runtime/edgeloop_web/sessions.py:begin": "how long ago a login was, over a restart",
+    "components/runtime/edgeloop_web/sessions.py:user": "how long ago a login was, over a restart",
     "scripts/edgeloop_tools/operate/alarms.py:_show": "the age of alarms; shown only",
 }
 """Functions that may take differences of this device's clock, each with why: nothing waits by them."""

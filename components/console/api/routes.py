@@ -16,8 +16,9 @@ from console import metrics, pictures
 from console.api.description import openapi
 from console.commands import Box, Label, Words
 from console.signals import query
-from edgeloop import clock
+from edgeloop import clock, decode
 from edgeloop.alarms import Alarm, Reason
+from edgeloop.errors import DecodeError
 from edgeloop_web.problem import Problem
 from edgeloop_web.users import Role
 
@@ -254,8 +255,8 @@ def _json(handler: Callable[..., Any], body: Any = None) -> Handler:
         given = []
         if body is not None:
             try:
-                given.append(msgspec.json.decode(await request.body() or b"{}", type=body))
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                given.append(decode.document(await request.body() or b"{}", body, what="the request"))
+            except DecodeError as error:
                 raise Problem(422, str(error)) from None
         document = await asyncio.to_thread(handler, request, *given)
         return Response(msgspec.json.encode(document), media_type="application/json")

@@ -22,8 +22,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeloop import decode
 from edgeloop.clock import NS
-from edgeloop.files import replace
+from edgeloop.durable import replace
+from edgeloop.errors import DecodeError
 from edgeloop.wire.batch import Batch, Channel, row_times
 
 FINEST: Final = 256
@@ -242,8 +244,8 @@ def _files(folder: Path) -> list[tuple[str, int, str]]:
 
 def _columns(folder: Path, generation: str) -> tuple[Column, ...] | None:
     try:
-        return msgspec.json.decode((folder / f"channels-{generation}.json").read_bytes(), type=tuple[Column, ...])
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return decode.file(folder / f"channels-{generation}.json", tuple[Column, ...])
+    except (OSError, DecodeError):
         return None
 
 

@@ -12,10 +12,10 @@ import msgspec
 from console.configuration import Configuration
 from console.hub import Hub
 from console.signals.pyramid import Pyramid, trim
-from edgeloop import clock, topics
+from edgeloop import topics
 from edgeloop.bus import Bus
+from edgeloop.durable import Document
 from edgeloop.errors import EdgeloopError
-from edgeloop.files import replace
 from edgeloop.journal import Position, directory
 from edgeloop.samples import SamplesSubscriber
 from edgeloop.wire.batch import Batch, Item, RecordBatch
@@ -40,8 +40,8 @@ class Seen(msgspec.Struct, kw_only=True):
 
 
 class _Place(msgspec.Struct, frozen=True):
-    segment: str
-    offset: int
+    segment: str = ""
+    offset: int = 0
 
 
 class Recorder:
@@ -50,7 +50,7 @@ class Recorder:
     def __init__(self, root: Path, folder: Path, hub: Hub, problem: Any) -> None:
         self.folder = folder
         self._hub, self._problem = hub, problem
-        self._place = folder / "place.json"
+        self._place = Document(folder / "place.json", _Place, _Place)
         self._samples = SamplesSubscriber(directory(root), None, self._restored())
         self._pyramids: dict[str, Pyramid] = {}
         self._named: frozenset[str] = frozenset()
@@ -129,19 +129,14 @@ class Recorder:
             written = sum(pyramid.flush() for pyramid in self._pyramids.values())
             if written:
                 position = self._samples.position
-                replace(self._place, msgspec.json.encode(_Place(position.segment, position.offset)), sync=False)
+                self._place.save(_Place(position.segment, position.offset))
         except OSError as error:
             self._problem("signals", f"cannot keep the history of signals: {error.strerror}; free space on the disk")
         else:
             self._problem("signals", None)
 
     def _restored(self) -> Position | None:
-        """Where the last process stood, if that was within five minutes."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            if not 0 <= clock.now() - self._place.stat().st_mtime_ns <= 300 * clock.NS:
-                return None
-            place = msgspec.json.decode(self._place.read_bytes(), type=_Place)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-            return None
-        return Position(place.segment, place.offset)
+        """Where the last process stood: bins that come again are not written twice. Behind the journal it goes on at
+        its tail."""
+        place = self._place.load()
+        return Position(place.segment, place.offset) if place.segment else None

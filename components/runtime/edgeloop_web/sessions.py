@@ -10,8 +10,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from edgeloop.durable import Document
 from edgeloop.errors import EdgeloopError
-from edgeloop.files import replace
 from edgeloop_web.users import digest
 
 LIFE: Final = 12 * 3600.0
@@ -39,13 +39,10 @@ class Sessions:
     """Safe on any thread."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._file = Document(path, _File, _File)
         self._lock = threading.Lock()
         self._failed: dict[tuple[str, str], list[float]] = {}
-        try:
-            self._sessions = dict(msgspec.json.decode(path.read_bytes(), type=_File).sessions)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self._sessions = {}
+        self._sessions = dict(self._file.load().sessions)
 
     def begin(self, user: str) -> str:
         """A new session's cookie."""
@@ -87,6 +84,7 @@ class Sessions:
 
     def _save(self) -> None:
         try:
-            replace(self._path, msgspec.json.encode(_File(sessions=self._sessions)), mode=0o600)
+            self._file.save(_File(sessions=self._sessions))
         except OSError as error:
-            raise EdgeloopError("cannot keep the session", where=str(self._path), why=error.strerror or "") from error
+            where = str(self._file.path)
+            raise EdgeloopError("cannot keep the session", where=where, why=error.strerror or "") from error

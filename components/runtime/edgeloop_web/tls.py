@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from edgeloop.durable import replace
 from edgeloop.errors import EdgeloopError
-from edgeloop.files import replace
 
 YEARS = 10
 _DAY = datetime.timedelta(days=1)

@@ -16,8 +16,9 @@ import msgspec
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
-from edgeloop.errors import EdgeloopError
-from edgeloop.files import replace
+from edgeloop import decode
+from edgeloop.durable import replace
+from edgeloop.errors import DecodeError, EdgeloopError
 
 Role = Literal["viewer", "operator", "engineer"]
 ROLES: Final[tuple[Role, ...]] = ("viewer", "operator", "engineer")
@@ -69,8 +70,8 @@ class Users:
         stamp = status.st_mtime_ns, status.st_ino
         if stamp != self._stamp:
             try:
-                self._users = msgspec.json.decode(self.path.read_bytes(), type=_File).users
-            except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                self._users = decode.file(self.path, _File, what="the users").users
+            except (OSError, DecodeError) as error:
                 raise EdgeloopError(
                     "cannot read the users", where=str(self.path), why=str(error), mend="add them anew: user add NAME"
                 ) from None

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from edgeloop import clock, topics
+from edgeloop import topics
 from edgeloop.alarms import Acknowledge, Alarm, Command, Shelve
 from edgeloop.bus import Bus
 from edgeloop.errors import EdgeloopError
@@ -106,7 +106,7 @@ class ByConsole:
     def send(self, command: Command, payload: bytes, wait: float) -> Alarm:
         request = msgspec.json.decode(payload)
         if isinstance(command, Shelve):
-            request["span"] = f"{max(1, (command.until - clock.now()) // clock.NS)} s"
+            request["until"] = command.until
         answer = self._asked(msgspec.json.encode(request), wait)
         if "error" in answer:
             raise EdgeloopError("the command was refused", where=command.id, why=str(answer["error"]))
