@@ -63,7 +63,7 @@ class Status(msgspec.Struct, tag_field="command", tag="status"):
     pass
 
 
-Request = Acknowledge | Shelve | Unshelve | Wrong | Alarms | Status
+REQUEST: Final[Any] = Acknowledge | Shelve | Unshelve | Wrong | Alarms | Status
 
 
 class OperatorSocket:
@@ -112,7 +112,8 @@ class OperatorSocket:
         if len(line) > LARGEST:
             return {"error": f"a request is at most {LARGEST} bytes"}
         try:
-            return {"ok": msgspec.to_builtins(self._carried_out(decode.document(line, Request, what="a request"), peer))}
+            request = decode.document(line, REQUEST, what="a request")
+            return {"ok": msgspec.to_builtins(self._carried_out(request, peer))}
         except EdgeloopError as error:
             return {"error": str(error)}
 
