@@ -193,6 +193,28 @@ class Environments:
             self.work.mkdir(parents=True, exist_ok=True)
             (self.work / ASKED).write_text(" ".join(profiles))
 
+    def asked(self) -> list[str]:
+        """The profiles that the last install was asked for."""
+        return _words(self.work / ASKED)
+
+    def held(self) -> list[str]:
+        """The profiles of the environment in use."""
+        return _words(self.link / PROFILES)
+
+    def busy(self) -> bool:
+        """Whether an install is at work."""
+        try:
+            descriptor = os.open(self.work, os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
     def whole(self) -> list[Path]:
         """The complete environments of this Python, the one in use first."""
         now = self.current()
@@ -269,6 +291,13 @@ class Environments:
 
 
 _UNPACKED = "wheels.new"
+
+
+def _words(file: Path) -> list[str]:
+    try:
+        return file.read_text().split()
+    except OSError:
+        return []
 
 
 def _grown(old: Path, new: Path) -> bool:

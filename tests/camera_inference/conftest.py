@@ -90,12 +90,12 @@ class Plant:
         )
         done.result(60)
 
-    def start(self, archive: Path | None = None) -> subprocess.Popen[bytes]:
+    def start(self, archive: Path | None = None, *before: Path) -> subprocess.Popen[bytes]:
         environment = {
             **os.environ,
             "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": str(self.socket),
             "SVCUID": self.token,
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "components"), str(ROOT / "components" / "runtime")]),
+            "PYTHONPATH": os.pathsep.join(map(str, [*before, ROOT / "components", ROOT / "components" / "runtime"])),
         }
         program = ["-m", "camera_inference"]
         if archive is not None:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -58,11 +59,10 @@ def test_the_page_s_first_sensor(folder: Path, until: Callable[..., None]) -> No
             command(deploys), cwd=folder, env=environ, stdout=said, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
-        until(lambda: watching.poll() is not None or "learning" in seen.read_text().partition("RUNNING")[2], 600)
+        until(lambda: watching.poll() is not None or '"message":"configuration"' in seen.read_text(), 600)
         assert watching.poll() is None, seen.read_text()
         assert "SUCCEEDED" in seen.read_text()
-
-        until(lambda: "live" in seen.read_text().partition("RUNNING")[2], 120, "the end of learning")
+        time.sleep(40)
         for _ in range(os.cpu_count() or 1):
             subprocess.Popen(["timeout", "20", "sha1sum", "/dev/zero"], stdout=subprocess.DEVNULL)
         until(lambda: run(LIST), 120, "an alarm")

@@ -60,6 +60,11 @@ class Device:
         return Lock.merge(*map(locks.read, dict.fromkeys(["core", *self.profiles])))
 
     @cached_property
+    def runtime(self) -> Path | None:
+        """The Runtime's work folder, where there is a nucleus."""
+        return self.nucleus[1] / "work" / "io.edgeloop.Runtime" if self.nucleus else None
+
+    @cached_property
     def account(self) -> Account | None:
         """The one that components run as."""
         for name in (self.user,) if self.user else COMPONENT_USERS:

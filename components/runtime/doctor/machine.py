@@ -16,6 +16,8 @@ import machine
 from doctor.device import Device
 from doctor.finding import Finding
 from edgeloop.kernelclock import discipline
+from environment import Environments, needed
+from requirements import MEGABYTE
 
 GIGABYTE = 1_000_000_000
 NEWEST_TRIED = (3, 14)
@@ -86,9 +88,13 @@ def disk(device: Device) -> Iterator[Finding]:
         place = place.parent
     usage = shutil.disk_usage(place)
     seen = f"{usage.free / GIGABYTE:.1f} of {usage.total / GIGABYTE:.1f} GB free at {place}"
-    if usage.free < 0.5 * GIGABYTE:
-        yield Finding("problem", "disk", seen, "the environment takes 0.1 to 0.4 GB, the journal its budget (2 GiB)",
-                      "free some space")  # fmt: skip
+    first, whole = _environments(device)
+    takes = f"the install of {' '.join(dict.fromkeys(['core', *device.profiles]))} takes {first / MEGABYTE:.0f} MB"
+    if usage.free < first:
+        yield Finding("problem", "disk", seen, takes, "free some space")
+    elif usage.free < first + whole:
+        yield Finding("warning", "disk", seen, f"{takes}, an upgrade that changes every package "
+                      f"{whole / MEGABYTE:.0f} MB more: the version before stays", "free some space")  # fmt: skip
     elif usage.free < 4 * GIGABYTE:
         yield Finding("warning", "disk", seen, "the journal's budget is 2 GiB, uploads wait on the disk too",
                       "lower journal.budget, or free some space")  # fmt: skip
@@ -103,6 +109,15 @@ def disk(device: Device) -> Iterator[Finding]:
     if "mmcblk" in source:
         yield Finding("note", "flash", f"{source} ({kind})", "a card or eMMC wears: every stream is written once, and "
                       "synced every journal.sync (1 s)", "raise journal.sync, or use capture policies")  # fmt: skip
+
+
+def _environments(device: Device) -> tuple[int, int]:
+    """Bytes that (the environment of the profiles, one more that shares no package) take while they are made."""
+    try:
+        beside = Environments(device.runtime, lambda line: None).whole() if device.runtime else []
+    except OSError:
+        beside = []
+    return needed(device.lock, beside), needed(device.lock, [])
 
 
 def _mount(device: Device, place: Path) -> tuple[str, str, str]:

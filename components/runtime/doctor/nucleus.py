@@ -51,6 +51,7 @@ def runtime(device: Device) -> Iterator[Finding]:
     if device.nucleus is None:
         return
     work = device.nucleus[1] / "work" / "io.edgeloop.Runtime"
+    log = f"{device.nucleus[1]}/logs/io.edgeloop.Runtime.log"
     if not _visible(work):
         yield Finding("note", "Runtime", f"{work} cannot be seen", "work folders are private to the component user",
                       "run with sudo")  # fmt: skip
@@ -62,6 +63,10 @@ def runtime(device: Device) -> Iterator[Finding]:
     folder = environments.current()
     if folder is not None:
         yield Finding("ok", "Runtime", f"{folder.name}, {len(list((work / 'venvs').iterdir()))} kept")
+        yield from _profiles(environments, log)
+        return
+    if environments.busy():
+        yield Finding("note", "Runtime", f"being built: {' '.join(environments.asked())}", f"{log} says how far it is")
         return
     wanted = environments.link.resolve()
     python = wanted / "bin" / "python"
@@ -71,7 +76,22 @@ def runtime(device: Device) -> Iterator[Finding]:
                       "deploy again: install makes a new environment")  # fmt: skip
     else:
         yield Finding("problem", "Runtime", "no complete environment", "its install failed or was cut short",
-                      f"read {device.nucleus[1]}/logs/io.edgeloop.Runtime.log")  # fmt: skip
+                      f"read {log}")  # fmt: skip
+
+
+def _profiles(environments: Environments, log: str) -> Iterator[Finding]:
+    """Of what was asked for: there, being built, or not there."""
+    held, asked = environments.held(), environments.asked()
+    lacking = " ".join(word for word in asked if word not in held)
+    if not held or not asked:
+        return
+    if not lacking:
+        yield Finding("ok", "profiles", f"{' '.join(asked)}: asked for and there")
+    elif environments.busy():
+        yield Finding("note", "profiles", f"{' '.join(held)} there, {lacking} being built")
+    else:
+        yield Finding("problem", "profiles", f"{' '.join(held)} there, {lacking} asked for and not there",
+                      "its install failed or was cut short; it is tried again", f"read {log}")  # fmt: skip
 
 
 def _visible(path: Path) -> bool:

@@ -21,6 +21,7 @@ from edgeloop_tools.config.problems import LineErrors, Problem, ordered
 from edgeloop_tools.config.profiles import CORE, needed
 from edgeloop_tools.config.shape import describe, fitted, given
 from edgeloop_tools.config.tree import Node, layered, near, read
+from locks import nothing_here
 
 IN_EDITOR = "correct it"
 
@@ -254,6 +255,8 @@ class Line:
             part.merge = {**part.merge, "profiles": " ".join([CORE, *sorted(reasons)])}
             return
         where = self.located(RUNTIME, "profiles")
+        if nothing := nothing_here([word.strip(",") for word in words], "aarch64"):
+            self.add(where, "a profile is for x86_64 alone", nothing, note=True)
         for profile, reason in sorted(reasons.items()):
             if profile not in words:
                 mend = f"add {profile}, or leave profiles out"

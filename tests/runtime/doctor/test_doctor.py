@@ -16,6 +16,7 @@ from doctor import access, machine, nucleus
 from doctor.device import Device
 from doctor.finding import Finding
 from edgeloop_tools.build import build
+from environment import Environments, locked
 
 MEMORY = "MemTotal: {total} kB\nMemAvailable: {free} kB\n"
 
@@ -117,6 +118,47 @@ def test_an_environment_whose_python_went_away(tree: Path) -> None:
     assert "lost its Python" in found.seen
     shutil.rmtree(folder)
     assert next(nucleus.runtime(Device(top=tree))).seen == "no complete environment"
+
+
+def test_what_of_the_profiles_is_there(tree: Path) -> None:
+    root = tree / "greengrass/v2"
+    (root / "alts").mkdir(parents=True)
+    work = root / "work/io.edgeloop.Runtime"
+    folder = work / "venvs/0123-3.11"
+    write(folder, "edgeloop.lock")
+    write(folder, "edgeloop.profiles", "core protocols")
+    (folder / "bin").mkdir()
+    (folder / "bin/python").symlink_to(sys.executable)
+    (folder / "lib" / Path(sys.executable).resolve().name).mkdir(parents=True)
+
+    def state() -> tuple[str, str]:
+        found = list(nucleus.runtime(Device(top=tree)))[-1]
+        return found.level, found.seen
+
+    with locked(work, print):
+        Environments(work, print).ask(["core", "protocols"])
+        assert state() == ("note", "being built: core protocols")
+    assert state() == ("problem", "no complete environment")
+    (work / "venv").symlink_to("venvs/0123-3.11")
+    assert state() == ("ok", "core protocols: asked for and there")
+    Environments(work, print).ask(["core", "protocols", "vision"])
+    with locked(work, print):
+        assert state() == ("note", "core protocols there, vision being built")
+    assert state() == ("problem", "core protocols there, vision asked for and not there")
+
+
+@pytest.mark.parametrize(("free", "level"), [(100, "problem"), (500, "warning"), (900, "warning"), (9_000, "ok")])
+def test_room_for_the_install_and_for_an_upgrade(
+    tree: Path, free: int, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = Device(top=tree, profiles=("vision",), machine="x86_64")
+    whole = device.lock.disk / 1e6
+    assert 250 < whole < 450
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**10, 10**10, free * 10**6))
+    found = next(machine.disk(device))
+    assert found.level == level
+    assert ("the install of core vision takes 3" in found.why) == (free < 900)
+    assert ("an upgrade that changes every package 3" in found.why) == (free == 500)
 
 
 def test_uploads_without_stream_manager(tree: Path) -> None:

@@ -63,6 +63,13 @@ def test_problems_are_lines_sorted_and_the_exit_code_is_1(tmp_path: Path, capsys
         load(file)
 
 
+def test_a_profile_that_adds_nothing_on_some_devices_is_noted(tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "line.yaml"
+    file.write_text("site: x\nline: l\nsources: {a: {type: simulator}}\nruntime: {profiles: core neo}\n")
+    out = said(capsys, "check", file)
+    assert "a profile is for x86_64 alone (runtime.profiles): the profile neo adds nothing on aarch64: dlr" in out
+
+
 def test_an_overlay_that_is_wrong_names_itself(example: Path, tmp_path: Path, capsys: Capture) -> None:
     file = tmp_path / "line.yaml"
     file.write_text((example / "line.yaml").read_text())
