@@ -26,7 +26,24 @@ def test_alarms_are_answered_and_samples_taken_away(
             assert main(["alarm", *words, "--root", root, "--json"]) == 0
             return [json.loads(text) for text in capsys.readouterr().out.splitlines()]
 
+        def status(*words: str) -> tuple[int, dict[str, dict[str, Any]]]:
+            capsys.readouterr()
+            code = main(["status", "--root", root, "--json", *words])
+            found = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+            return code, {f"{entry['what']} {entry['name']}": entry for entry in found}
+
+        _, found = status()
+        for name in ("SensorIngest", "AnomalyInference"):
+            component = found[f"component io.edgeloop.{name}"]
+            assert (component["state"], component["restarts"]) == ("RUNNING", 0), component
+            assert component["mb"] > 10
+            assert component["since_s"] >= 0
+        assert found["source press1"]["ok"]
+        assert any(entry["what"] == "monitor" and entry["origin"] == "bus" for entry in found.values())
         until(lambda: alarms("list"), 120, "an alarm")
+        code, found = status()
+        assert code == 1
+        assert [entry for entry in found.values() if entry["what"] == "alarm" and not entry["ok"]]
         id = alarms("list")[0]["id"]
         assert alarms("list")[0]["first_out"]
         (known,) = alarms("ack", id, "--reason", "maintenance", "--by", "kim", "--wait", "60")
@@ -43,3 +60,8 @@ def test_alarms_are_answered_and_samples_taken_away(
         assert f"{len(samples)} samples of press1_vib" in said
         assert samples.shape[1] == 3
         assert np.isfinite(samples).all()
+        line.core.stop_component(ANOMALY)
+        code, found = status("--wait", "2")
+        assert code == 1
+        assert not found[f"component {ANOMALY}"]["ok"]
+        assert not [e for e in found.values() if e["what"] == "monitor" and e["ok"]], "green over a blind machine"

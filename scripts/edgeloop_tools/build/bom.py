@@ -61,13 +61,20 @@ def bom(built: Iterable[Built]) -> str:
     for b in artifacts:
         files.setdefault(b.component, []).append(
             Component(
-                name=b.path.name, version=__version__, type=ComponentType.FILE, bom_ref=f"{b.component}/{b.path.name}",
+                name=b.path.name,
+                version=__version__,
+                type=ComponentType.FILE,
+                bom_ref=f"{b.component}/{b.path.name}",
                 hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digests[b.path])],
             )
         )
     references = [
         Component(
-            name=name, version=__version__, type=ComponentType.APPLICATION, bom_ref=name, licenses=ours,
+            name=name,
+            version=__version__,
+            type=ComponentType.APPLICATION,
+            bom_ref=name,
+            licenses=ours,
             components=parts,
         )
         for name, parts in files.items()

@@ -51,8 +51,11 @@ def main() -> int:
     parser.add_argument("--nucleus", choices=("classic", "lite"), default="classic")
     parser.add_argument("--debug", action="store_true", help="tracebacks, and more lines")
     arguments = parser.parse_args()
-    logging.basicConfig(stream=sys.stdout, level=logging.DEBUG if arguments.debug else logging.INFO,
-                        format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(
+        stream=sys.stdout,
+        level=logging.DEBUG if arguments.debug else logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+    )
     try:
         asyncio.run(serve(arguments))
     except (EdgeloopError, BackendError) as error:

@@ -39,8 +39,11 @@ class Authorizer:
             allowed = self._decided[key] = self._decide(service, operation, resource)
         if not allowed:
             why = f", whose accessControl is over {ACCESS_CONTROL_BYTES} bytes" if self._too_large else ""
-            raise Refused("UnauthorizedError", f"Principal {self.identity.component}{why} is not authorized to perform "
-                                               f"{service}:{SERVICE}{operation} on resource {resource}")
+            raise Refused(
+                "UnauthorizedError",
+                f"Principal {self.identity.component}{why} is not authorized to perform "
+                f"{service}:{SERVICE}{operation} on resource {resource}",
+            )
 
     def _decide(self, service: str, operation: str, resource: str | None) -> bool:
         if self._too_large or (self._nucleus == "lite" and resource and "?" in resource.replace("${?}", "")):

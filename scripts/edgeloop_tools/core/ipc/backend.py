@@ -10,8 +10,15 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-Reason = Literal["ResourceNotFoundError", "InvalidArgumentsError", "ConflictError", "FailedUpdateConditionCheckError",
-                 "UnauthorizedError", "ComponentNotFoundError", "ServiceError"]
+Reason = Literal[
+    "ResourceNotFoundError",
+    "InvalidArgumentsError",
+    "ConflictError",
+    "FailedUpdateConditionCheckError",
+    "UnauthorizedError",
+    "ComponentNotFoundError",
+    "ServiceError",
+]
 """Names of the modelled errors of the Greengrass IPC that a backend may answer with."""
 
 Json = Any
@@ -116,8 +123,14 @@ class MemoryBackend:
         self._timestamps: dict[str, int] = {}
         self._watchers: list[asyncio.Queue[Event | None]] = []
 
-    def add(self, component: str, access_control: Mapping[str, Json] | None = None,
-            configuration: dict[str, Json] | None = None, *, unrestricted: bool = False) -> str:
+    def add(
+        self,
+        component: str,
+        access_control: Mapping[str, Json] | None = None,
+        configuration: dict[str, Json] | None = None,
+        *,
+        unrestricted: bool = False,
+    ) -> str:
         """A new token for a component."""
         token = secrets.token_urlsafe(12)
         self.tokens[token] = Identity(component, access_control or {}, unrestricted)
@@ -184,8 +197,9 @@ class MemoryBackend:
             self._watchers.remove(queue)
 
 
-def _merge(target: dict[str, Json], value: dict[str, Json], path: tuple[str, ...],
-           changed: list[tuple[str, ...]]) -> None:
+def _merge(
+    target: dict[str, Json], value: dict[str, Json], path: tuple[str, ...], changed: list[tuple[str, ...]]
+) -> None:
     for key, new in value.items():
         here = (*path, key)
         old = target.get(key)

@@ -245,8 +245,13 @@ class Connection(asyncio.Protocol):
 
     def internal_error(self, stream: int, error: Exception, operation: str) -> None:
         """One operation fails, nothing else."""
-        log.error("internal error in %s: %s: %s", operation, type(error).__name__, error,
-                  exc_info=error if log.isEnabledFor(logging.DEBUG) else None)
+        log.error(
+            "internal error in %s: %s: %s",
+            operation,
+            type(error).__name__,
+            error,
+            exc_info=error if log.isEnabledFor(logging.DEBUG) else None,
+        )
         self.refuse(stream, Refused("ServiceError", "internal error"), operation)
 
     def end_stream(self, stream: int) -> None:

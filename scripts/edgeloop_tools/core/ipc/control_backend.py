@@ -66,8 +66,7 @@ class ControlBackend:
         answer = await self._call(methods.AUTHENTICATE, {"token": token})
         if not answer:
             return None
-        return Identity(str(answer["component"]), answer.get("access_control") or {},
-                        bool(answer.get("unrestricted")))
+        return Identity(str(answer["component"]), answer.get("access_control") or {}, bool(answer.get("unrestricted")))
 
     async def token_of(self, component: str, pid: int) -> str:
         return str(await self._call(methods.TOKEN_OF, {"component": component, "pid": pid}) or "")
@@ -77,8 +76,10 @@ class ControlBackend:
         return Configuration(answer["value"], int(answer.get("timestamp", 0)))
 
     async def update_configuration(self, component: str, path: Sequence[str], value: Json, timestamp: int) -> None:
-        await self._call(methods.UPDATE_CONFIGURATION,
-                         {"component": component, "path": list(path), "value": value, "timestamp": timestamp})
+        await self._call(
+            methods.UPDATE_CONFIGURATION,
+            {"component": component, "path": list(path), "value": value, "timestamp": timestamp},
+        )
 
     async def update_state(self, component: str, state: Literal["RUNNING", "ERRORED"]) -> None:
         await self._call(methods.UPDATE_STATE, {"component": component, "state": state})

@@ -17,8 +17,13 @@ OVERHEAD = PRELUDE + 4
 MAX_HEADERS = 128 * 1024
 MAX_MESSAGE = 16 * 1024 * 1024
 
-_FIXED = {2: struct.Struct(">b"), 3: struct.Struct(">h"), 4: struct.Struct(">i"), 5: struct.Struct(">q"),
-          8: struct.Struct(">q")}
+_FIXED = {
+    2: struct.Struct(">b"),
+    3: struct.Struct(">h"),
+    4: struct.Struct(">i"),
+    5: struct.Struct(">q"),
+    8: struct.Struct(">q"),
+}
 _U16 = struct.Struct(">H")
 _U32 = struct.Struct(">I")
 _LENGTHS = struct.Struct(">II")
@@ -78,7 +83,7 @@ def decode_headers(data: bytes) -> dict[str, HeaderValue]:
             position += 1
             if not size or position + size >= end:
                 raise FramingError("a header name is empty or runs over the end")
-            name = data[position:position + size].decode()
+            name = data[position : position + size].decode()
             position += size
             kind = data[position]
             position += 1
@@ -88,7 +93,7 @@ def decode_headers(data: bytes) -> dict[str, HeaderValue]:
                 position += 2
                 if position + size > end:
                     raise FramingError(f"header {name!r} runs over the end")
-                raw = data[position:position + size]
+                raw = data[position : position + size]
                 value = raw.decode() if kind == 7 else raw
                 position += size
             elif kind in _FIXED:
@@ -97,7 +102,7 @@ def decode_headers(data: bytes) -> dict[str, HeaderValue]:
             elif kind <= 1:
                 value = kind == 0
             elif kind == 9:
-                value = data[position:position + 16]
+                value = data[position : position + 16]
                 position += 16
                 if position > end:
                     raise FramingError(f"header {name!r} runs over the end")

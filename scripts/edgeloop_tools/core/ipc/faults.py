@@ -86,8 +86,11 @@ class Faults:
                     msgspec.convert(arguments, _Clear)
                     return self._clear()
                 case _:
-                    raise EdgeloopError("unknown fault", where=kind, mend="drop_stream, drop_connections, "
-                                        "hang_subscriber, iot_offline, delay or clear")
+                    raise EdgeloopError(
+                        "unknown fault",
+                        where=kind,
+                        mend="drop_stream, drop_connections, hang_subscriber, iot_offline, delay or clear",
+                    )
         except msgspec.ValidationError as error:
             raise EdgeloopError("invalid fault", where=kind, why=str(error)) from None
 

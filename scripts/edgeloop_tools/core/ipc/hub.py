@@ -72,8 +72,10 @@ class Topics:
             if len(self._reached) >= 4096:
                 self._reached.clear()
             key = self._key(topic)
-            found = (*self._exact.get(key, ()),
-                     *(one for one in self._wildcards if one.pattern and one.pattern.fullmatch(key)))
+            found = (
+                *self._exact.get(key, ()),
+                *(one for one in self._wildcards if one.pattern and one.pattern.fullmatch(key)),
+            )
             self._reached[topic] = found
         return found
 

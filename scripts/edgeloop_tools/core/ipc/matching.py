@@ -58,7 +58,7 @@ def resource_pattern(resource: str, *, mqtt: bool, nucleus: Nucleus) -> re.Patte
         character = resource[position]
         if resource.startswith("${", position):
             end = resource.find("}", position)
-            escaped = resource[position + 2:end] if end > 0 else ""
+            escaped = resource[position + 2 : end] if end > 0 else ""
             if escaped not in ("*", "$", "?"):
                 return None
             parts.append(re.escape(escaped))
@@ -66,7 +66,7 @@ def resource_pattern(resource: str, *, mqtt: bool, nucleus: Nucleus) -> re.Patte
             continue
         if character == "?":
             return None
-        rest = resource[position + 1:]
+        rest = resource[position + 1 :]
         starts = not position or resource[position - 1] == "/"
         if character == "*":
             parts.append(".*")

@@ -42,7 +42,8 @@ class Operations:
         self._spool = Spool()
         self._subscriptions = 0
         self._handlers: dict[str, Handler] = {
-            SERVICE + name: handler for name, handler in (
+            SERVICE + name: handler
+            for name, handler in (
                 ("PublishToTopic", self._publish_to_topic),
                 ("SubscribeToTopic", self._subscribe_to_topic),
                 ("PublishToIoTCore", self._publish_to_iot_core),
@@ -54,7 +55,8 @@ class Operations:
                 ("CreateLocalDeployment", self._later(self._create_local_deployment)),
                 ("RestartComponent", self._later(self._restart_component)),
                 ("ValidateAuthorizationToken", self._later(self._validate_authorization_token)),
-            )}
+            )
+        }
 
     @property
     def topics(self) -> tuple[Topics, Topics]:
@@ -109,8 +111,12 @@ class Operations:
 
     def _spoil(self, targets: list[Subscription], large: bool) -> None:
         for one in targets:
-            log.warning("%s: its subscription to %s is dead: %s", one.connection.name, one.topic_filter,
-                        "an integer of 1e18 or more" if large else "a message too complex")
+            log.warning(
+                "%s: its subscription to %s is dead: %s",
+                one.connection.name,
+                one.topic_filter,
+                "an integer of 1e18 or more" if large else "a message too complex",
+            )
             if large:
                 one.connection.end_stream(one.stream)
             else:
@@ -129,8 +135,9 @@ class Operations:
         self._subscribe(self.local, connection, stream, topic, not self._lite and mode == modes[1])
         connection.respond(stream, "SubscribeToTopicResponse")
 
-    def _subscribe(self, topics: Topics, connection: Connection, stream: int, topic_filter: str,
-                   others_only: bool = False) -> None:
+    def _subscribe(
+        self, topics: Topics, connection: Connection, stream: int, topic_filter: str, others_only: bool = False
+    ) -> None:
         self._count_subscription()
         subscription = topics.subscribe(connection, stream, topic_filter, others_only)
 
@@ -168,15 +175,19 @@ class Operations:
             raise Refused("ServiceError", f"Publish to topic {topic} failed: over {PUBLISH_BYTES} bytes of payload")
         message: dict[str, Any] = {"topicName": topic, "payload": content.decode()}
         if not self._lite:
-            message |= {key: value for key, value in msgspec.to_builtins(request).items()
-                        if value is not None and key not in ("topicName", "payload", "qos")}
+            message |= {
+                key: value
+                for key, value in msgspec.to_builtins(request).items()
+                if value is not None and key not in ("topicName", "payload", "qos")
+            }
         event = encoder.encode({"message": message})
         if self._offline:
             if self._lite:
                 raise Refused("ServiceError", "Failed to publish the message.")
             if not quality:
-                raise Refused("ServiceError", f"Publish to topic {topic} failed: Device is offline. "
-                                              "Dropping QoS 0 message.")
+                raise Refused(
+                    "ServiceError", f"Publish to topic {topic} failed: Device is offline. Dropping QoS 0 message."
+                )
             if not self._spool.put(topic, event, size):
                 raise Refused("ServiceError", f"Publish to topic {topic} failed: the spool is full")
         else:
@@ -184,8 +195,7 @@ class Operations:
         connection.respond(stream, "PublishToIoTCoreResponse")
 
     def _deliver_iot(self, topic: str, event: bytes) -> None:
-        frames = [(one.connection, application(one.stream, "IoTCoreMessage", event))
-                  for one in self.iot.reached(topic)]
+        frames = [(one.connection, application(one.stream, "IoTCoreMessage", event)) for one in self.iot.reached(topic)]
         self._server.deliver(frames, lambda: None)
 
     def _subscribe_to_iot_core(self, connection: Connection, stream: int, payload: bytes) -> None:
@@ -262,7 +272,7 @@ class Operations:
             if component != event.component:
                 continue
             for leaf in event.paths:
-                if leaf[:len(path)] == path:
+                if leaf[: len(path)] == path:
                     change = {"configurationUpdateEvent": {"componentName": component, "keyPath": leaf}}
                     connection.send(application(stream, "ConfigurationUpdateEvents", encoder.encode(change)))
 
@@ -299,8 +309,10 @@ class Operations:
     async def _validate_authorization_token(self, connection: Connection, stream: int, payload: bytes) -> None:
         request = self._decode(payload, requests.ValidateAuthorizationToken)
         if connection.component != "aws.greengrass.StreamManager":
-            raise Refused("UnauthorizedError",
-                          f"Component {connection.component} does not have access to token verification IPC command.")
+            raise Refused(
+                "UnauthorizedError",
+                f"Component {connection.component} does not have access to token verification IPC command.",
+            )
         if not await self._server.backend.validate_token(connection.component, request.token):
             raise Refused("InvalidTokenError", "Invalid token used by stream manager when trying to authorize.")
         connection.respond(stream, "ValidateAuthorizationTokenResponse", b'{"isValid":true}')

@@ -56,14 +56,18 @@ def control(kind: Type, flags: Flag = Flag.NONE, payload: bytes = b"", **headers
     return eventstream.encode({":message-type": kind, ":message-flags": flags, ":stream-id": 0, **headers}, payload)
 
 
-def application(stream: int, model: str, payload: bytes, *, kind: Type = Type.APPLICATION_MESSAGE,
-                flags: Flag = Flag.NONE) -> bytes:
+def application(
+    stream: int, model: str, payload: bytes, *, kind: Type = Type.APPLICATION_MESSAGE, flags: Flag = Flag.NONE
+) -> bytes:
     """A response, event or error on a stream; `model` without the service."""
     key = (model, kind, flags)
     parts = _models.get(key)
     if parts is None:
-        before = (eventstream.encode_header(":message-type", kind) + eventstream.encode_header(":message-flags", flags)
-                  + eventstream.encode_header(":stream-id", 0)[:-4])
+        before = (
+            eventstream.encode_header(":message-type", kind)
+            + eventstream.encode_header(":message-flags", flags)
+            + eventstream.encode_header(":stream-id", 0)[:-4]
+        )
         after = _CONTENT_TYPE + eventstream.encode_header("service-model-type", SERVICE + model)
         parts = _models[key] = (before, after)
     before, after = parts
@@ -78,5 +82,6 @@ def error(stream: int, code: str, message: str) -> bytes:
 
 def terminate(stream: int) -> bytes:
     """The end of a stream, by the server."""
-    return eventstream.encode({":message-type": Type.APPLICATION_MESSAGE, ":message-flags": Flag.TERMINATE_STREAM,
-                               ":stream-id": stream})
+    return eventstream.encode(
+        {":message-type": Type.APPLICATION_MESSAGE, ":message-flags": Flag.TERMINATE_STREAM, ":stream-id": stream}
+    )

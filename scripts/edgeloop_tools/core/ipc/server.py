@@ -50,8 +50,9 @@ class Server:
     nobody is heard. On classic it alone suffers: past a bound it is dropped.
     """
 
-    def __init__(self, path: Path, backend: Backend, nucleus: Nucleus, *,
-                 send_seconds: float = limits.SEND_SECONDS) -> None:
+    def __init__(
+        self, path: Path, backend: Backend, nucleus: Nucleus, *, send_seconds: float = limits.SEND_SECONDS
+    ) -> None:
         self.path = path
         self.backend = backend
         self.nucleus: Nucleus = nucleus
@@ -71,12 +72,20 @@ class Server:
         where = str(self.path)
         size = len(os.fsencode(where))
         if size > PATH_BYTES:
-            raise EdgeloopError("cannot make the IPC socket", where=where, mend="choose a shorter root folder",
-                                why=f"a socket's path has at most {PATH_BYTES} bytes, this one {size}")
+            raise EdgeloopError(
+                "cannot make the IPC socket",
+                where=where,
+                mend="choose a shorter root folder",
+                why=f"a socket's path has at most {PATH_BYTES} bytes, this one {size}",
+            )
         if self.path.is_socket():
             if _is_alive(where):
-                raise EdgeloopError("cannot make the IPC socket", where=where, why="another process serves it",
-                                    mend="stop that core or choose another root folder")
+                raise EdgeloopError(
+                    "cannot make the IPC socket",
+                    where=where,
+                    why="another process serves it",
+                    mend="stop that core or choose another root folder",
+                )
             self.path.unlink()
         loop = asyncio.get_running_loop()
         try:
@@ -151,8 +160,9 @@ class Server:
                             await connection.writable.wait()
                 except TimeoutError:
                     self.statistics.lost += 1
-                    log.warning("%s took nothing for %g s: a message to it is lost", connection.name,
-                                self._send_seconds)
+                    log.warning(
+                        "%s took nothing for %g s: a message to it is lost", connection.name, self._send_seconds
+                    )
                     continue
                 connection.send(frame)
                 self.statistics.delivered += 1
@@ -183,8 +193,12 @@ class Server:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            log.error("internal error: %s: %s", type(error).__name__, error,
-                      exc_info=error if log.isEnabledFor(logging.DEBUG) else None)
+            log.error(
+                "internal error: %s: %s",
+                type(error).__name__,
+                error,
+                exc_info=error if log.isEnabledFor(logging.DEBUG) else None,
+            )
 
 
 def _is_alive(path: str) -> bool:

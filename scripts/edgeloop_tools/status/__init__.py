@@ -1,0 +1,1 @@
+"""How a device is: one screen, a line for each thing."""
