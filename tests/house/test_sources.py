@@ -162,6 +162,7 @@ BY_THE_CLOCK = {
     "components/runtime/edgeloop_web/sessions.py:begin": "how long ago a login was, over a restart",
     "components/runtime/edgeloop_web/sessions.py:user": "how long ago a login was, over a restart",
     "scripts/edgeloop_tools/operate/alarms.py:_show": "the age of alarms; shown only",
+    "scripts/edgeloop_tools/status/lines.py:_age": "the age of what is shown; nothing waits by it",
 }
 """Functions that may take differences of this device's clock, each with why: nothing waits by them."""
 

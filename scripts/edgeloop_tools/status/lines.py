@@ -55,6 +55,11 @@ def lines(found: Found) -> list[Line]:
     return [*listed, *(Line("unread", "-", "unknown", False, why) for why in found.why)]
 
 
+def _age(time: int) -> float:
+    """s since a time, ns UTC, by this machine's clock; negative where that was set back."""
+    return (clock.now() - time) / clock.NS
+
+
 def _components(found: Found) -> Iterator[Line]:
     for component in sorted(found.components, key=lambda c: (not c.name.startswith(OURS), c.name)):
         ours = component.name.startswith(OURS) and component.short not in SILENT
@@ -81,7 +86,7 @@ def _state(found: Found, component: Running, health: Mapping[str, Any] | None, w
         return "silent", False
     count = int(health.get("problem_count") or len(health.get("problems") or ()))
     if found.origin == "files":
-        age = (clock.now() - int(health["time"])) / clock.NS
+        age = _age(int(health["time"]))
         if abs(age) > STALE:
             words.append(f"its metrics are {age / 60:.0f} min old: `edgeloop logs {component.name}`")
             return "silent", False
@@ -117,7 +122,7 @@ def _part(found: Found, what: What, owner: str, id: str, words: str) -> Line:
         return Line(what, id, "unknown", False, f"{words}: {why}", origin=origin)
     for problem in health.get("problems") or ():
         if about(str(problem.get("key", "")), id):
-            since = max(0.0, (clock.now() - int(problem.get("since") or clock.now())) / clock.NS)
+            since = _age(int(problem["since"])) if problem.get("since") else None
             return Line(what, id, "degraded", False, str(problem.get("line")), since, origin=origin)
     if int(health.get("problem_count") or 0) > len(health.get("problems") or ()) and origin != "files":
         return Line(
@@ -175,7 +180,7 @@ def _models(found: Found) -> Iterator[Line]:
         words += [f"{r.component.removeprefix(OURS)} {_use(r)}" for r in used]
         bad = [r for r in used if r.fate in ("crashed", "rejected")]
         state = pointer.state if pointer else "default"
-        since = (clock.now() - pointer.since) / clock.NS if pointer else None
+        since = _age(pointer.since) if pointer else None
         ok = not bad and state != "rolled_back"
         origin = ", ".join(sorted({r.origin for r in used})) or "files"
         yield Line("model", name, state, ok, "; ".join(words), since, origin=origin)
@@ -230,7 +235,7 @@ def _dead(found: Found) -> Iterator[Line]:
     except EdgeloopError as error:
         found.note(str(error))
         return
-    age = (clock.now() - newest) / clock.NS if count else None
+    age = _age(newest) if count else None
     words = f"the newest of {last}; `edgeloop export --dead` shows them" if count else ""
     yield Line("dead letters", "SensorIngest", str(count), age is None or age > RECENT, words, age, origin="files")
 
@@ -242,7 +247,7 @@ def _set_aside(found: Found) -> Iterator[Line]:
     for path in paths:
         component, *rest = path.relative_to(work).parts
         try:
-            age = (clock.now() - path.stat().st_mtime_ns) / clock.NS
+            age = _age(path.stat().st_mtime_ns)
         except OSError:
             continue
         words = f"{'/'.join(rest)}: look at it, then delete it"
@@ -264,7 +269,7 @@ def _alarms(found: Found) -> Iterator[Line]:
         for alarm in alarms:
             if alarm.open and not alarm.held_by:
                 shelved = alarm.state == "shelved"
-                since = (clock.now() - alarm.raised_at) / clock.NS
+                since = _age(alarm.raised_at)
                 words = f"{alarm.severity}, {alarm.asset or alarm.monitor}: {alarm.text} ({alarm.kind})"
                 yield Line("alarm", alarm.id, alarm.state, shelved, words, since, origin=alarm.cause.stream or owner)
     if unseen:
