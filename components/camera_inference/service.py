@@ -25,12 +25,13 @@ from camera_inference.sources import Place, Registry
 from edgeloop import clock, topics
 from edgeloop.component import App
 from edgeloop.decode import document
-from edgeloop.errors import ConfigurationError, DecodeError
+from edgeloop.errors import DecodeError
 from edgeloop.models.active import ActiveModel
 from edgeloop.models.decoders import make as make_decoder
 from edgeloop.models.default import default_model
 from edgeloop.models.runners import Options
 from edgeloop.queue import QueueError, UploadQueue
+from edgeloop.supervise.roster import Roster
 
 TICK: Final = 0.05
 """s between two messages of results."""
@@ -94,12 +95,8 @@ class Service:
         self.app = app
         self._device = os.environ.get("AWS_IOT_THING_NAME", "unknown")
         self._registry = Registry(lambda line: app.log.error("%s", line))
-        self._lock = threading.Lock()
-        self._wanted: dict[str, Wanted] = {}
-        self._named: set[str] = set()
         self._known: set[str] = set()
-        self._pipelines: dict[str, tuple[Wanted, CameraPipeline]] = {}
-        self._leaving: list[CameraPipeline] = []
+        self._roster: Roster[Wanted, CameraPipeline] = Roster(app.health, lambda id: f"camera.{id}.uri")
         self._engines: dict[str, Engine] = {}
         self._sent: list[tuple[CameraPipeline, str]] = []
         self._gauged = time.monotonic()
@@ -118,7 +115,7 @@ class Service:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        pipelines = [pipeline for _, pipeline in self._pipelines.values()] + self._leaving
+        pipelines = list(self._roster)
         for pipeline in pipelines:
             pipeline.end()
         for pipeline in pipelines:
@@ -137,35 +134,23 @@ class Service:
     def apply(self, configuration: Configuration) -> None:
         """Takes a new configuration; a camera that is wrong stays as it was, with one line."""
         options = Options(threads=configuration.threads, memory=int(configuration.memory))
-        wanted = {}
-        for id, camera in configuration.cameras.items():
-            key = f"camera.{id}.uri"
-            try:
-                place = self._registry.find(camera.uri, f"cameras.{id}.uri", camera.credentials_file)
-                place = replace(
-                    place, patience=camera.patience.seconds, transport=camera.transport, rate=float(camera.rate)
-                )
-                wanted[id] = Wanted(camera, place, options)
-                self.app.health.clear(key)
-            except ConfigurationError as error:
-                self.app.health.problem(key, str(error))
-                if id in self._wanted:
-                    wanted[id] = self._wanted[id]
-        for id in self._named - configuration.cameras.keys():
-            self.app.health.clear(f"camera.{id}.uri")
+
+        def wanted(id: str, camera: Camera) -> Wanted:
+            place = self._registry.find(camera.uri, f"cameras.{id}.uri", camera.credentials_file)
+            patience, rate = camera.patience.seconds, float(camera.rate)
+            return Wanted(camera, replace(place, patience=patience, transport=camera.transport, rate=rate), options)
+
+        for id in self._roster.apply(configuration.cameras, wanted):
             self.app.health.clear_below(f"camera.{id}.picture")
-        self._named = set(configuration.cameras)
-        with self._lock:
-            self._wanted = wanted
 
     def pause(self) -> float:
         """s until the next tick."""
-        return min([TICK, *(pipeline.due() for _, pipeline in self._pipelines.values())])
+        return min([TICK, *(pipeline.due() for _, pipeline in self._roster.running.values())])
 
     def tick(self) -> None:
         """One round: cameras as configured, parts that are too old, one message of results."""
         self._reconcile()
-        pipelines = [*self._leaving, *(pipeline for _, pipeline in self._pipelines.values())]
+        pipelines = list(self._roster)
         for pipeline in pipelines:
             pipeline.tick()
         if self._sent and self.app.bus.flush(0):
@@ -210,23 +195,8 @@ class Service:
 
     def _reconcile(self) -> None:
         """Starts what is wanted, ends what is not; a changed camera starts when its old self has ended."""
-        with self._lock:
-            wanted = self._wanted
-        for id, (old, pipeline) in list(self._pipelines.items()):
-            if wanted.get(id) != old:
-                pipeline.end()
-                self._leaving.append(pipeline)
-                del self._pipelines[id]
-        for pipeline in [s for s in self._leaving if s.ended]:
-            pipeline.close()
-            self._publish([pipeline])
-            self._sent = [(s, part) for s, part in self._sent if s is not pipeline]
-            pipeline.release()
-            self._leaving.remove(pipeline)
-        leaving = {pipeline.id for pipeline in self._leaving}
-        for id, new in wanted.items():
-            if id not in self._pipelines and id not in leaving:
-                self._start(id, new)
+        self._roster.reconcile(self._left, self._pipeline)
+        wanted = self._roster.wanted
         if self._known != wanted.keys():
             self._known = set(wanted)
             self._alarms.retire(self._known)
@@ -235,20 +205,25 @@ class Service:
             self._engines.pop(name).close()
             self.app.health.clear_below(f"model.{name}")
 
-    def _start(self, id: str, wanted: Wanted) -> None:
+    def _left(self, pipeline: CameraPipeline) -> None:
+        pipeline.close()
+        self._publish([pipeline])
+        self._sent = [(s, part) for s, part in self._sent if s is not pipeline]
+        pipeline.release()
+
+    def _pipeline(self, id: str, wanted: Wanted) -> CameraPipeline | None:
         """Once its model has been looked for: a camera that waits costs no part its verdict."""
         engine = self._engine(wanted.camera.model, wanted.options)
         if engine.starting.is_alive() or engine.options != wanted.options:
-            return
+            return None
         try:
             pipeline = CameraPipeline(id, wanted.camera, wanted.place, engine.session, self.app.work, self)
         except OSError as error:
             self.app.health.problem(f"camera.{id}.parts", f"{id}: its parts cannot be read: {error}")
-            return
+            return None
         self.app.health.clear(f"camera.{id}.parts")
-        self._pipelines[id] = (wanted, pipeline)
-        pipeline.start()
         self.app.log.info("camera started", camera=id, scheme=wanted.camera.uri.partition(":")[0])
+        return pipeline
 
     def _engine(self, name: str, options: Options) -> Engine:
         known = self._engines.get(name)
@@ -269,8 +244,7 @@ class Service:
 
     def _served(self) -> set[str]:
         """Models that cameras use."""
-        pipelines = [*self._leaving, *(pipeline for _, pipeline in self._pipelines.values())]
-        return {pipeline.camera.model for pipeline in pipelines}
+        return {pipeline.camera.model for pipeline in self._roster}
 
     def _notice(self, topic: str, payload: bytes) -> None:
         engine = self._engines.get(topic.rpartition("/")[2])
@@ -299,8 +273,8 @@ class Service:
             self.app.health.problem("camera command", f"not a command to a camera: {error.why}")
             return
         self.app.health.clear("camera command")
-        if wanted.camera in self._pipelines:
-            self._pipelines[wanted.camera][1].learn()
+        if wanted.camera in self._roster.running:
+            self._roster.running[wanted.camera][1].learn()
             self.app.log.info("pictures are learned anew", camera=wanted.camera)
 
     def upload(self, messages: list[bytes], kind: str = RESULTS) -> None:

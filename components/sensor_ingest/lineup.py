@@ -12,12 +12,16 @@ from edgeloop.config.load import convert
 from edgeloop.errors import ConfigurationError
 from edgeloop.journal import directory
 from edgeloop.sequence import Stream
+from edgeloop.supervise.roster import Roster
 from sensor_ingest.configuration import Configuration
 from sensor_ingest.dead import DeadLetters
 from sensor_ingest.known import Newest
 from sensor_ingest.runner import Runner
 from sensor_ingest.sources import Registry
 from sensor_ingest.sources.base import Closable, Source, SourceConfiguration
+
+Wanted = tuple[Any, type[Source[Any]], SourceConfiguration]
+"""A source as it is configured, in its own words and by type."""
 
 
 class Lineup:
@@ -32,67 +36,39 @@ class Lineup:
         self.known = Newest(directory(app.root))
         self._letters = DeadLetters(app.work)
         self._lock = threading.Lock()
-        self._wanted: dict[str, tuple[Any, type[Source[Any]], SourceConfiguration]] = {}
-        self._named: set[str] = set()
-        self._running: dict[str, tuple[Any, Runner]] = {}
-        self._leaving: list[Runner] = []
+        self._roster: Roster[Wanted, Runner] = Roster(app.health, lambda id: f"configuration.sources.{id}")
         self._streams: dict[str, tuple[str, Stream]] = {}
 
     def apply(self, sources: Mapping[str, Any]) -> None:
         """Takes a new configuration; a source that is wrong stays as it was, with one line."""
-        wanted = {}
-        for id, entry in sources.items():
-            if entry in ("", None):
-                continue
-            key = f"configuration.sources.{id}"
-            try:
-                wanted[id] = (entry, *self._convert(id, entry))
-                self._app.health.clear(key)
-            except ConfigurationError as error:
-                self._app.health.problem(key, str(error))
-                if id in self._wanted:
-                    wanted[id] = self._wanted[id]
-        for id in self._named - sources.keys():
-            self._app.health.clear(f"configuration.sources.{id}")
-        self._named = set(sources)
-        with self._lock:
-            self._wanted = wanted
+        self._roster.apply({id: e for id, e in sources.items() if e not in ("", None)}, self._convert)
 
-    def _convert(self, id: str, entry: Any) -> tuple[type[Source[Any]], SourceConfiguration]:
+    def _convert(self, id: str, entry: Any) -> Wanted:
         where = f"sources.{id}"
         if not is_id(id):
             raise ConfigurationError("wrong id", where=where, mend="use a-z, 0-9, _ and -, at most 32 characters")
         if not isinstance(entry, Mapping):
             raise ConfigurationError("invalid value", where=where, why=f"{entry!r} is no map of settings")
         kind = self._registry.get(entry.get("type"), f"{where}.type")
-        return kind, convert(entry, kind.options, where)
+        return entry, kind, convert(entry, kind.options, where)
 
     def reconcile(self) -> None:
         """Starts what is wanted, ends what is not; a changed source starts when its old self has ended."""
+        self._roster.reconcile(self._left, self._runner)
+
+    def _left(self, runner: Runner) -> None:
         with self._lock:
-            wanted = self._wanted
-        for id, (entry, runner) in list(self._running.items()):
-            if id not in wanted or wanted[id][0] != entry:
-                runner.end()
-                self._leaving.append(runner)
-                del self._running[id]
-        for runner in [r for r in self._leaving if r.ended]:
-            self._leaving.remove(runner)
-            with self._lock:
-                self._streams = {n: s for n, s in self._streams.items() if s[0] != runner.id}
-        ending = {r.id for r in self._leaving}
-        for id, (entry, kind, configuration) in wanted.items():
-            if id not in self._running and id not in ending:
-                runner = Runner(id, kind, configuration, self, state=self._folder / f"{id}.json", period=self._period)
-                self._running[id] = (entry, runner)
-                runner.start()
-                self._app.log.info("source started", source=id, type=entry.get("type"))
+            self._streams = {n: s for n, s in self._streams.items() if s[0] != runner.id}
+
+    def _runner(self, id: str, wanted: Wanted) -> Runner:
+        entry, kind, configuration = wanted
+        runner = Runner(id, kind, configuration, self, state=self._folder / f"{id}.json", period=self._period)
+        self._app.log.info("source started", source=id, type=entry.get("type"))
+        return runner
 
     def runners(self) -> Iterator[Runner]:
         """Those that may have samples, the ending ones first."""
-        yield from self._leaving
-        for _, runner in self._running.values():
-            yield runner
+        return iter(self._roster)
 
     def close(self, timeout: float) -> None:
         runners = list(self.runners())
@@ -115,7 +91,7 @@ class Lineup:
 
     def find(self, id: str) -> Runner | None:
         """A running source."""
-        found = self._running.get(id)
+        found = self._roster.running.get(id)
         return None if found is None else found[1]
 
     # what a runner needs
