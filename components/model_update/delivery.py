@@ -70,7 +70,8 @@ class Delivery:
         self._seen_whole = False
         self._vouched: tuple[str, str] | None = None
         self._keep = KEPT
-        shutil.rmtree(self._incoming, ignore_errors=True)
+        if self._progress.step != "fetching":
+            shutil.rmtree(self._incoming, ignore_errors=True)
         self._mend()
         self._prune()
 
@@ -251,7 +252,7 @@ class Delivery:
             except ModelRefused:
                 shutil.rmtree(folder, ignore_errors=True)
         self._note("fetching", digest=model.sha256, uri=model.uri)
-        path = fetch(model.uri, self._incoming, configuration.limit, self._stopped)
+        path = fetch(model.uri, model.sha256, self._incoming, configuration.limit, self._stopped)
         self._note("checking", digest=model.sha256)
         try:
             return unpack(path, self._shelf.folder, model.sha256, keys=configuration.keys, limit=configuration.limit)

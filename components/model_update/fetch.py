@@ -17,34 +17,43 @@ _TIMEOUT: Final = 20
 """Seconds without a byte."""
 
 
-def fetch(uri: str, into: Path, limit: int, stopped: Callable[[], bool]) -> Path:
-    """The package as a file: where it is already, or below `into`. Raises ModelError; nothing here is final."""
+def fetch(uri: str, digest: str, into: Path, limit: int, stopped: Callable[[], bool]) -> Path:
+    """The package as a file: where it is already, or below `into`, where what has come of this digest is gone on with.
+    Raises ModelError; nothing here is final."""
     parts = urlsplit(uri)
     if parts.scheme == "file":
         path = Path(unquote(parts.path))
         if not path.is_file():
             raise ModelError("there is no model package", where=str(path), mend="correct uri, or put it there")
         return path
-    return _from_s3(parts.netloc, unquote(parts.path.removeprefix("/")), into, limit, stopped)
+    return _from_s3(parts.netloc, unquote(parts.path.removeprefix("/")), digest, into, limit, stopped)
 
 
-def _from_s3(bucket: str, key: str, into: Path, limit: int, stopped: Callable[[], bool]) -> Path:
+def _from_s3(bucket: str, key: str, digest: str, into: Path, limit: int, stopped: Callable[[], bool]) -> Path:
     """Credentials and endpoint are those of the environment, as boto3 finds them."""
     boto3, config = optional.load("boto3", _PURPOSE), optional.load("botocore.config", _PURPOSE)
     errors = optional.load("botocore.exceptions", _PURPOSE)
     where = f"s3://{bucket}/{key}"
     settings = config.Config(connect_timeout=_TIMEOUT, read_timeout=_TIMEOUT, retries={"max_attempts": 2})
     into.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = into / "package.part"
+    part = into / f"{digest[:16]}.part"
     try:
-        answer = boto3.client("s3", config=settings).get_object(Bucket=bucket, Key=key)
-        size = int(answer["ContentLength"])
+        have = part.stat().st_size if part.exists() else 0
+        rest = {"Range": f"bytes={have}-"} if have else {}
+        answer = boto3.client("s3", config=settings).get_object(Bucket=bucket, Key=key, **rest)
+        if "ContentRange" not in answer:
+            have = 0
+        size = have + int(answer["ContentLength"])
         if size > limit:
             raise ModelError("the model package is too large", where=where, why=f"{size:,} B of at most {limit:,}")
-        room(into, 2 * size)
-        with open(part, "wb") as out:
-            _copy(answer["Body"], out, size, where, stopped)
-    except (errors.BotoCoreError, errors.ClientError) as error:
+        room(into, 2 * size - have)
+        with open(part, "ab" if have else "wb") as out:
+            _copy(answer["Body"], out, size - have, where, stopped)
+    except errors.ClientError as error:
+        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 416:
+            return part  # all of it has come: its digest says whether it is what is wanted
+        raise ModelError("cannot fetch the model", where=where, why=str(error)) from error
+    except errors.BotoCoreError as error:
         raise ModelError("cannot fetch the model", where=where, why=str(error)) from error
     except OSError as error:
         raise ModelError("cannot fetch the model", where=str(part), why=error.strerror or str(error)) from error

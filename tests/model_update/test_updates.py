@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import signal
 import sys
 import threading
@@ -15,11 +16,12 @@ from moto.server import ThreadedMotoServer
 
 from edgeloop.config.load import convert
 from edgeloop.errors import ConfigurationError
-from edgeloop.models import archive
+from edgeloop.models import ModelError, archive
 from edgeloop.models.manifest import Tensor, Variant
 from edgeloop.models.package import unpack
 from edgeloop.models.proof import Prover
 from model_update.configuration import Configuration
+from model_update.fetch import fetch
 from model_update.updates import Updates
 
 
@@ -321,6 +323,20 @@ def test_from_s3(site: Any, make: Any, s3: Any, monkeypatch: pytest.MonkeyPatch)
     advance(site)
     assert "Could not connect to the endpoint" in site.problem
     assert "\n" not in site.problem
+
+
+def test_what_has_come_is_not_fetched_again(s3: Any, tmp_path: Path) -> None:
+    content = os.urandom(3 << 20)
+    s3.put_object(Bucket="models", Key="large.tar", Body=content)
+    looks = iter([False, True])
+    with pytest.raises(ModelError, match="interrupted"):
+        fetch("s3://models/large.tar", "d" * 64, tmp_path, 8 << 20, lambda: next(looks))
+    (part,) = tmp_path.iterdir()
+    assert part.stat().st_size == 1 << 20
+    part.write_bytes(bytes(1 << 20))
+    for _ in range(2):
+        whole = fetch("s3://models/large.tar", "d" * 64, tmp_path, 8 << 20, lambda: False).read_bytes()
+        assert whole == bytes(1 << 20) + content[1 << 20 :], "the rest alone was asked for"
 
 
 def test_without_boto3_a_line_says_what_to_add(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
