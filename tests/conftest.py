@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
+import ipaddress
+import socket
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,57 @@ settings.register_profile("edgeloop", deadline=None, max_examples=60, derandomiz
 settings.load_profile("edgeloop")
 
 Wheel = Callable[..., str]
+_HERE = ("", "localhost", "ip6-localhost", "0.0.0.0", "::", socket.gethostname().lower())
+
+
+def _stays(host: object) -> bool:
+    """Whether what is sent there stays on this machine."""
+    name = (host.decode(errors="replace") if isinstance(host, bytes) else str(host or "")).lower().rstrip(".")
+    if name in _HERE or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _nobody_leaves_the_machine() -> Iterator[None]:
+    """No client in the tests' own process reaches another machine: a name is not looked up, an address not there."""
+    patch = pytest.MonkeyPatch()
+    resolve = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *arguments: Any, **options: Any) -> Any:
+        if _stays(host) or _address(host):
+            return resolve(host, *arguments, **options)
+        raise socket.gaierror(socket.EAI_NONAME, f"a test does not leave the machine: {host}")
+
+    patch.setattr(socket, "getaddrinfo", getaddrinfo)
+    for name in ("connect", "connect_ex", "sendto"):
+        patch.setattr(socket.socket, name, _refusing(name))
+    yield
+    patch.undo()
+
+
+def _address(host: object) -> bool:
+    try:
+        return bool(ipaddress.ip_address(str(host).partition("%")[0]))
+    except ValueError:
+        return False
+
+
+def _refusing(name: str) -> Any:
+    real = getattr(socket.socket, name)
+
+    def call(self: socket.socket, *arguments: Any) -> Any:
+        to = arguments[-1]
+        if self.family in (socket.AF_INET, socket.AF_INET6) and isinstance(to, tuple) and not _stays(to[0]):
+            if name == "connect_ex":
+                return errno.ENETUNREACH
+            raise OSError(errno.ENETUNREACH, f"a test does not leave the machine: {to[0]}")
+        return real(self, *arguments)
+
+    return call
 
 
 @pytest.fixture
