@@ -36,7 +36,7 @@ def test_raised_acted_upon_acknowledged_and_cleared() -> None:
     raised = {(a.monitor, a.kind): a for a in outcome.alarms}
     assert set(raised) == {("temp", "high"), ("temp", "high_high"), ("over", "limit")}
     first = raised["temp", "high"]
-    assert (first.asset, first.text, first.sample_index) == ("press1", "temp is 71 Cel, above 70 Cel", 2)
+    assert (first.asset, first.text, first.sample_index) == ("press1", "temp is 71 °C, above 70 °C", 2)
     assert raised["temp", "high_high"].severity == "high"
     assert sum(a.first_out for a in outcome.alarms if a.asset == "press1") == 1
     acts = {action.target: msgspec.to_builtins(action.cause) for action in outcome.actions}

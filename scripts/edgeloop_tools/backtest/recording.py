@@ -26,7 +26,7 @@ class Recording:
     """times (n,): ns UTC; values (n, channels): NaN where missing. bad: rows that were no numbers, kept as missing.
 
     labels (n,): where a column of labels is not 0; all False where there is none. understood: how the file was read,
-    one line. order (n,): place of each row in the file.
+    one line. order (n,): place of each row in the file. unknown: columns to leave out that it has not.
     """
 
     channels: tuple[str, ...]
@@ -36,6 +36,7 @@ class Recording:
     bad: int = 0
     understood: str = ""
     order: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    unknown: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.times)
@@ -88,4 +89,6 @@ def read(path: Path, ignore: Collection[str] = (), label: str = "", options: Opt
         if not channels:
             raise EdgeloopError("cannot use the file", where=str(path), why="labels are its only column")
     order = np.argsort(np.argsort(rows, kind="stable"), kind="stable")
-    return Recording(channels, times, values, labels, len(bad), understood=whole.understood, order=order)
+    return Recording(
+        channels, times, values, labels, len(bad), understood=whole.understood, order=order, unknown=whole.unknown
+    )

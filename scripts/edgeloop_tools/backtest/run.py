@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from edgeloop.clock import rfc3339
 from edgeloop.config.quantities import Budget
 from edgeloop.errors import EdgeloopError
 from edgeloop.tables import Options as Table
@@ -17,12 +19,14 @@ from edgeloop_tools.backtest.count import Figures
 from edgeloop_tools.backtest.labels import Judge
 from edgeloop_tools.backtest.progress import Progress
 from edgeloop_tools.backtest.recording import Recording, read
-from edgeloop_tools.backtest.replay import replay
+from edgeloop_tools.backtest.replay import Columns, replay
 from edgeloop_tools.backtest.served import served
 from edgeloop_tools.tables import need
 
 ENDINGS = tuple(ending for ending in FORMS if ending not in (".txt", ".log", ".dat", ".asc"))
 
+SHOWN = 20
+"""Alarms of a file that are printed."""
 BAD = (EdgeloopError, ArithmeticError, LookupError, MemoryError, OSError, TypeError, ValueError)
 """What a file can come to: it is named, and the others go on."""
 
@@ -55,6 +59,7 @@ class Summary:
     events: int = 0
     conditions: int = 0
     failed: list[str] = field(default_factory=list)
+    unknown: set[str] = field(default_factory=set)
 
 
 def files(folder: Path) -> list[Path]:
@@ -86,6 +91,8 @@ def run(options: Options) -> int:
         progress.show(done, name)
         try:
             recording = read(path, options.ignore, options.label, options.table)
+            if len(found) == 1:
+                _refuse(recording.unknown, str(path))
             columns = replay(
                 recording, learn=options.learn, budget=options.budget, serving=serving,
                 advanced=lambda rows, done=done, name=name: progress.show(done, name),  # type: ignore[misc]
@@ -100,6 +107,10 @@ def run(options: Options) -> int:
             continue
         if not options.json:
             progress.line(f"edgeloop: {path}: {recording.understood}")
+            for line in told(recording, columns, labelled=bool(options.label)):
+                print(f"{name}: {line}")
+        unknown = set(recording.unknown)
+        summary.unknown = summary.unknown & unknown if summary.files else unknown
         summary.files += 1
         summary.counted.add(columns, recording.step, options.learn or 0)
         summary.rows += len(recording)
@@ -108,7 +119,27 @@ def run(options: Options) -> int:
     progress.close()
     summary.seconds = round(time.monotonic() - begin, 2)
     _report(summary, options, judge)
+    _refuse(sorted(summary.unknown), f"{summary.files} files")
     return 1 if summary.failed else 0
+
+
+def _refuse(unknown: Sequence[str], where: str) -> None:
+    """A column to leave out that is nowhere may be one that is spelled otherwise, and was scored."""
+    if unknown:
+        raise EdgeloopError("no column to leave out", where=where, why=f"--ignore {unknown[0]}", mend="check its name")
+
+
+def told(recording: Recording, columns: Columns, *, labelled: bool) -> Iterator[str]:
+    """When and what, a line for each alarm: time, channel, words, and whether the label says so, too."""
+    alarms = sorted(columns.alarms, key=lambda alarm: alarm.began or alarm.sample_time)
+    for alarm in alarms[:SHOWN]:
+        time = alarm.began or alarm.sample_time
+        channel = alarm.cause.attribution[0].channel if alarm.cause.attribution else "-"
+        place = min(int(np.searchsorted(recording.times, time)), len(recording) - 1)
+        label = ("; labelled" if recording.labels[place] else "; not labelled") if labelled else ""
+        yield f"{rfc3339(time)} {alarm.kind} {channel}: {alarm.text}{label}"
+    if len(alarms) > SHOWN:
+        yield f"and {len(alarms) - SHOWN} more alarms"
 
 
 def in_order(text: str, recording: Recording) -> str:
@@ -124,7 +155,7 @@ def in_order(text: str, recording: Recording) -> str:
 
 def _report(summary: Summary, options: Options, judge: Judge | None) -> None:
     if options.json:
-        said = {name: getattr(summary, name) for name in Summary.__slots__ if name != "counted"}
+        said = {name: getattr(summary, name) for name in Summary.__slots__ if name not in ("counted", "unknown")}
         print(json.dumps(said | summary.counted.document() | ({"labels": judge.document()} if judge else {})))
         return
     print(

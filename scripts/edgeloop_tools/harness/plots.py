@@ -20,6 +20,7 @@ import itertools
 from matplotlib import pyplot
 
 from edgeloop.clock import NS
+from edgeloop.config import units
 from edgeloop.data import read
 from edgeloop_tools.harness.history import History, Series
 from edgeloop_tools.harness.judge import Fault
@@ -126,7 +127,7 @@ def spectrum(data: Spectrum) -> str:
                 axis.axvline(hertz, color=QUIET, linewidth=0.8, linestyle=(0, (3, 3)), zorder=0)
                 axis.text(hertz, top * 1.02, name, fontsize=7, color=QUIET, ha="center", va="bottom")
         axis.set_xlabel("Hz")
-        axis.set_ylabel(data.unit)
+        axis.set_ylabel(units.shown(data.unit))
         axis.set_ylim(0, top * 1.12)
         axis.legend(loc="upper right")
         figure.suptitle(data.title, x=0.01, ha="left", fontsize=9.5)
@@ -144,7 +145,7 @@ def uploaded(folder: Path, stream: str) -> str:
         )
         for number, (axis, name) in enumerate(zip(axes[:, 0], names, strict=True)):
             axis.plot(times, table[name].to_numpy(), color=LINES[number], linewidth=1)
-            axis.set_ylabel(f"{name}\n{table.schema.field(name).metadata[b'unit'].decode()}")
+            axis.set_ylabel(f"{name}\n{units.shown(table.schema.field(name).metadata[b'unit'].decode())}")
         figure.suptitle(f"{stream}, {table.num_rows:,} samples read back", x=0.01, ha="left", fontsize=9.5)
         return _svg(figure)
 
@@ -190,7 +191,7 @@ def _stream(axis: Axes, name: str, series: Series, zero: int) -> None:
     times, rows = series.arrays()
     seconds = (times - zero) / NS
     shown = rows
-    label = f"{name}\nRMS {series.units[0]}" if series.fast else name
+    label = f"{name}\nRMS {units.shown(series.units[0])}" if series.fast else name
     if not series.fast and rows.shape[1] > 1:
         centre, spread = np.nanmedian(rows, axis=0), np.nanstd(rows, axis=0)
         shown = (rows - centre) / np.where(spread > 0, spread, 1)

@@ -54,7 +54,7 @@ def test_thresholds_row_by_row(size: int) -> None:
     first = [("high_high", False, 0), ("high", False, 0), ("low", False, 0)]
     assert sorted(shown(found), key=lambda each: each[2]) == [*first, *raised, ("low", False, 10)]
     told = next(j for j in found if j.kind == "high_high" and j.active)
-    assert (told.severity, told.text, told.value, told.asset) == ("high", "temp is 85 Cel, above 80 Cel", 85, "plc")
+    assert (told.severity, told.text, told.value, told.asset) == ("high", "temp is 85 °C, above 80 °C", 85, "plc")
 
 
 @pytest.mark.parametrize("size", [1, 4, 100])

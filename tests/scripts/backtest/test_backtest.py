@@ -34,6 +34,18 @@ def columns(path: Path) -> tuple[list[str], np.ndarray]:
     return head.split(","), np.array([[float(cell) for cell in line.split(",")[1:]] for line in lines])
 
 
+def test_when_and_what_and_a_column_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = healthy(900)
+    values[600:700, 1] += 8
+    write(tmp_path / "one.csv", values)
+    words = ["backtest", "--input", str(tmp_path / "one.csv"), "--output", str(tmp_path / "out"), "--learn-rows", "300"]
+    assert main(words) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("one.csv: 2026-01-01T")]
+    assert any(" c1: " in line and "T10:" in line for line in lines), lines
+    assert main([*words, "--ignore", "lable"]) == 1
+    assert "--ignore lable" in capsys.readouterr().err
+
+
 def test_each_file_has_a_line_for_each_row_at_the_same_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

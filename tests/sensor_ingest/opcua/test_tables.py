@@ -163,3 +163,13 @@ def test_what_does_not_fit_is_refused(kind: str, value: float) -> None:
         return
     assert kind != "String"
     assert found == (round(value) if "nt" in kind or kind == "Byte" else value)
+
+
+def test_words_that_stand_for_numbers() -> None:
+    """Of nodes whose text is declared; what is not declared has no value."""
+    rows = Rows("p", {"valve": parse("valve", "ns=2;s=Valve")}, {"ON": 1.0, "Bad": math.nan})
+    found = []
+    for text in ("on", "Bad", "elsewhere"):
+        rows.start([Change("valve", 0, text)], 1, CLOCK)
+        found.append("valve" in rows.bad)
+    assert found == [False, False, True]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgeloop.alarms import Severity
 from edgeloop.alarms.alarm import SEVERITIES
 from edgeloop.clock import NS
+from edgeloop.config import units
 from edgeloop.join.asof import column
 from edgeloop.limits.expression import Expression, Operand, Truth
 from edgeloop.limits.limit import Limit, LimitKind
@@ -259,7 +260,7 @@ def _words(judge: _Judge, level: _Level, value: float) -> str:
     lasting = f" for {limit.hold}" if limit.hold else ""
     if judge.own is None:
         return f"{limit.condition}{lasting}"
-    unit = f" {judge.unit}" if judge.unit not in ("", "1") else ""
+    unit = f" {units.shown(judge.unit)}".rstrip()
     of = f" ({judge.own.function} of {judge.own.window / NS:g} s)" if judge.own.window else ""
     side = "above" if level.kind.startswith("high") else "below"
     return f"{judge.own.name}{of} is {value:.4g}{unit}, {side} {level.bound:g}{unit}{lasting}"

@@ -19,7 +19,7 @@ HOLD = 48 << 20
 @dataclass(frozen=True, slots=True, eq=False)
 class Whole:
     """times (n,) ns UTC, or None; values (n, channels), NaN where missing; rows (n,): places in the file, from 1.
-    bad: places of rows left out, and why. understood: one line for people."""
+    bad: places of rows left out, and why. understood: one line for people. unknown: to ignore, and not there."""
 
     channels: tuple[Channel, ...]
     times: NDArray[np.int64] | None
@@ -29,6 +29,7 @@ class Whole:
     text: tuple[str, ...]
     understood: str
     place: str
+    unknown: tuple[str, ...] = ()
 
     def at(self, name: str) -> int:
         """Place of a channel. Raises EdgeloopError."""
@@ -52,4 +53,4 @@ def read(path: Path, options: Options | None = None) -> Whole:
         raise EdgeloopError("cannot use the file", where=str(path), why="no row is good", mend="repair the file")
     times = np.concatenate([b.times for b in blocks if b.times is not None]) if table.has_time else None
     bad = tuple(pair for b in blocks for pair in b.bad)
-    return Whole(table.channels, times, values, rows, bad, table.text, table.understood, table.place)
+    return Whole(table.channels, times, values, rows, bad, table.text, table.understood, table.place, table.unknown)

@@ -16,6 +16,7 @@ from edgeloop.config.quantities import Duration
 from edgeloop.errors import EdgeloopError
 from edgeloop.sequence import Chunk, Stream
 from edgeloop.wire.batch import Channel
+from sensor_ingest.payload.numerals import words
 from sensor_ingest.sources import entries
 from sensor_ingest.sources.base import Foreseen, Outlet, Source, SourceConfiguration
 from sensor_ingest.sources.opcua.nodes import Row, parse
@@ -36,6 +37,10 @@ class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unkno
     writes: Annotated[
         dict[str, str] | str,
         Meta(title="Writes", description="rows of targets of `actions` that are not among the nodes"),
+    ] = {}  # noqa: RUF012
+    words: Annotated[
+        dict[str, str] | str,
+        Meta(title="Words", description="texts of nodes that stand for a number, or none: `ON=1, OFF=0, Bad=none`"),
     ] = {}  # noqa: RUF012
     verify: Annotated[bool, Meta(title="Verify", description="read back what was written")] = False
     publish: Annotated[
@@ -87,6 +92,7 @@ class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unkno
             raise ValueError("`user` and `password_file` belong together")
         if self.user and self.security != "sign_and_encrypt":
             raise ValueError("a password travels only in `security: sign_and_encrypt`")
+        words(self.words)
         rows = entries.parse(self.nodes, parse, "nodes")
         if not rows and not self.nodes_file:
             raise ValueError("there are no nodes: give `nodes` or a `nodes_file`")
@@ -185,7 +191,7 @@ class OpcUa(Source[Configuration]):
         await session.open()
         if session.remembered:
             self.outlet.log(f"the certificate of {self.configuration.url} is trusted: SHA-256 {session.remembered}")
-        rows = Rows(self.outlet.id, self._nodes)
+        rows = Rows(self.outlet.id, self._nodes, words(self.configuration.words))
         first, now, refused = await session.start(self._nodes)
         self._put(rows.start(first, now, session.clock))
         self._tell(rows, refused, session)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
@@ -39,8 +40,8 @@ class Change:
     status: int = GOOD
 
 
-def value(row: Row, change: Change) -> Value:
-    """The value as the row wants it; uncertain ones are kept.
+def value(row: Row, change: Change, words: Mapping[str, float] = MappingProxyType({})) -> Value:
+    """The value as the row wants it; uncertain ones are kept. words: number by text, in small letters; NaN: none.
 
     >>> from sensor_ingest.sources.opcua.nodes import parse
     >>> row = parse("a", "ns=2;s=a Cel *0.1")
@@ -48,6 +49,8 @@ def value(row: Row, change: Change) -> Value:
     (72.5, None, None)
     >>> value(parse("a", "ns=2;s=a [1]"), Change("a", 0, [1.0, 2.0])), value(row, Change("a", 0, "725"))
     (2.0, 72.5)
+    >>> value(parse("a", "ns=2;s=a"), Change("a", 0, "On"), {"on": 1.0})
+    1.0
     """
     found = part(row, change.value)
     if change.status & _SEVERITY not in (GOOD, UNCERTAIN) or found is None:
@@ -56,6 +59,8 @@ def value(row: Row, change: Change) -> Value:
         return found if isinstance(found, str) else str(getattr(found, "Text", found))
     if isinstance(found, datetime):
         found = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    if isinstance(found, str) and row.kind == "number" and (known := words.get(found.strip().casefold())) is not None:
+        return known
     if isinstance(found, str) and row.kind == "number":
         found = _plain(found)
     if not isinstance(found, (bool, int, float)):
@@ -89,8 +94,9 @@ class Rows:
     """Streams `<id>` (numbers), `<id>_state` (bool, enumerations, strings) and `<id>_status` (status codes, a row at
     each change of one). Times never go back: what comes late takes the time of the row before it."""
 
-    def __init__(self, id: str, rows: Mapping[str, Row]) -> None:
+    def __init__(self, id: str, rows: Mapping[str, Row], words: Mapping[str, float] = MappingProxyType({})) -> None:
         self._id, self._rows = id, rows
+        self._words = {word.casefold(): number for word, number in words.items()}
         self._numbers = [row for row in rows.values() if row.kind == "number"]
         self._states = [row for row in rows.values() if row.kind != "number"]
         self._values: dict[str, Value] = dict.fromkeys(rows)
@@ -144,7 +150,7 @@ class Rows:
         return self._chunks([(self.newest, self._values)], [], [], clock)
 
     def _take(self, change: Change) -> None:
-        self._values[change.name] = value(self._rows[change.name], change)
+        self._values[change.name] = value(self._rows[change.name], change, self._words)
         self._codes[change.name] = change.status
 
     def _chunks(
