@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edgeloop.tables import Options
-from edgeloop.tables.files import RECORDERS, WORKBOOKS
+if TYPE_CHECKING:
+    from edgeloop.tables import Options
 
 NAMES = ("time", "form", "dayfirst", "zone", "decimal", "thousands", "skip", "by", "value", "sheet", "missing")
 
@@ -30,6 +30,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def options(arguments: argparse.Namespace, ignore: Sequence[str] = ()) -> Options:
+    from edgeloop.tables import Options
+
     given: dict[str, Any] = {name: getattr(arguments, name, None) for name in NAMES}
     given = {name: value for name, value in given.items() if value not in (None, "")}
     if "missing" in given:
@@ -39,6 +41,8 @@ def options(arguments: argparse.Namespace, ignore: Sequence[str] = ()) -> Option
 
 def need(paths: Sequence[Path]) -> None:
     """Has the extra `tables` where one of the files is of a form that takes it. Raises EdgeloopError."""
+    from edgeloop.tables.files import RECORDERS, WORKBOOKS
+
     if any(path.suffix.lower() in (*WORKBOOKS, *RECORDERS) for path in paths):
         from edgeloop_tools import extras
 

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def register(subparsers: Subparsers) -> None:
-    from edgeloop_tools.fleet import deploying, models, policy
+    from edgeloop_tools.fleet import deploying, policy
 
     _register_publish(subparsers)
     deploying.register(subparsers)
     policy.register(subparsers)
-    models.register(subparsers)
+    _register_models(subparsers)
 
 
 def _register_publish(subparsers: Subparsers) -> None:
@@ -87,4 +87,27 @@ def _publish(arguments: argparse.Namespace) -> int:
     if arguments.json:
         rows = [{"component": s.unit.name, "version": str(s.version), "found": s.found} for s in steps]
         print(json.dumps({"account": account.number, "bucket": bucket.name, "components": rows}))
+    return 0
+
+
+def _register_models(subparsers: Subparsers) -> None:
+    fleet = subparsers.add_parser("fleet", help="what all devices say")
+    actions = fleet.add_subparsers(dest="action", required=True, metavar="ACTION")
+    models = actions.add_parser(
+        "models", help="which model serves where, since when and why: the newest record of each device and model"
+    )
+    models.add_argument("uploads", metavar="DIR|s3://BUCKET/PREFIX", help="where StreamUpload puts them")
+    models.add_argument("--json", action="store_true", help="the records as JSON lines")
+    models.set_defaults(run=_models)
+
+
+def _models(arguments: argparse.Namespace) -> int:
+    from edgeloop_tools.fleet.models import newest, table
+
+    found = newest(arguments.uploads)
+    if arguments.json:
+        for (device, _), document in sorted(found.items()):
+            print(json.dumps({"device": device, **document}, ensure_ascii=False))
+    else:
+        print("\n".join(table(found)))
     return 0

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -14,36 +12,12 @@ import msgspec
 from edgeloop import clock
 from edgeloop.errors import EdgeloopError
 
-if TYPE_CHECKING:
-    from edgeloop_tools.cli import Subparsers
-
 _KIND = "/kind=models/"
 
 
 class _Record(msgspec.Struct):
     device: str
     document: dict[str, Any]
-
-
-def register(subparsers: Subparsers) -> None:
-    fleet = subparsers.add_parser("fleet", help="what all devices say")
-    actions = fleet.add_subparsers(dest="action", required=True, metavar="ACTION")
-    models = actions.add_parser(
-        "models", help="which model serves where, since when and why: the newest record of each device and model"
-    )
-    models.add_argument("uploads", metavar="DIR|s3://BUCKET/PREFIX", help="where StreamUpload puts them")
-    models.add_argument("--json", action="store_true", help="the records as JSON lines")
-    models.set_defaults(run=_models)
-
-
-def _models(arguments: argparse.Namespace) -> int:
-    found = newest(arguments.uploads)
-    if arguments.json:
-        for (device, _), document in sorted(found.items()):
-            print(json.dumps({"device": device, **document}, ensure_ascii=False))
-    else:
-        print("\n".join(table(found)))
-    return 0
 
 
 def newest(uploads: str) -> dict[tuple[str, str], dict[str, Any]]:
