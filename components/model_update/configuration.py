@@ -15,6 +15,7 @@ from edgeloop.models.signature import Key, raw
 DEFAULT: Final = "default"
 """The uri that lets the model serve that came with the component."""
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
+_VERSION = re.compile(r"latest|[0-9]+\.\*|[0-9]+\.[0-9]+\.(?:\*|[0-9]+[-+0-9A-Za-z.]*)")
 _RUNTIMES: Final = {"onnxruntime", "dlr"}
 
 
@@ -28,6 +29,13 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         ),
     ]
     digest: Annotated[str, Meta(title="Digest", description='SHA-256 of the package, "sha256:" before it or not')] = ""
+    version: Annotated[
+        str,
+        Meta(
+            title="Version",
+            description='instead of a digest, where uri is a folder or prefix: "latest", "1.2.*"; deploy resolves it',
+        ),
+    ] = ""
     latency: Annotated[
         Duration, Meta(title="Latency", description="what one run may take when it is tried; 0: any time")
     ] = Duration("0 s")
@@ -47,6 +55,10 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             return
         if not re.fullmatch(r"file:/.+|s3://[^/]+/.+", self.uri):
             raise ValueError(f'{self.uri!r} is neither "file:/…" nor "s3://bucket/key" nor "{DEFAULT}"')
+        if self.version and not self.digest:
+            if not _VERSION.fullmatch(self.version):
+                raise ValueError(f'version: {self.version!r} is neither "latest" nor like 1.2.* or 1.2.3')
+            return
         if not _DIGEST.fullmatch(self.digest):
             raise ValueError("digest must be the 64 hexadecimal digits of the package's SHA-256")
 

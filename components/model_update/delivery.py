@@ -181,6 +181,9 @@ class Delivery:
             self._health.clear(f"model.{self.name}")
             return None
         self._watch(configuration)
+        if not model.sha256:
+            mend = "`edgeloop deploy` does it; or write uri and digest of one package"
+            raise ModelError("the version wanted was not resolved", where=f"models.{self.name}.version", mend=mend)
         pointer = self._shelf.pointer
         if pointer is not None and pointer.active is not None and pointer.active.digest == model.sha256:
             if pointer.state == "probation":

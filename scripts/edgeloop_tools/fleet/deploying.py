@@ -113,6 +113,7 @@ def _group(arguments: argparse.Namespace) -> int:
 def _wanted(arguments: argparse.Namespace) -> Wanted:
     from edgeloop_tools.config import load, overlays
     from edgeloop_tools.fleet.deploy import Wanted
+    from edgeloop_tools.model.publish import resolved
 
     file = arguments.line or Path("line.yaml")
     line = load(file, arguments.overlay)
@@ -122,11 +123,11 @@ def _wanted(arguments: argparse.Namespace) -> Wanted:
         if not (thing and equals and path):
             raise EdgeloopError("a wrong value", where="--device", why=repr(text), mend="write THING=FILE")
         files[thing] = Path(path)
-    group = line.configured()
+    group = resolved(line.configured())
     devices: dict[str, Merges] = {}
     for thing, overlay in files.items():
         whole = load(file, [*arguments.overlay, overlay])
-        own = whole.components()
+        own = resolved(whole.components())
         devices[thing] = {name: own.get(name, {}) for name in {**group, **whole.configured()}}
     manager = None if arguments.stream_manager == "none" else arguments.stream_manager
     name = arguments.name or f"{line.site} {line.id}"

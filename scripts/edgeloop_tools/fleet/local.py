@@ -29,12 +29,13 @@ def deploy(arguments: argparse.Namespace) -> int:
     """Builds, then deploys all components, or those that the line configures; 1 where they are not well after it."""
     from edgeloop_tools import config
     from edgeloop_tools.build import ARTIFACTS, RECIPES, build
+    from edgeloop_tools.model.publish import resolved
 
     nucleus = find(arguments.root)
     if arguments.remove:
         return remove(nucleus, arguments.timeout or WAIT, print, dry=arguments.dry_run)
     line = config.load(arguments.line, arguments.overlay) if arguments.line else None
-    work = Deployment(roots(line), line.configured() if line else {}, (), RECIPES, ARTIFACTS)
+    work = Deployment(roots(line), resolved(line.configured()) if line else {}, (), RECIPES, ARTIFACTS)
     work = possible(nucleus, work, print)
     if arguments.dry_run:
         print(f"would deploy with {_NAMES[nucleus.kind]}: {', '.join(f'{n} {v}' for n, v in work.roots.items())}")

@@ -67,6 +67,21 @@ def resolve(name: str, uri: str, version: str) -> Published:
     return Published(best, place.uri(file), place.digest(file))
 
 
+def resolved(components: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Components' configurations, with uri and digest of one package for each model that names a version. Raises
+    EdgeloopError."""
+    owner = "io.edgeloop.ModelUpdate"
+    models = components.get(owner, {}).get("models", {})
+    fixed = {}
+    for name, model in models.items():
+        if model.get("version") and not model.get("digest"):
+            found = resolve(name, str(model["uri"]), str(model["version"]))
+            rest = {key: value for key, value in model.items() if key != "version"}
+            model = {**rest, "uri": found.uri, "digest": f"sha256:{found.digest}"}
+        fixed[name] = model
+    return components if fixed == models else {**components, owner: {**components[owner], "models": fixed}}
+
+
 def wanted(version: str, pattern: str) -> bool:
     """
     >>> [wanted("1.2.9", p) for p in ("latest", "1.2.*", "1.*", "1.2.9", "1.2.1", "1.20.*")]

@@ -127,3 +127,21 @@ def test_a_version_that_is_published_never_changes(
         assert convert({"models": {"linear": entry}}, Configuration).models["linear"].sha256 == found.digest
         with pytest.raises(Exception, match=r"nothing there is linear 3\.\*"):
             publish.resolve("linear", place, "3.*")
+
+
+def test_deploy_writes_the_digest_of_the_version_wanted(make: Any, tmp_path: Path) -> None:
+    for version in ("1.2.0", "1.2.10", "1.3.0"):
+        path, _ = make(1.0, version=version)
+        publish.publish(path, str(tmp_path / "shelf"), unsigned=True)
+    entry = {"uri": (tmp_path / "shelf").as_uri(), "version": "1.2.*", "attempt": 2}
+    convert({"models": {"linear": entry}}, Configuration)
+    found = publish.resolved({MODELS: {"models": {"linear": entry}, "keep": 2}, "other": {}})
+    model = found[MODELS]["models"]["linear"]
+    assert model["uri"].endswith("/shelf/linear-1.2.10.tar")
+    assert (found[MODELS]["keep"], model["attempt"], "version" in model) == (2, 2, False)
+    assert convert({"models": {"linear": model}}, Configuration).models["linear"].sha256
+    with pytest.raises(Exception, match="neither \"latest\" nor"):
+        convert({"models": {"linear": {**entry, "version": "newest"}}}, Configuration)
+
+
+MODELS = "io.edgeloop.ModelUpdate"
