@@ -31,14 +31,14 @@ _LARGEST: Final = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A component as its nucleus has it. restarts: None where the nucleus does not say. root: deployed by name."""
+    """A component as its nucleus has it. restarts, root (deployed by name): None where the nucleus does not say."""
 
     name: str
     version: str
     state: str
     reason: str
     restarts: int | None = None
-    root: bool = False
+    root: bool | None = None
     pids: tuple[int, ...] = ()
 
     @property
@@ -117,8 +117,11 @@ def _components(nucleus: Nucleus) -> list[Running]:
         finally:
             client.close()
         return [Running(c.name, c.version, c.state, c.reason, c.restarts, c.root, c.pids) for c in listed]
-    roots = set(nucleus.roots()) if nucleus.kind == "lite" else set()
-    return [Running(c.name, c.version, c.state, c.reason, None, c.name in roots) for c in nucleus.components()]
+    roots = set(nucleus.roots()) if nucleus.kind == "lite" else None
+    return [
+        Running(c.name, c.version, c.state, c.reason, None, None if roots is None else c.name in roots)
+        for c in nucleus.components()
+    ]
 
 
 def _by_console(path: Path, found: Found) -> None:

@@ -71,7 +71,8 @@ def _components(found: Found) -> Iterator[Line]:
             ok = False
             words.append(f"it is stopped: `edgeloop component restart -n {component.name}`")
         process = (health or {}).get("process") or {}
-        origin = f"{found.nucleus}, {'deployed by name' if component.root else 'as a dependency'}"
+        how = {True: ", deployed by name", False: ", as a dependency", None: ""}[component.root]
+        origin = f"{found.nucleus}{how}"
         yield Line(
             "component", component.name, state, ok, "; ".join(words), (health or {}).get("uptime_s"),
             component.restarts, process.get("memory_mb") or memory(component.pids), origin,
