@@ -15,6 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from edgeloop import clock, topics
 from edgeloop.clock import NS
 from edgeloop.config.load import convert
+from edgeloop.durable import seal, unseal
 from edgeloop.errors import ConfigurationError, EdgeloopError
 from edgeloop.sequence import Records, Samples
 from edgeloop.wire.batch import Batch, RecordBatch
@@ -218,7 +219,8 @@ def test_messages_are_signed_and_encrypted_and_the_server_is_known(
     refused("everybody may read the password file", password_file=str(tmp_path / "wrong"))
     (tmp_path / "wrong").chmod(0o600)
     refused("cannot connect .*: Bad(UserAccessDenied|IdentityTokenRejected)", password_file=str(tmp_path / "wrong"))
-    outlet.state.write_text(outlet.state.read_text().replace(lines[0].rpartition(" ")[2], "0" * 64))
+    known = unseal(outlet.state.read_bytes()).replace(lines[0].rpartition(" ")[2].encode(), b"0" * 64)
+    outlet.state.write_bytes(seal(known))
     refused("the server has another certificate than before .*it was 0000")
 
 
