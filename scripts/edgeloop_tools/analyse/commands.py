@@ -1,0 +1,53 @@
+"""`analyse`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgeloop_tools.cli import Subparsers
+
+
+def register(subparsers: Subparsers) -> None:
+    analyse = subparsers.add_parser(
+        "analyse",
+        help="questions over many sites and long periods",
+        usage="edgeloop analyse NAME --data DIR|s3://… [options]\n       edgeloop analyse new FOLDER",
+        description="Runs an analysis, a shipped one (compare, forecast) or a folder of your own, over what went up. "
+        "Makes OUT/<name>/table.parquet, OUT/findings/<site>/<asset>.json and, with --report, one page. "
+        "`new` makes the folder of an analysis of your own.",
+    )
+    add = analyse.add_argument
+    add("words", nargs="+", metavar="NAME", help="compare, forecast or a folder; or: new FOLDER")
+    add("--data", metavar="DIR|s3://…", help="where it was uploaded to, or a folder with lake/")
+    add("--since", metavar="TIME", help="leave out what is older, such as 2026-03-01")
+    add("--out", type=Path, metavar="DIR", default=Path("analysis"), help="where results go, and lake/ (analysis)")
+    add("--report", type=Path, metavar="FILE.html", help="one page that needs nothing else")
+    add("-p", dest="parameters", action="append", default=[], metavar="KEY=VALUE", help="a parameter of the analysis")
+    analyse.set_defaults(run=_analyse)
+
+
+def _analyse(arguments: argparse.Namespace) -> int:
+    from edgeloop.errors import EdgeloopError
+    from edgeloop_tools.analyse.definition import make
+    from edgeloop_tools.analyse.run import run
+    from edgeloop_tools.extras import need
+
+    words: list[str] = arguments.words
+    if words[0] == "new":
+        if len(words) != 2:
+            raise EdgeloopError("no name", where="analyse new", mend="give one folder: analyse new oven_drift")
+        folder = make(Path(words[1]))
+        print(f"made {folder}: change analysis.py, then: edgeloop test {folder}")
+        return 0
+    if len(words) != 1 or not arguments.data:
+        raise EdgeloopError("wrong use", where="analyse", mend="edgeloop analyse NAME --data DIR|s3://…")
+    need("analytics")
+    done = run(
+        words[0], arguments.data, arguments.out, since=arguments.since, given=arguments.parameters,
+        report=arguments.report, say=print,
+    )  # fmt: skip
+    print(done)
+    return 0

@@ -1,0 +1,110 @@
+"""Runs an analysis: lake → Ibis expression on DuckDB → the function over it → table, findings, page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from edgeloop import optional
+from edgeloop.data.reader import nanoseconds
+from edgeloop.durable import make_folder, place
+from edgeloop.errors import EdgeloopError
+from edgeloop.layout import date
+from edgeloop_tools.analyse import findings, page
+from edgeloop_tools.analyse.definition import Analysis, Answer, load
+from edgeloop_tools.lake.compact import LAKE, compact, parts
+
+PURPOSE: Final = "analyse"
+TABLES: Final = ("indicators_1m", "indicators_1h")
+SETTINGS: Final = ("SET TimeZone='UTC'", "SET memory_limit='1GB'", "SET preserve_insertion_order=false")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    rows: int
+    findings: int
+    assets: int
+    notes: tuple[str, ...]
+    out: Path
+
+    def __str__(self) -> str:
+        lines = [f"{self.rows} rows, {self.findings} findings on {self.assets} assets: {self.out}"]
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+
+
+def run(
+    name: str,
+    data: str,
+    out: Path,
+    *,
+    since: str | None = None,
+    given: Sequence[str] = (),
+    report: Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Done:
+    """data: an upload, which is compacted into out/lake first, or a folder with lake/. Raises EdgeloopError."""
+    analysis = load(name)
+    parameters = analysis.parameters(given)
+    first = nanoseconds(since)
+    lake = Path(data)
+    if data.startswith("s3://") or not (lake / LAKE).is_dir():
+        say(f"lake: {compact(data, out)}")
+        lake = out
+    answer, assets = answered(analysis, lake, parameters, first)
+    try:
+        folder = out / analysis.name
+        make_folder(folder, 0o755)
+        _table(folder / "table.parquet", answer.rows)
+        count = findings.write(out / "findings", analysis, answer.findings, assets)
+        if report is not None:
+            make_folder(report.absolute().parent, 0o755)
+            page.write(report, analysis, parameters, answer, assets)
+    except OSError as error:
+        where = str(error.filename or out)
+        raise EdgeloopError("cannot write the results", where=where, why=error.strerror or "") from error
+    return Done(len(answer.rows), count, len(assets), tuple(answer.notes), folder)
+
+
+def answered(
+    analysis: Analysis, lake: Path, parameters: dict[str, Any], first: int | None = None
+) -> tuple[Answer, list[tuple[str, str]]]:
+    """The answer, and every (site, asset) that was looked at. first: ns UTC. Raises EdgeloopError."""
+    ibis = optional.load("ibis", PURPOSE)
+    connection = ibis.duckdb.connect()
+    try:
+        for setting in SETTINGS:
+            connection.raw_sql(setting)
+        tables = {}
+        for table in TABLES:
+            there = [p for p in parts(lake, table) if first is None or _date(p) >= date(first - 86_400 * 1_000_000_000)]
+            if not there:
+                raise EdgeloopError("nothing to analyse", where=str(lake), mend="check --data and --since")
+            bound = connection.read_parquet(
+                there, table_name=table, hive_partitioning=True, hive_types_autocast=False, union_by_name=True
+            )
+            bound = bound.filter(bound.clock == "synced")
+            if first is not None:
+                pandas = optional.load("pandas", PURPOSE)
+                bound = bound.filter(bound.time >= ibis.literal(pandas.Timestamp(first, unit="ns", tz="UTC")))
+            tables[table] = bound
+        looked = tables["indicators_1h"].select("site", "asset").distinct().order_by(["site", "asset"]).execute()
+        frame = analysis.module.job(tables, parameters).execute()
+    finally:
+        connection.disconnect()
+    if not len(frame):
+        raise EdgeloopError("nothing to analyse", where=analysis.name, why="no row is of what it asks", mend="see -p")
+    answer: Answer = analysis.module.fit(frame, parameters)
+    return answer, [(str(site), str(asset)) for site, asset in looked.itertuples(index=False)]
+
+
+def _date(path: str) -> str:
+    return path.rpartition("/date=")[2].partition("/")[0]
+
+
+def _table(path: Path, rows: Any) -> None:
+    pa, pq = optional.load("pyarrow", PURPOSE), optional.load("pyarrow.parquet", PURPOSE)
+    new = path.with_name(f".{path.name}.new")
+    pq.write_table(pa.Table.from_pandas(rows, preserve_index=False), new, compression="zstd")
+    place(new, path)

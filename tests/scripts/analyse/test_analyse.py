@@ -1,0 +1,158 @@
+"""Analyses on simulated fleets with known truth, from upload to findings."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from edgeloop.errors import EdgeloopError
+from edgeloop_tools.analyse import findings
+from edgeloop_tools.analyse.analyses.compare import sample as compare
+from edgeloop_tools.analyse.analyses.forecast import sample as forecast
+from edgeloop_tools.analyse.definition import Analysis, Finding, load, make
+from edgeloop_tools.analyse.fleet import Fleet
+from edgeloop_tools.analyse.run import run
+
+
+def defaults(analysis: Analysis) -> dict[str, object]:
+    return {key: parameter.default for key, parameter in analysis.module.PARAMETERS.items()}
+
+
+def test_compare_from_upload_to_findings_and_page(tmp_path: Path) -> None:
+    compare.make(tmp_path / "up")
+    means = compare.MEANS
+    done = run("compare", str(tmp_path / "up"), tmp_path / "out", report=tmp_path / "page.html")
+    site, asset = compare.FLEET.name(compare.UNLIKE)
+    found = json.loads((tmp_path / "out" / "findings" / site / f"{asset}.json").read_text())
+    assert (found["schema"], found["revision"], [f["indicator"] for f in found["findings"]]) == (1, 1, ["rms"])
+    evidence = found["findings"][0]["evidence"]
+    assert evidence["low"] < means[5, 0].mean() - np.delete(means[:, 0], 5, 0).mean() < evidence["high"]
+    files = sorted((tmp_path / "out" / "findings").rglob("*.json"))
+    assert len(files) == done.assets == 8
+    assert [json.loads(f.read_text())["findings"] for f in files].count([]) == 7
+    table = pq.read_table(tmp_path / "out" / "compare" / "table.parquet")
+    assert {"site", "asset", "difference", "low", "high", "unlike"} <= set(table.column_names)
+    page = (tmp_path / "page.html").read_text()
+    assert found["findings"][0]["words"].split(" (")[0] in page
+    assert "<svg" in page
+    assert "http" not in page.replace("http-equiv", "")
+    run("compare", str(tmp_path / "up"), tmp_path / "out", since="2026-01-02")
+    again = json.loads((tmp_path / "out" / "findings" / site / f"{asset}.json").read_text())
+    assert again["revision"] == 2
+    assert again["findings"][0]["id"] == found["findings"][0]["id"]
+    assert again["findings"][0]["since"] == "2026-01-02"
+
+
+def test_compare_finds_and_leaves_alone() -> None:
+    analysis = load("compare")
+    for seed in range(3):
+        fleet = Fleet(seed)
+        means = fleet.means()
+        means[7, 0, -3:] *= 1.08
+        means[33, 1] *= 1.25
+        answer = analysis.module.fit(fleet.frame(means), defaults(analysis))
+        found = {(f.site, f.asset, f.indicator, f.kind) for f in answer.findings}
+        assert found == {(*fleet.name(7), "rms", "change"), (*fleet.name(33), "velocity", "level")}
+
+
+def test_compare_says_where_it_cannot_say() -> None:
+    analysis = load("compare")
+    fleet = Fleet(1, sites=1, assets=4)
+    answer = analysis.module.fit(fleet.frame(fleet.means()), defaults(analysis))
+    assert (len(answer.findings), len(answer.rows)) == (0, 0)
+    assert all("cannot say: 4 assets" in note for note in answer.notes)
+
+
+def line(seed: int, days: int, slope: float, phi: float = 0.5) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    noise = random.standard_normal(days)
+    for day in range(1, days):
+        noise[day] = phi * noise[day - 1] + np.sqrt(1 - phi * phi) * noise[day]
+    return np.asarray(10 + slope * np.arange(days) + noise)
+
+
+def test_forecasts_interval_covers_what_it_says() -> None:
+    analysis = load("forecast")
+    said = covered = 0
+    for seed in range(120):
+        values = line(seed, 400, 0.15)
+        limit = 10 + 0.15 * 60 + 4
+        truth = int(np.flatnonzero(values[60:] >= limit)[0]) + 1
+        found = analysis.module.outlook(np.arange(60), values[:60], limit, defaults(analysis))
+        if found.said == "yes":
+            said += 1
+            covered += found.low <= truth <= found.high
+    assert said >= 115
+    assert 0.72 <= covered / said <= 0.9
+
+
+def test_forecast_says_why_it_cannot_say() -> None:
+    analysis = load("forecast")
+    own = defaults(analysis)
+    days = np.arange(60)
+    outlook = analysis.module.outlook
+    assert outlook(days[:10], line(1, 10, 0.2), 30, own).said == "no: 10 days, 14 are needed"
+    assert sum(outlook(days, line(seed, 60, 0.0), 30, own).said.startswith("no: no trend") for seed in range(40)) >= 38
+    assert outlook(days, line(1, 60, 0.1), 1000, own).said == "no: not within 90 days"
+    assert outlook(days, line(1, 60, 0.2) + 0.01 * days**2, 80, own).said.startswith("no: the trend bends")
+    assert outlook(days, line(1, 60, 0.2), 15, own).said == "met"
+    down = outlook(days, -line(1, 60, 0.2), -25, own | {"side": "below"})
+    assert (down.said, down.slope < 0) == ("yes", True)
+
+
+def test_forecast_from_an_upload(tmp_path: Path) -> None:
+    forecast.make(tmp_path / "up")
+    with pytest.raises(EdgeloopError, match="no limit"):
+        run("forecast", str(tmp_path / "up"), tmp_path)
+    run("forecast", str(tmp_path), tmp_path, given=["limit=6", "indicator=velocity"])
+    found = json.loads((tmp_path / "findings" / "site1" / "press2.json").read_text())["findings"]
+    assert [f["kind"] for f in found] == ["forecast"]
+    assert 1 <= found[0]["evidence"]["low"] <= found[0]["evidence"]["days"] <= 20
+    assert json.loads((tmp_path / "findings" / "site1" / "press1.json").read_text())["findings"] == []
+
+
+def test_parameters_and_names_are_checked() -> None:
+    analysis = load("forecast")
+    for given, words in (("limit", "no such"), ("x=1", "no such"), ("limit=a", "not a number"), ("horizon=0", "bounds"),
+                         ("side=left", "above, below")):  # fmt: skip
+        with pytest.raises(EdgeloopError, match=words):
+            analysis.parameters([given])
+    with pytest.raises(EdgeloopError, match="compare, forecast"):
+        load("tea_leaves")
+
+
+def test_a_message_holds_5_kb_and_other_analyses_stay(tmp_path: Path) -> None:
+    comparing, forecasting = load("compare"), load("forecast")
+    many = [Finding("a", "d", "p", f"c{k}", "rms", "level", "low", "w" * 300, "s", "u") for k in range(40)]
+    findings.write(tmp_path, comparing, many, [("a", "p")])
+    path = tmp_path / "a" / "p.json"
+    content = json.loads(path.read_text())
+    assert path.stat().st_size <= 5000
+    assert content["more"] == 40 - len(content["findings"]) > 0
+    findings.write(tmp_path, comparing, many[:1], [("a", "p")])
+    high = Finding("a", "d", "p", "c", "rms", "forecast", "high", "w", "s", "u")
+    findings.write(tmp_path, forecasting, [high], [("a", "p")])
+    content = json.loads(path.read_text())
+    assert [f["analysis"] for f in content["findings"]] == ["forecast", "compare"]
+    findings.write(tmp_path, comparing, [], [("a", "p")])
+    findings.write(tmp_path, comparing, [], [("a", "p")])
+    content = json.loads(path.read_text())
+    assert ([f["analysis"] for f in content["findings"]], content["revision"]) == (["forecast"], 4)
+
+
+def test_the_test_of_a_new_analysis_passes(tmp_path: Path) -> None:
+    folder = make(tmp_path / "oven_hours")
+    spec = importlib.util.spec_from_file_location("test_of_new", folder / "test_oven_hours.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.test_sample(tmp_path)
+    assert "edgeloop analyse oven_hours" in (folder / "README.md").read_text()
+    with pytest.raises(EdgeloopError, match="there already"):
+        make(folder)
