@@ -8,7 +8,7 @@ from typing import Any
 from edgeloop_tools.bench.suite import show
 from edgeloop_tools.build import build
 
-LIMIT = 250_000
+LIMIT = 300_000
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 

@@ -16,7 +16,7 @@ from edgeloop_tools.build.components import LIBRARIES, RUNTIME, folder
 from edgeloop_tools.build.imports import needed
 from edgeloop_tools.build.lean import lean
 
-LIMIT = 250_000
+LIMIT = 300_000
 """Bytes of one archive."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 LEFT_OUT = {".pyc", ".pyo", ".md", ".svg", ".png", ".yaml"}
