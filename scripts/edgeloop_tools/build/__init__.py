@@ -61,14 +61,12 @@ def recipes() -> dict[str, str]:
 
 def generated() -> Iterator[tuple[Path, str]]:
     """Every generated file that is committed, with the text it should have."""
-    from edgeloop_tools.build.components import UMBRELLA, declarations
+    from edgeloop_tools.build.components import declarations
     from edgeloop_tools.build.tables import filled, readme
     from edgeloop_tools.config import schema
 
-    known = recipes()
-    for name, text in known.items():
+    for name, text in recipes().items():
         yield RECIPES / name, text
-    yield ROOT / "recipe.yaml", known[f"{UMBRELLA}-{__version__}.yaml"]
     for declaration in declarations():
         if (table := filled(declaration)) is not None:
             yield readme(declaration), table
