@@ -50,10 +50,16 @@ def renewed(archive: bytes, package: str) -> bytes:
 
 
 def release(folder: Path) -> tuple[Path, Path]:
-    """(recipes, artifacts) of a new version of three components; policies under new ids, defaults changed and added."""
+    """(recipes, artifacts) of a new version of three components, and an umbrella that takes them; policies under new
+    ids, defaults changed and added."""
     recipes, artifacts = folder / "recipes", folder / "artifacts"
     recipes.mkdir()
     folder.chmod(0o755)
+    umbrella = yaml.safe_load((CHECKOUT / "recipes" / f"{UMBRELLA}-{OLD}.yaml").read_text())
+    umbrella["ComponentVersion"] = NEW
+    for name in CHANGED:
+        umbrella["ComponentDependencies"][name]["VersionRequirement"] = f"={NEW}"
+    (recipes / f"{UMBRELLA}-{NEW}.yaml").write_text(yaml.safe_dump(umbrella, sort_keys=False))
     for name, package in CHANGED.items():
         text = (CHECKOUT / "recipes" / f"{name}-{OLD}.yaml").read_text()
         document = yaml.safe_load(text)
@@ -119,7 +125,8 @@ def test_old_new_old(
         known = snapshot(line)
         before = {name: line.components[name].configuration for name in CHANGED}
 
-        line.core.wait(line.core.deploy(dict.fromkeys(CHANGED, NEW), {}, recipe_dir=recipes, artifact_dir=artifacts))
+        newest = dict.fromkeys((UMBRELLA, *CHANGED), NEW)
+        line.core.wait(line.core.deploy(newest, {}, recipe_dir=recipes, artifact_dir=artifacts))
         went_on(line, until, known, NEW, id)
         for name in CHANGED:
             has, had = dict(line.components[name].configuration), dict(before[name])
@@ -131,8 +138,9 @@ def test_old_new_old(
 
         known = snapshot(line)
         again = line.core.deploy(
-            dict.fromkeys(CHANGED, OLD), {}, recipe_dir=CHECKOUT / "recipes", artifact_dir=CHECKOUT / "artifacts"
-        )
+            dict.fromkeys((UMBRELLA, *CHANGED), OLD), {},
+            recipe_dir=CHECKOUT / "recipes", artifact_dir=CHECKOUT / "artifacts",
+        )  # fmt: skip
         line.core.wait(again)
         went_on(line, until, known, OLD, id)
         for name in CHANGED:

@@ -26,6 +26,7 @@ from edgeloop.models.proof import Prover
 from edgeloop.models.runners import Options, neo, open_runner
 from edgeloop.models.runners.neo import NeoRunner
 from edgeloop.models.store import Ref, Shelf
+from edgeloop.models.watch import Watched
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="dlr has a library for x86-64 alone")
 
@@ -272,7 +273,8 @@ def test_a_swap_runs_the_new_code_while_the_old_lives(dlr: None, tmp_path: Path)
         assert new is not None
         np.testing.assert_array_equal(new.runner.run(x)[0], x @ (2 * WEIGHTS.T))
         np.testing.assert_array_equal(old.runner.run(x)[0], x @ WEIGHTS.T)
-        assert isinstance(old.runner, NeoRunner)
-        pid = old.runner.pid
+        assert isinstance(old.runner, Watched)
+        assert isinstance(old.runner.runner, NeoRunner)
+        pid = old.runner.runner.pid
         del old
         assert not Path(f"/proc/{pid}").exists(), "nobody holds it any more"

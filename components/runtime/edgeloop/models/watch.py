@@ -14,29 +14,29 @@ class Watched:
     """A runner, and when each inference under way began."""
 
     def __init__(self, runner: Runner) -> None:
-        self._runner = runner
+        self.runner = runner
         self._numbers = count()
         self._began: dict[int, float] = {}
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        return self._runner.inputs
+        return self.runner.inputs
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
-        return self._runner.outputs
+        return self.runner.outputs
 
     def run(self, inputs: Inputs) -> list[Array]:
         """See Runner."""
         number = next(self._numbers)
         self._began[number] = time.monotonic()
         try:
-            return self._runner.run(inputs)
+            return self.runner.run(inputs)
         finally:
             del self._began[number]
 
     def close(self) -> None:
-        self._runner.close()
+        self.runner.close()
 
     @property
     def longest(self) -> float:
