@@ -93,8 +93,6 @@ def test_every_component_starts_on_a_disk_that_takes_nothing(
             until(lambda: any("setup" in str(document["problems"]) for document in heard))
             disk.remount("rw")
         else:
-            if package == "anomaly_inference":
-                until(lambda: "setup" in str(heard[-1]["problems"]))
             disk.empty()
         until(lambda: "setup" not in {p["key"] for p in heard[-1]["problems"]}, 90)
         assert process.poll() is None
