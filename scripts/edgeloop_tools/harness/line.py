@@ -161,9 +161,9 @@ class Line:
             return self.components
 
     def installed(self) -> bool:
-        """Whether the Runtime's environment is complete."""
+        """Whether the Runtime's environment is complete: its `run`, which stays, begins after its `install`."""
         runtime = self.components.get(RUNTIME)
-        return runtime is not None and runtime.state in ("RUNNING", "FINISHED") and not runtime.pids
+        return runtime is not None and runtime.state in ("RUNNING", "FINISHED")
 
     def kill(self, component: str, signum: int = signal.SIGKILL) -> Intervention | None:
         """Kill the component's processes; None where it has none now. Finish with `recovered`."""
