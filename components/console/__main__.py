@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
+from console.configuration import Configuration
 from console.declaration import DECLARATION
 from edgeloop.component import App
-from edgeloop.errors import EdgeloopError
 from edgeloop.optional import load
 
+if TYPE_CHECKING:
+    from console.service import Console
+
 PERIOD = 1.0
-PATIENCE = 5.0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -20,22 +23,21 @@ def main(argv: list[str] | None = None) -> int:
 
         return users_command.main(words[1:])
     with App.start(DECLARATION, argv) as app:
-        while not app.stop.is_set():
-            try:
-                for package in ("starlette", "uvicorn", "argon2", "cryptography"):
-                    load(package, "the page")
-            except EdgeloopError as error:
-                app.health.problem("packages", str(error))
-                app.stop.wait(PATIENCE)
-                continue
-            app.health.clear("packages")
-            from console.service import Console
-
-            with Console(app) as console:
-                app.on_configuration(console.apply)
-                while not app.stop.wait(PERIOD):
-                    console.step()
+        app.need("console")
+        with app.made(lambda: opened(app)) as console:
+            app.on_configuration(console.apply)
+            while not app.stop.wait(PERIOD):
+                console.step()
     return 0
+
+
+def opened(app: App[Configuration]) -> Console:
+    """The page and what is behind it. Raises EdgeloopError while its packages are missing."""
+    for package in ("starlette", "uvicorn", "argon2", "cryptography"):
+        load(package, "the page")
+    from console.service import Console
+
+    return Console(app)
 
 
 if __name__ == "__main__":

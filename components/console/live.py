@@ -11,11 +11,13 @@ from typing import Any, Final
 
 import msgspec
 
+from console import messages
 from console.hub import Hub
 from edgeloop import decode, topics
 from edgeloop.alarms import Alarm
 from edgeloop.alarms.journal import read
 from edgeloop.bus import Bus
+from edgeloop.errors import EdgeloopError
 from edgeloop.topics import short
 
 BOOKS: Final = ("io.edgeloop.AnomalyInference", "io.edgeloop.CameraInference")
@@ -161,28 +163,25 @@ class Live:
         self._hub.tell("alarm", msgspec.to_builtins(alarm))
 
     def _results(self, topic: str, payload: bytes) -> None:
-        document = decode.document(payload, dict[str, Any], what="a message", where=topic)
+        document = decode.document(payload, messages.Results, what="results", where=topic)
+        try:
+            monitors, parts = messages.results(document)
+        except msgspec.ValidationError as error:
+            raise EdgeloopError("not results", where=topic, why=str(error)) from None
         received = time.monotonic()
-        news: dict[str, dict[str, Any]] = {}
-        for result in document.get("results", ()):
-            if not isinstance(result, dict):
-                continue
-            if isinstance(name := result.get("monitor"), str):
-                news[name] = {**result, "received": received}
-            elif isinstance(result.get("camera"), str) and isinstance(result.get("decided"), int):
-                self._part(result)
-        if news:
-            with self._lock:
-                self._monitors.update(news)
-            self._hub.tell("monitors", list(news.values()))
-
-    def _part(self, result: dict[str, Any]) -> None:
+        news = {one.monitor: {**msgspec.to_builtins(one), "received": received} for one in monitors}
         with self._lock:
-            self._parts.setdefault(result["camera"], deque(maxlen=PARTS)).append(result)
-        self._hub.tell("part", result)
+            self._monitors.update(news)
+            for part in parts:
+                self._parts.setdefault(part.camera, deque(maxlen=PARTS)).append(msgspec.to_builtins(part))
+        if news:
+            self._hub.tell("monitors", list(news.values()))
+        for part in parts:
+            self._hub.tell("part", part)
 
     def _health(self, topic: str, payload: bytes) -> None:
-        document = decode.document(payload, dict[str, Any], what="a message", where=topic)
+        said = decode.document(payload, messages.HealthDocument, what="a health document", where=topic)
+        document = msgspec.to_builtins(said)
         name = topic.rpartition("/")[2]
         with self._lock:
             known = self._healths.get(name)
