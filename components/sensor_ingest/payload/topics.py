@@ -160,7 +160,7 @@ def shortened(full: str) -> str:
     """The name itself where it is an identifier, else its first 23 allowed characters and 8 hex of its SHA-256.
 
     >>> shortened("hall_p1"), shortened("u_3f2504e0-4f89-11d3-9a0c-0305e82c3301")
-    ('hall_p1', 'u_3f2504e0-4f89-11d3-9a_86d78aef')
+    ('hall_p1', 'u_3f2504e0-4f89-11d3-9a_bab7f10d')
     """
     if is_id(full):
         return full

@@ -101,7 +101,7 @@ def numbers(chunks: list[Chunk]) -> list[tuple[int, list[float]]]:
 def test_a_row_holds_the_last_value_of_every_node() -> None:
     rows = table(a="i=1", b="i=2 *2")
     assert numbers(rows.start([Change("a", 1, 10), Change("b", 2, 20)], 100, CLOCK)) == [(100, [10, 40])]
-    said = [Change("b", 130, 22), Change("a", 120, 11), Change("a", 130, 12), Change("b", 90, 22)]
+    said = [Change("b", 90, 22), Change("b", 130, 22), Change("a", 120, 11), Change("a", 130, 12)]
     assert numbers(rows.add(said, CLOCK)) == [(100, [10, 44]), (120, [11, 44]), (130, [12, 44])]
     assert rows.late == 1
     assert numbers(rows.add([Change("a", 125, 12)], CLOCK)) == []
@@ -109,6 +109,14 @@ def test_a_row_holds_the_last_value_of_every_node() -> None:
     assert numbers(rows.hold(150, CLOCK)) == [(150, [12, 44])]
     assert [np.isnan(v).all() for _, v in numbers(rows.lose(149, CLOCK))] == [True]
     assert rows.newest == 150
+
+
+def test_what_a_server_says_last_of_a_node_holds_though_its_time_is_older() -> None:
+    rows = table(a="i=1", b="i=2")
+    rows.start([Change("a", 1, 10), Change("b", 2, 20)], 100, CLOCK)
+    said = [Change("a", 110, 10.5), Change("b", 115, 21), Change("a", 60, 90)]
+    assert numbers(rows.add(said, CLOCK)) == [(110, [90, 20]), (115, [90, 21])]
+    assert rows.late == 1
 
 
 def test_states_without_value_are_absent() -> None:

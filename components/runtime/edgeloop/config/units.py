@@ -6,6 +6,7 @@ import difflib
 import re
 from functools import lru_cache
 
+from edgeloop.config.currencies import CODES
 from edgeloop.config.ucum import METRIC, OTHERS, PREFIXES
 
 ALIASES = {
@@ -59,6 +60,8 @@ def meant(text: str) -> str | None:
 
     >>> [meant(t) for t in ("Cel", "°C", "rpm", "m/s²", "kWh", "m^3/h", "CDAB", "FLOAT32", "C")]
     ['Cel', 'Cel', '{rev}/min', 'm/s2', 'kW.h', 'm3/h', None, None, None]
+    >>> meant("EUR"), meant("€/MWh"), meant("l/kWh")
+    ('{EUR}', '{EUR}/(MW.h)', 'l/(kW.h)')
     """
     try:
         return unit(text)
@@ -84,8 +87,10 @@ def unit(text: str) -> str:
     plain = re.sub(r"\^(?=[-+]?\d)", "", plain) if not plain.startswith("10^") else plain
     if is_ucum(plain):
         return plain
-    parts = [ALIASES.get(part.lower(), part) if not is_ucum(part) else part for part in plain.split("/")]
-    joined = "/".join(f"({part})" if "/" in part and i else part for i, part in enumerate(parts))
+    if len(given) == 3 and given.upper() in CODES and not given.isupper() and given.lower() not in ("eur", "usd"):
+        raise ValueError(f"{given!r} is no unit (UCUM); is the currency {given.upper()} meant?")
+    parts = [_money(part) or (part if is_ucum(part) else ALIASES.get(part.lower(), part)) for part in plain.split("/")]
+    joined = "/".join(f"({part})" if i and ("/" in part or "." in part) else part for i, part in enumerate(parts))
     if is_ucum(joined):
         return joined
     near = difflib.get_close_matches(given.lower(), [*ALIASES, *(m.lower() for m in _USUAL)], n=1, cutoff=0.75)
@@ -93,6 +98,16 @@ def unit(text: str) -> str:
     if near:
         said = ALIASES.get(near[0]) or next(m for m in _USUAL if m.lower() == near[0])
     raise ValueError(f"{given!r} is no unit (UCUM)" + (f"; is {said} meant?" if said else ""))
+
+
+def _money(text: str) -> str:
+    """UCUM has no currencies: they are annotations, which it passes on. "" where it is none.
+
+    >>> _money("EUR"), _money("€"), _money("ct")
+    ('{EUR}', '{EUR}', '')
+    """
+    code = {"€": "EUR", "£": "GBP", "eur": "EUR", "usd": "USD"}.get(text, text)
+    return f"{{{code}}}" if code in CODES else ""
 
 
 _USUAL = (
@@ -169,9 +184,12 @@ def shown(unit: str) -> str:
 
     >>> shown("Cel"), shown("{rev}/min"), shown("1"), shown("um"), shown("mm/s2")
     ('°C', 'rpm', '', 'µm', 'mm/s²')
+    >>> shown("{EUR}/(MW.h)")
+    'EUR/MWh'
     """
     if unit in _SHOWN:
         return _SHOWN[unit]
     text = re.sub(r"(?<=[a-z])2\b", "²", re.sub(r"(?<=[a-z])3\b", "³", unit))
     text = re.sub(r"\bu(?=[A-Za-z])", "µ", text)
+    text = re.sub(r"\((k|M|)W\.h\)", r"\1Wh", re.sub(r"\{([A-Z]{3})\}", r"\1", text))
     return text.replace("Cel", "°C").replace("{rev}", "rev").replace("Ohm", "Ω")

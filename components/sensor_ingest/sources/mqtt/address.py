@@ -54,7 +54,7 @@ def client(thing: str, source: str) -> str:
     """A client id that no other source, here or elsewhere, has: what does not fit is told by its digest.
 
     >>> client("edge7", "press1"), len(client("x" * 128, "press1")), client("x" * 128, "press1")[-16:]
-    ('edge7-press1', 64, '')
+    ('edgeloop-edge7-press1', 64, 'ss1-840f842f1342')
     """
     whole = f"edgeloop-{thing}-{source}"
     if len(whole) <= LONGEST:

@@ -63,6 +63,12 @@ class Buffered:
             del self._going[:sent]
         return True
 
+    def close(self) -> None:
+        """What is to go out before a leave still does: acknowledgements, and the leave itself."""
+        with contextlib.suppress(OSError, ValueError):
+            self.flush()
+        self._inner.close()
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 

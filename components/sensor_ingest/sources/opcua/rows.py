@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TypeVar
@@ -124,7 +124,7 @@ class Rows:
         numbers: list[tuple[int, dict[str, Value]]] = []
         states: list[tuple[int, dict[str, Value]]] = []
         codes: list[tuple[int, dict[str, int]]] = []
-        for change in sorted(changes, key=lambda change: change.time):
+        for change in self._in_order(changes):
             value, code = self._values[change.name], self._codes[change.name]
             self._take(change)
             recoded = code != self._codes[change.name]
@@ -136,6 +136,19 @@ class Rows:
             if recoded:
                 _append(codes, self.newest, dict(self._codes))
         return self._chunks(numbers, states, codes, clock)
+
+    def _in_order(self, changes: Sequence[Change]) -> list[Change]:
+        """By time, but of one node in the order in which the server told: what it says last is what holds."""
+        newest: dict[str, int] = {}
+        ordered = []
+        for change in changes:
+            before = newest.get(change.name, change.time)
+            if change.time < before:
+                self.late += before >= self.newest
+                change = replace(change, time=before)
+            newest[change.name] = change.time
+            ordered.append(change)
+        return sorted(ordered, key=lambda change: change.time)
 
     def hold(self, time: int, clock: Clock) -> list[Chunk]:
         """A row that says that everything still holds."""
