@@ -140,9 +140,9 @@ def test_lite_stops_what_is_bound_to_something_that_ended(folder: Any) -> None:
 
 
 def test_lite_runs_after_all_installed_and_after_soft_dependencies(folder: Any) -> None:
-    folder.component("t.Slow", "echo ran; exec sleep 100", install="sleep 0.4; echo installed")
-    folder.component("t.Quick", "cat ../../logs/t.Slow.log; exec sleep 100")
-    folder.component("t.Loose", "cat ../../logs/t.Slow.log; exec sleep 100", soft=("t.Slow",))
+    folder.component("t.Slow", "echo ran; exec sleep 100", install="sleep 0.4; touch installed")
+    folder.component("t.Quick", "ls ../t.Slow; exec sleep 100")
+    folder.component("t.Loose", "ls ../t.Slow; exec sleep 100", soft=("t.Slow",))
     core = folder.start("lite")
     folder.deploy(core, "t.Slow", "t.Quick", "t.Loose")
     assert "installed" in folder.said("t.Quick", "installed")

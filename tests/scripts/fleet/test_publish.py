@@ -16,6 +16,7 @@ from edgeloop_tools.harness.aws import Cloud, Request
 
 Run = Callable[..., tuple[int, str, str]]
 BUCKET = "parts-eu-central-1-123456789012"
+ALL = len(chosen(None)) + 1  # and the umbrella
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def test_all_components_are_published_each_after_what_it_depends_on(cloud: Cloud
     code, out, err = publish()
     assert (code, err) == (0, "")
     made = list(cloud.state.components)
-    assert (made[0], made[-1], len(made)) == ("io.edgeloop.Runtime", "io.edgeloop.Edgeloop", 7)
+    assert (made[0], made[-1], len(made)) == ("io.edgeloop.Runtime", "io.edgeloop.Edgeloop", ALL)
     assert {version for versions in cloud.state.components.values() for version in versions} == {__version__}
     assert f"made the bucket {BUCKET}" in out
 
@@ -53,7 +54,7 @@ def test_a_second_run_repeats_nothing(cloud: Cloud, publish: Run) -> None:
     creations, uploads = cloud.count("CreateComponentVersion"), cloud.count("PUT")
     code, out, _ = publish()
     assert code == 0
-    assert out.count("published already") == 7
+    assert out.count("published already") == ALL
     assert (cloud.count("CreateComponentVersion"), cloud.count("PUT")) == (creations, uploads)
 
 
@@ -82,8 +83,8 @@ def test_a_publish_that_fails_in_the_middle_is_completed_by_a_second(
     assert (code, err) == (0, "")
     there = 3 if made else 2
     assert out.count("published already") == there
-    assert cloud.count("CreateComponentVersion") - first == 7 - there
-    assert len(cloud.state.components) == 7
+    assert cloud.count("CreateComponentVersion") - first == ALL - there
+    assert len(cloud.state.components) == ALL
 
 
 def test_next_patch_raises_what_changed_and_what_depends_on_it(
@@ -101,9 +102,9 @@ def test_next_patch_raises_what_changed_and_what_depends_on_it(
     for name, line in umbrella["ComponentDependencies"].items():
         lowest = raised.get(name, __version__)
         assert line["VersionRequirement"] == f"={lowest}"
-    assert out.count("published already") == 5
+    assert out.count("published already") == ALL - 2
     code, out, _ = publish("--version", "NEXT_PATCH")
-    assert out.count("published already") == 7
+    assert out.count("published already") == ALL
 
 
 def test_an_exact_version_outside_a_requirement_renews_it(cloud: Cloud, publish: Run) -> None:
@@ -148,10 +149,10 @@ def test_a_version_in_the_making_is_awaited(cloud: Cloud, publish: Run) -> None:
 def test_a_dry_run_writes_projects_and_nothing_else(cloud: Cloud, publish: Run, tmp_path: Path) -> None:
     code, out, _ = publish("--dry-run")
     assert code == 0
-    assert out.count("would publish") == 7
+    assert out.count("would publish") == ALL
     assert cloud.state.components == {}
     assert {request.operation for request in cloud.requests} <= {"GetCallerIdentity", "ListComponentVersions"}
-    assert len(list(tmp_path.glob("*/gdk-config.json"))) == 7
+    assert len(list(tmp_path.glob("*/gdk-config.json"))) == ALL
 
 
 def test_the_umbrella_alone_wants_the_others_first(cloud: Cloud, publish: Run) -> None:
