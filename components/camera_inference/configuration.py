@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from edgeloop.config.identifiers import Id, Site
 from edgeloop.config.quantities import Duration, Rate, Size
+from edgeloop.plugins import Plugins
 
 Policy = Literal["latest", "every"]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -134,6 +135,7 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     site: Site = "plant"
+    plugins: Plugins = ""
     cameras: Annotated[dict[Id, Camera], Meta(title="Cameras", description="what is looked at, by id")] = {}
     threads: Annotated[int, Meta(title="Threads", description="of one inference", ge=1, le=64)] = 1
     memory: Annotated[

@@ -30,6 +30,7 @@ from edgeloop.models.active import ActiveModel
 from edgeloop.models.decoders import make as make_decoder
 from edgeloop.models.default import default_model
 from edgeloop.models.runners import Options
+from edgeloop.plugins import usable
 from edgeloop.queue import QueueError, UploadQueue
 from edgeloop.supervise.roster import Roster
 
@@ -94,7 +95,8 @@ class Service:
     def __init__(self, app: App[Configuration]) -> None:
         self.app = app
         self._device = os.environ.get("AWS_IOT_THING_NAME", "unknown")
-        self._registry = Registry(lambda line: app.log.error("%s", line))
+        self._plugins = ""
+        self._registry = self._registered()
         self._known: set[str] = set()
         self._roster: Roster[Wanted, CameraPipeline] = Roster(app.health, lambda id: f"camera.{id}.uri")
         self._engines: dict[str, Engine] = {}
@@ -134,6 +136,9 @@ class Service:
     def apply(self, configuration: Configuration) -> None:
         """Takes a new configuration; a camera that is wrong stays as it was, with one line."""
         options = Options(threads=configuration.threads, memory=int(configuration.memory))
+        if configuration.plugins != self._plugins:
+            self._plugins = configuration.plugins
+            self._registry = self._registered()
 
         def wanted(id: str, camera: Camera) -> Wanted:
             place = self._registry.find(camera.uri, f"cameras.{id}.uri", camera.credentials_file)
@@ -142,6 +147,11 @@ class Service:
 
         for id in self._roster.apply(configuration.cameras, wanted):
             self.app.health.clear_below(f"camera.{id}.picture")
+
+    def _registered(self) -> Registry:
+        """With the line's own types where its folder may be used."""
+        outside = usable(self._plugins, self.app.health)
+        return Registry(lambda line: self.app.log.error("%s", line), outside=outside)
 
     def pause(self) -> float:
         """s until the next tick."""

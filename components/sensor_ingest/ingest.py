@@ -85,7 +85,7 @@ class Ingest:
     def apply(self, configuration: Configuration) -> None:
         """Takes a new configuration, from any thread."""
         self._configuration = configuration
-        self._lineup.apply(configuration.sources)
+        self._lineup.apply(configuration.sources, configuration.plugins)
 
     def rest(self, stop: threading.Event) -> None:
         """Until the next tick is due, or a source asks for it; ticks that were missed are not made up for."""

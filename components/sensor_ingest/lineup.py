@@ -11,6 +11,7 @@ from edgeloop.config.identifiers import is_id
 from edgeloop.config.load import convert
 from edgeloop.errors import ConfigurationError
 from edgeloop.journal import directory
+from edgeloop.plugins import usable
 from edgeloop.sequence import Stream
 from edgeloop.supervise.roster import Roster
 from sensor_ingest.configuration import Configuration
@@ -29,7 +30,8 @@ class Lineup:
 
     def __init__(self, app: App[Configuration], period: float) -> None:
         self._app, self._period = app, period
-        self._registry = Registry(lambda line: app.log.error("%s", line))
+        self._plugins = ""
+        self._registry = self._registered()
         self._folder = app.work / "sources"
         self.hurried = threading.Event()
         """Set where a source asks for the next tick now."""
@@ -39,9 +41,17 @@ class Lineup:
         self._roster: Roster[Wanted, Runner] = Roster(app.health, lambda id: f"configuration.sources.{id}")
         self._streams: dict[str, tuple[str, Stream]] = {}
 
-    def apply(self, sources: Mapping[str, Any]) -> None:
+    def apply(self, sources: Mapping[str, Any], plugins: str = "") -> None:
         """Takes a new configuration; a source that is wrong stays as it was, with one line."""
+        if plugins != self._plugins:
+            self._plugins = plugins
+            self._registry = self._registered()
         self._roster.apply({id: e for id, e in sources.items() if e not in ("", None)}, self._convert)
+
+    def _registered(self) -> Registry:
+        """With the line's own types where its folder may be used."""
+        outside = usable(self._plugins, self._app.health)
+        return Registry(lambda line: self._app.log.error("%s", line), outside=outside)
 
     def _convert(self, id: str, entry: Any) -> Wanted:
         where = f"sources.{id}"

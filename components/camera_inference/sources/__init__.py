@@ -1,4 +1,4 @@
-"""The kinds of sources, one folder each, found by the scheme of a URI."""
+"""The kinds of sources, one folder each, found by the scheme of a URI; here or among the line's plug-ins."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import parse_qsl
 
 from camera_inference.sources.base import Options, Source
+from edgeloop import plugins
 from edgeloop.config.load import convert
 from edgeloop.errors import ConfigurationError
 
@@ -52,19 +54,28 @@ def scheme(uri: str) -> tuple[str, str]:
 class Registry:
     """The types that could be imported; a type that could not is an error only of those who use it."""
 
-    def __init__(self, on_failure: Callable[[str], None], package: str = __name__) -> None:
+    def __init__(self, on_failure: Callable[[str], None], package: str = __name__, outside: str = "") -> None:
+        """outside: a folder of plug-ins, guarded by the caller; empty: none."""
         self._schemes: dict[str, type[Source[Any]]] = {}
         folder = importlib.import_module(package)
         for module in pkgutil.iter_modules(folder.__path__):
             if module.ispkg:
-                self._add(package, module.name, on_failure)
+                self._add(module.name, partial(_ours, package, module.name), on_failure)
+        for name in plugins.names(outside, "cameras") if outside else ():
+            self._add(name, partial(plugins.load, outside, "cameras", name, "SOURCE"), on_failure)
 
-    def _add(self, package: str, name: str, on_failure: Callable[[str], None]) -> None:
+    def _add(self, name: str, load: Callable[[], Any], on_failure: Callable[[str], None]) -> None:
         try:
-            kind = importlib.import_module(f"{package}.{name}").SOURCE
+            self.add(load())
         except Exception as error:
             on_failure(f"the source type {name} cannot be used: {type(error).__name__}: {error}")
-            return
+
+    def add(self, kind: type[Source[Any]]) -> None:
+        """Raises TypeError for what is no source, ValueError where one of its schemes is taken."""
+        if not (isinstance(kind, type) and issubclass(kind, Source)):
+            raise TypeError("SOURCE is no class below camera_inference.sources.base.Source")
+        if taken := sorted(self._schemes.keys() & set(kind.schemes)):
+            raise ValueError(f"the scheme {taken[0]}: is there already")
         self._schemes |= dict.fromkeys(kind.schemes, kind)
 
     @property
@@ -100,3 +111,7 @@ def _check_credentials(name: str, rest: str, kind: type[Source[Any]], where: str
     if "@" in rest[2:].partition("/")[0]:
         raise ConfigurationError("user and password are given twice", where=where,
                                  mend="leave them out of the URI, credentials_file has them")  # fmt: skip
+
+
+def _ours(package: str, name: str) -> Any:
+    return importlib.import_module(f"{package}.{name}").SOURCE

@@ -182,17 +182,18 @@ def _act(line: Line, where: str, act: Any) -> Any:
 
 
 def _cameras(line: Line) -> None:
-    from camera_inference.sources import Registry
+    from camera_inference.sources import Registry, scheme
     from edgeloop.errors import ConfigurationError
 
-    registry = Registry(lambda line: None)
+    registry = Registry(lambda line: None, outside=line.plugins)
     models = {*declared()[CAMERA].models, *_ids(line, MODELS, "models")}
     for id, camera in _entries(line, CAMERA, "cameras").items():
         where = line.located(CAMERA, f"cameras.{id}")
         _asset(line, f"{where}.asset", camera.asset)
         if camera.model not in models:
             line.add(f"{where}.model", "unknown model", repr(camera.model), near(camera.model, models))
-        if secret_in(camera.uri) != "a URL":
+        elsewhere = line.elsewhere(scheme(camera.uri)[0], registry.schemes)
+        if secret_in(camera.uri) != "a URL" and not elsewhere:
             try:
                 registry.find(camera.uri, f"{where}.uri", camera.credentials_file)
             except ConfigurationError as error:

@@ -61,6 +61,12 @@ class Line:
         return str(self.tree.map()["line"].value)
 
     @property
+    def plugins(self) -> str:
+        """The folder of the line's own code; empty: none."""
+        node = self.tree.map().get("plugins")
+        return str(node.value) if node is not None and node.value else ""
+
+    @property
     def problems(self) -> list[Problem]:
         """By file, line and column; notes last."""
         return ordered(self._problems)
@@ -156,6 +162,9 @@ class Line:
                 self.add(f"components.{name}", "invalid value", "it is no map of settings")
             else:
                 self._graft(full(name), (), node, f"components.{name}")
+        for name in [*self.parts] if "plugins" in top else ():
+            if name in declared() and "plugins" in declared()[name].configuration.__struct_fields__:
+                self._graft(name, ("plugins",), top["plugins"], "plugins")
 
     def _graft(self, component: str, path: tuple[str, ...], node: Node, origin: str) -> None:
         if component not in self.parts:
@@ -218,7 +227,7 @@ class Line:
         sources = part.tree.map().get("sources")
         if sources is None or not isinstance(sources.value, dict):
             return None
-        registry = registered()
+        registry = registered(self.plugins)
         result: dict[str, Any] = {}
         for id, node in sources.value.items():
             if absent(node.value):
@@ -229,6 +238,11 @@ class Line:
                 if not isinstance(node.value, dict):
                     raise ConfigurationError("invalid value", where=where, why="it is no map of settings")
                 tag = node.map().get("type")
+                if tag is not None and self.elsewhere(str(tag.data()), registry.names):
+                    why = f"{tag.data()} is looked for in {self.plugins}, which is on the device alone"
+                    self.add(self.located(INGEST, f"{where}.type"), "a plug-in is not checked", why, note=True)
+                    result[id] = node.data(typed=True)
+                    continue
                 kind = registry.get(tag.data() if tag else None, f"{where}.type")
             except ConfigurationError as error:
                 self._refused(error, self.located(INGEST, error.where))
@@ -243,6 +257,10 @@ class Line:
             self.sources[id] = kind, options
             result[id] = given(readable(options), data)
         return result
+
+    def elsewhere(self, type: str, known: Sequence[str]) -> bool:
+        """Whether it is a plug-in's type that is on the device and not here: taken as it stands."""
+        return bool(self.plugins) and not Path(self.plugins).is_dir() and type not in known
 
     def _profiles(self) -> None:
         """Where profiles are not given: those that the line needs."""
@@ -274,11 +292,11 @@ def _blamed(node: Node, where: str, why: str) -> tuple[str, Node]:
     return where, node
 
 
-def registered() -> Any:
-    """The types of sources of this checkout."""
+def registered(plugins: str = "") -> Any:
+    """The types of sources of this checkout, and of a folder of plug-ins."""
     from sensor_ingest.sources import Registry
 
-    return Registry(lambda line: None)
+    return Registry(lambda line: None, outside=plugins)
 
 
 def load(path: Path | str, overlays: Iterable[Path | str] = ()) -> Line:

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from edgeloop.config.declaration import Declaration
 from edgeloop.config.identifiers import Id, Site
+from edgeloop.plugins import Plugins
 from edgeloop.topics import short
 
 INGEST = "io.edgeloop.SensorIngest"
@@ -56,6 +57,7 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     assets: Annotated[
         dict[Id, str], Meta(title="Assets", description="the machines, by id, each with a few words about it")
     ] = {}
+    plugins: Plugins = ""
     sources: Annotated[Any_, Meta(title="Sources", description="where samples come from, by id")] = None
     cameras: Annotated[Any_, Meta(title="Cameras", description="what is looked at, by id")] = None
     monitors: Annotated[Any_, Meta(title="Monitors", description="what is watched, by id")] = None

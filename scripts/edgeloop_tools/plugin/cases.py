@@ -1,0 +1,187 @@
+"""Cases of a plug-in: a configuration in, what has to come out; each a YAML file beside the code, no Python.
+
+A case of a source: `configuration` (as of `sources.<id>`, `{here}` is the folder of the case), `expect.<stream>` with
+`channels: {name: unit}` and `rows`, the first rows; or `error`, words of the line that refuses it. A case of a camera:
+`uri`, and `expect: {frames: N, size: WxH, parts: [...]}`, or `error`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from edgeloop import plugins
+from edgeloop.config.load import convert
+from edgeloop.errors import EdgeloopError
+from edgeloop.sequence import Chunk, Records, Stream
+
+PATIENCE = 30.0
+"""s for what a case expects."""
+
+
+class _Outlet:
+    """What every outlet has; the source ends once `enough` says so."""
+
+    id = "case"
+    period = 0.0
+
+    def __init__(self, state: Path, enough: Callable[[], bool]) -> None:
+        self.state, self.stop, self._enough = state, threading.Event(), enough
+        self.problems: list[str] = []
+
+    def ended(self) -> bool:
+        if self._enough():
+            self.stop.set()
+        return self.stop.is_set()
+
+    def confirm(self, written: Callable[[], None]) -> None:
+        written()
+
+    def hurry(self) -> None: ...
+
+    def dead(self, stream: str, payload: bytes, why: str) -> None:
+        self.problems.append(why)
+
+    def newest(self, stream: str) -> int:
+        return 0
+
+    def publish(self, topic: str, document: Mapping[str, Any]) -> bool:
+        return True
+
+    def reconnected(self) -> None: ...
+
+    def problem(self, line: str, part: str = "") -> None:
+        self.problems.append(line)
+
+    def clear(self, part: str = "") -> None: ...
+
+    def count(self, name: str, n: int = 1) -> None: ...
+
+    def log(self, line: str, **fields: Any) -> None: ...
+
+
+class SourceOutlet(_Outlet):
+    """Streams and rows as they come."""
+
+    def __init__(self, state: Path, wanted: Mapping[str, int]) -> None:
+        super().__init__(state, self._complete)
+        self._wanted = wanted
+        self.streams: dict[str, Stream] = {}
+        self.rows: dict[str, list[list[Any]]] = {}
+
+    def _complete(self) -> bool:
+        return all(len(self.rows.get(stream, ())) >= n for stream, n in self._wanted.items())
+
+    def declare(self, *streams: Stream) -> None:
+        self.streams |= {stream.name: stream for stream in streams}
+
+    def put(self, chunk: Chunk) -> bool:
+        rows = self.rows.setdefault(chunk.stream, [])
+        if isinstance(chunk, Records):
+            rows += [list(row) for row in zip(*(column.values for column in chunk.columns.values()), strict=True)]
+        else:
+            channels = self.streams[chunk.stream].channels if chunk.channels is None else chunk.channels
+            scale = np.array([channel.scale for channel in channels])
+            offset = np.array([channel.offset for channel in channels])
+            rows += (chunk.samples.astype(np.float64) * scale + offset).tolist()
+        return not self.ended()
+
+
+class CameraOutlet(_Outlet):
+    """Frames as they come."""
+
+    policy = "every"
+    credentials_file = ""
+    patience = 5.0
+    transport = "tcp"
+    rate = 0.0
+    last_part = ""
+
+    def __init__(self, state: Path, wanted: int) -> None:
+        super().__init__(state, lambda: len(self.frames) >= wanted)
+        self.frames: list[tuple[int, ...]] = []
+        self.parts: list[str] = []
+
+    def put(self, image: Any, colour: str, *, time: int = 0, part: str = "") -> bool:
+        self.frames.append(tuple(image.shape))
+        self.parts.append(part)
+        return not self.ended()
+
+    def missed(self, part: str, time: int, reason: str) -> None:
+        self.problems.append(f"{part or 'a part'}: {reason}")
+
+    def wait(self, seconds: float) -> bool:
+        return self.stop.wait(seconds)
+
+    def room(self) -> bool:
+        return not self.ended()
+
+
+def check(folder: Path | str, state: Path | str) -> int:
+    """Runs all cases of a plug-in's folder; how many. Raises AssertionError naming case, place and both values."""
+    folder = Path(folder)
+    cases = sorted((folder / "cases").glob("*.yaml"))
+    assert cases, f"{folder} has no cases/*.yaml"
+    kind = folder.parent.name
+    known = plugins.load(folder.parent.parent, "cameras" if kind == "cameras" else "sources", folder.name, "SOURCE")
+    for path in cases:
+        document = yaml.safe_load(path.read_text().replace("{here}", str(path.parent)))
+        run = _camera if kind == "cameras" else _source
+        try:
+            run(known, document, Path(state) / f"{path.stem}.json")
+        except EdgeloopError as error:
+            if not document.get("error") or document["error"] not in str(error):
+                raise AssertionError(f"{path}: {error}") from None
+        except AssertionError as error:
+            raise AssertionError(f"{path}: {error}") from None
+        else:
+            assert "error" not in document, f"{path}: it ran, and should have been refused: {document['error']}"
+    return len(cases)
+
+
+def _run(source: Any, outlet: _Outlet) -> None:
+    stuck = threading.Timer(PATIENCE, lambda: (outlet.stop.set(), source.interrupt()))
+    stuck.start()
+    try:
+        source.setup()
+        source.run()
+    finally:
+        stuck.cancel()
+        outlet.stop.set()
+        source.close()
+
+
+def _source(kind: Any, document: Mapping[str, Any], state: Path) -> None:
+    expected = document.get("expect", {})
+    outlet = SourceOutlet(state, {stream: len(wanted["rows"]) for stream, wanted in expected.items()})
+    configuration = convert({"type": "", **document["configuration"]}, kind.options, "sources.case")
+    _run(kind(configuration, outlet), outlet)
+    for stream, wanted in expected.items():
+        assert stream in outlet.streams, f"stream {stream} was not declared, but {', '.join(outlet.streams) or 'none'}"
+        channels = {channel.name: channel.unit for channel in outlet.streams[stream].channels}
+        assert channels == wanted["channels"], f"{stream} has channels {channels}"
+        rows = outlet.rows.get(stream, [])[: len(wanted["rows"])]
+        assert len(rows) == len(wanted["rows"]), f"{stream}: {len(rows)} rows came; {'; '.join(outlet.problems)}"
+        for at, (row, right) in enumerate(zip(rows, wanted["rows"], strict=True)):
+            assert np.allclose(row, right, rtol=1e-6, equal_nan=True), f"{stream} row {at} is {row}, not {right}"
+
+
+def _camera(kind: Any, document: Mapping[str, Any], state: Path) -> None:
+    from camera_inference.sources import Registry
+
+    expected = document.get("expect", {})
+    outlet = CameraOutlet(state, int(expected.get("frames", 1)))
+    registry = Registry(lambda line: None)
+    registry.add(kind)
+    place = registry.find(document["uri"], "uri")
+    _run(kind(place.place, place.options, outlet), outlet)
+    assert len(outlet.frames) >= expected["frames"], f"{len(outlet.frames)} frames came; {'; '.join(outlet.problems)}"
+    width, height = (int(word) for word in expected["size"].split("x"))
+    assert outlet.frames[0][:2] == (height, width), f"the first frame is {outlet.frames[0]}"
+    if "parts" in expected:
+        assert outlet.parts[: len(expected["parts"])] == expected["parts"], f"parts are {outlet.parts}"
