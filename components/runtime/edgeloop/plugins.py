@@ -113,8 +113,8 @@ def _imported(folder: Path, kind: Kind, name: str) -> ModuleType:
     known = sys.modules.get(full)
     if known is not None and known.__file__ == str(place / "__init__.py"):
         return known
-    for module in [module for module in sys.modules if module == full or module.startswith(f"{full}.")]:
-        del sys.modules[module]
+    for stale in [key for key in sys.modules if key == full or key.startswith(f"{full}.")]:
+        del sys.modules[stale]
     spec = importlib.util.spec_from_file_location(full, place / "__init__.py", submodule_search_locations=[str(place)])
     if spec is None or spec.loader is None:
         raise ImportError(f"{place} is no Python package")

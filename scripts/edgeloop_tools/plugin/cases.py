@@ -145,7 +145,11 @@ def check(folder: Path | str, state: Path | str) -> int:
 
 
 def _run(source: Any, outlet: _Outlet) -> None:
-    stuck = threading.Timer(PATIENCE, lambda: (outlet.stop.set(), source.interrupt()))
+    def give_up() -> None:
+        outlet.stop.set()
+        source.interrupt()
+
+    stuck = threading.Timer(PATIENCE, give_up)
     stuck.start()
     try:
         source.setup()
