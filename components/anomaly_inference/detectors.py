@@ -65,7 +65,7 @@ class MonitorDetectors:
             confirm=config.confirm / NS,
             recover=config.recover / NS,
             adapt=self._adapt(config),
-            features=layout.features.features if layout.features is not None else (),
+            features=layout.features.features + layout.features.levels if layout.features is not None else (),
             models=tuple(config.models.split()),
             provider=provider,
         )
@@ -111,8 +111,9 @@ class MonitorDetectors:
     def update(self, rows: Rows, context: str) -> Verdict:
         """Each detector sees the rows once; they are a piece, and `watched` is to be told."""
         if self.ledger.rows % EVERY == 0:
-            demand = self.ledger.demand + math.log10(self.step)
-            self._around = Context("", demand, self.ledger.overdraft, self.ledger.rows / self.ledger.budget)
+            step = math.log10(self.step)
+            demand, base = self.ledger.demand + step, self.ledger.base + step
+            self._around = Context("", demand, base, self.ledger.points, self.ledger.rows / self.ledger.budget)
         n, around = len(rows), replace(self._around, name=context)
         parts = {name: part.update(rows, around) for name, part in self._parts.items()}
         conditions = [parts[name] for name in self._telling("condition")]
@@ -134,6 +135,10 @@ class MonitorDetectors:
             parts=parts,
             returns=self.models.scored(),
         )
+
+    def cost(self, return_time: float) -> float:
+        """Of a condition's alarm (log10 s): nothing where it is so obvious that it is told whatever was spent."""
+        return 0.0 if self.ledger.overdraft and return_time < (self._around.demand or 0.0) else 1.0
 
     def words(self, verdict: Verdict, at: int, tells: str = "condition") -> Words:
         """Of a row of the last update, by the detector that says so the loudest."""
@@ -166,7 +171,8 @@ class MonitorDetectors:
         self._seen = 0
 
     def state(self) -> State:
-        around = [self._around.demand or self.budget, self._around.overdraft, self._around.watched]
+        last = self._around
+        around = [last.demand or self.budget, last.base or self.budget, last.overdraft, last.watched]
         own: State = {"seen": np.array([self._seen]), "around": np.array(around)} | self.ledger.state()
         for name, part in self._parts.items():
             own[f"{name}.schema"] = np.array([DETECTORS[name].schema])

@@ -128,7 +128,7 @@ class Monitor:
         if detectors is None:
             return
         if kind in ("process", "event") and reason == "true":
-            detectors.ledger.refund()
+            detectors.ledger.refund(point=kind == "event")
         if kind == "process" and reason == "process_change":
             self.relearn()
         if kind == "notice" and reporter.notice is not None:

@@ -177,7 +177,7 @@ class Reporter:
         elif detectors.models.abnormal is not None:
             self.words = detectors.words(verdict, at + i, "model")
         if active:
-            detectors.ledger.spend(at + i)
+            detectors.ledger.spend(at + i, detectors.cost(return_time))
             self.began = batch.time_of(row)
         elif self.insisted:
             return []
@@ -188,7 +188,7 @@ class Reporter:
     ) -> list[Signal]:
         """An event at row i of the scores; one that is over by its time ends first."""
         row, return_time = scores.first + i, float(scores.event[i])
-        detectors.ledger.spend(at + i)
+        detectors.ledger.spend(at + i, point=True)
         words = detectors.words(verdict, at + i, "event")
         signals = [self._signal(detectors, batch, row, "event", True, return_time, words)]
         if self.point and batch.time_of(row) - self.point >= HOLD:

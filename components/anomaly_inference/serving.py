@@ -31,7 +31,11 @@ class ModelStore:
             self._close(name)
         for name in wanted - self._active.keys():
             active = ActiveModel(
-                name, NAME, self._app.root, default=default_model(name), on_problem=self._app.health.set,
+                name,
+                NAME,
+                self._app.root,
+                default=default_model(name),
+                on_problem=self._app.health.set,
                 on_hung=self._app.restart,
             )
             starting = threading.Thread(target=active.start, name=f"loading-{name}", daemon=True)

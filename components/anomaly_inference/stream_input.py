@@ -266,10 +266,11 @@ class StreamInput:
     def _features(layout: Layout, features: BlockFeatures) -> tuple[Float, dict[str, Float]]:
         with np.errstate(invalid="ignore", over="ignore"):
             row, indicators = features(layout.block)
+            level = features.level(layout.block)
             constant = np.ptp(layout.block, axis=0) == 0
         if constant.any():
             row.reshape(len(constant), -1)[constant] = np.nan
-        return row, indicators
+        return np.concatenate([row, level]), indicators
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         own: dict[str, NDArray[np.generic]] = {}

@@ -55,7 +55,7 @@ def test_a_step_is_found_named_and_forgotten_after_it_ends() -> None:
     data = rows(60, seed=3)
     data[:, 2] -= 12
     scores = run(detector, data)
-    assert scores[2].return_time > SETTINGS.budget
+    assert scores[2].return_time > 4, "what was learned in 600 rows promises no more"
     assert scores[-1].causes[0].feature.channel == "c"
     assert scores[-1].causes[0].z < -8
     assert scores[-1].causes[0].delta == pytest.approx(-12, abs=1)

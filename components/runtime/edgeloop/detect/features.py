@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Kind = Literal["value", "level", "shape", "order", "band", "bearing", "impact"]
+Kind = Literal["value", "level", "rms", "shape", "order", "band", "bearing", "impact"]
 Float = NDArray[np.float64]
 
 TINY = 1e-12
@@ -90,8 +90,8 @@ class BlockFeatures:
         resolution = rate / length
         frequencies = np.fft.rfftfreq(length, 1 / rate)
         names: list[tuple[str, Kind, float, float]] = [
-            ("RMS", "level", 0.03, 1.0),
-            ("peak", "level", 0.08, 0.8),
+            ("RMS", "rms", 0.03, 1.0),
+            ("peak", "rms", 0.08, 0.8),
             ("crest factor", "shape", 0.08, 0.7),
             ("kurtosis", "shape", 0.08, 0.9),
         ]
@@ -141,9 +141,20 @@ class BlockFeatures:
             for channel in self.channels
             for name, kind, floor, specific in names
         )
+        self.levels = tuple(
+            Feature(channel, name, "level", False, 0.0) for name in ("level", "slope") for channel in self.channels
+        )
+        ramp = np.arange(length) - (length - 1) / 2
+        self._ramp = ramp * (length / float((ramp * ramp).sum()))
         velocity = (frequencies >= 10) & (frequencies <= min(1000.0, 0.45 * rate))
         self._velocity = np.zeros(len(frequencies), dtype=np.float32)
         self._velocity[velocity] = 1 / (2 * np.pi * frequencies[velocity]) ** 2
+
+    def level(self, block: NDArray[np.floating]) -> Float:
+        """(length, channels) → in the order of `levels`: the mean of a block, and by how much it rises in it."""
+        x = np.asarray(block, dtype=np.float64)
+        mean = x.mean(axis=0)
+        return np.concatenate([mean, self._ramp @ (x - mean)])
 
     @staticmethod
     def _around(centre: float, width: float, resolution: float) -> slice:

@@ -27,7 +27,8 @@ EVERY = 32
 
 
 class Ledger:
-    """budget: rows between false alarms that are acceptable; learn: rows that are learned first.
+    """points: what of the overdraft single points have spent. budget: rows between false alarms that are acceptable;
+    learn: rows that are learned first.
 
     >>> ledger = Ledger(budget=10_000.0, learn=100)
     >>> ledger.watch(100); round(ledger.demand, 2)
@@ -44,7 +45,7 @@ class Ledger:
         self.budget = max(budget, 1.0)
         self._young = max(1.0, math.log(max(self.budget / max(learn, 1), 1.0)) / EXTRA)
         self.rows = 0
-        self.overdraft = 0.0
+        self.overdraft = self.points = 0.0
         self.alarms = 0
         self._last = -TOGETHER - 1
 
@@ -54,31 +55,40 @@ class Ledger:
         return EVERY - self.rows % EVERY
 
     @property
+    def base(self) -> float:
+        """What is demanded of a monitor that has spent nothing, log10 rows."""
+        return math.log10(KINDS * min(self.budget, self._young * max(self.rows, 1)))
+
+    @property
     def demand(self) -> float:
         """log10 rows."""
-        return math.log10(KINDS * min(self.budget, self._young * max(self.rows, 1))) + RAISED * self.overdraft
+        return self.base + RAISED * self.overdraft
 
     def watch(self, rows: int) -> None:
         self.rows += rows
         self.overdraft = max(0.0, self.overdraft - rows / self.budget)
+        self.points = max(0.0, self.points - rows / self.budget)
 
-    def spend(self, at: int = 0) -> bool:
-        """An alarm, `at` rows after those watched. Returns whether it is one of its own."""
+    def spend(self, at: int = 0, cost: float = 1.0, *, point: bool = False) -> bool:
+        """An alarm, `at` rows after those watched. Returns whether it is one of its own. cost: 0 of one that is told
+        whatever was spent, which makes the next no harder."""
         row = self.rows + at
         if row - self._last <= TOGETHER:
             return False
         self._last = row
-        self.overdraft += 1.0
+        self.overdraft += cost
+        self.points += point
         self.alarms += 1
         return True
 
-    def refund(self) -> None:
+    def refund(self, *, point: bool = False) -> None:
         """An operator has confirmed one."""
         self.overdraft = max(0.0, self.overdraft - 1.0)
+        self.points = max(0.0, self.points - point)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        return {"ledger": np.array([self.rows, self.overdraft, self.alarms, self._last], dtype=np.float64)}
+        return {"ledger": np.array([self.rows, self.overdraft, self.points, self.alarms, self._last], dtype=np.float64)}
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        rows, self.overdraft, alarms, last = (float(n) for n in state["ledger"])
+        rows, self.overdraft, self.points, alarms, last = (float(n) for n in state["ledger"])
         self.rows, self.alarms, self._last = int(rows), int(alarms), int(last)

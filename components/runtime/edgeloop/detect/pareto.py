@@ -28,12 +28,16 @@ SHAPE = 0.08
 """Tail index of the prior with endless data."""
 CAP = 1.02
 """Largest share of the alarm level that teaches: an alarm counts as "just there"."""
+OBVIOUS = 4.0
+"""A statistic so many times beyond the alarm level is told whatever was spent. With a tail index of 1 or more it comes
+as many times more rarely, with 2 sixteen times."""
 SMALLEST = 1e-6
 LOG10 = math.log(10.0)
 
 
 class PredictiveTail:
-    """Args: step: seconds between rows; block: rows of a block; young: rows that halve the confidence.
+    """Args: step: seconds between rows; block: rows of a block; young: rows that halve the confidence;
+        least: what the largest of a block is taken to be at least.
 
     >>> tail = PredictiveTail(1.0, block=16, young=27.0)
     >>> tail.fit(np.abs(np.random.default_rng(1).normal(size=8000)))
@@ -41,8 +45,8 @@ class PredictiveTail:
     (7.5, 4.6)
     """
 
-    def __init__(self, step: float, *, block: int, young: float) -> None:
-        self.step, self.block, self._young = step, block, young
+    def __init__(self, step: float, *, block: int, young: float, least: float = SMALLEST) -> None:
+        self.step, self.block, self._young, self._least = step, block, young, least
         self._recent = np.zeros(KEPT)
         self._blocks = self._rows = self._next = self._learned = 0
         self._largest, self._filled = 0.0, 0
@@ -74,14 +78,19 @@ class PredictiveTail:
             self._filled += n
             at += n
             if self._filled == self.block:
-                self._recent[self._blocks % KEPT] = math.log(max(min(self._largest, most), SMALLEST))
-                self._blocks += 1
-                self._rows += self.block
-                self._largest, self._filled = 0.0, 0
-                if self._blocks >= self._next:
-                    self._refit()
-                    changed = True
+                changed |= self._whole(most)
         return changed
+
+    def _whole(self, most: float) -> bool:
+        """A block is."""
+        self._recent[self._blocks % KEPT] = math.log(max(min(self._largest, most), self._least))
+        self._blocks += 1
+        self._rows += self.block
+        self._largest, self._filled = 0.0, 0
+        if self._blocks < self._next:
+            return False
+        self._refit()
+        return True
 
     def _refit(self) -> None:
         n = min(self._blocks, KEPT)
@@ -109,10 +118,28 @@ class PredictiveTail:
         below = self._log_step - np.log10(1.0 - np.minimum(statistics / self._low, 1.0) * (1.0 - self._rate))
         return np.asarray(np.minimum(np.where(excess > 0, beyond, below), LONGEST))
 
+    def return_time(self, statistic: float) -> float:
+        """Of one."""
+        if statistic <= self._low:
+            return self._log_step - math.log10(1.0 - statistic / self._low * (1.0 - self._rate))
+        excess = math.log(statistic) - self._threshold
+        return min(self._base + self._count / LOG10 * math.log1p(excess / self._sum), LONGEST)
+
+    def add(self, statistic: float, most: float = math.inf) -> bool:
+        """`teach` of one row."""
+        self._largest = max(self._largest, statistic)
+        self._filled += 1
+        return self._whole(most) if self._filled == self.block else False
+
     def level(self, return_time: float) -> Float:
         """The statistic of a return time (log10 s), at least the threshold."""
         decades = max(return_time - self._base, 0.0) * LOG10
         return np.asarray(np.exp(min(self._threshold + self._sum * math.expm1(decades / self._count), 200.0)))
+
+    def asked(self, demand: float, base: float) -> float:
+        """The return time that an alarm needs, log10 s: the demand, but where it was raised from a base no more than
+        what is OBVIOUS times as far as that: whatever was spent, nobody would miss it."""
+        return min(demand, self.return_time(OBVIOUS * float(self.level(base)))) if demand > base else demand
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         numbers = [self._blocks, self._rows, self._next, self._learned, self._largest, self._filled]

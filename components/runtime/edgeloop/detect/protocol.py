@@ -42,11 +42,12 @@ class Rows:
 @dataclass(frozen=True, slots=True)
 class Context:
     """name: in which the rows were taken, a product or tool; empty where there is one only. demand: the return time
-    that a condition needs now, log10 s, None: the budget's. overdraft: alarms beyond the budget that were raised;
-    watched: budgets' times that were watched."""
+    that a condition needs now, log10 s, None: the budget's; base: had nothing been spent. overdraft: points told
+    beyond the budget; watched: budgets' times that were watched."""
 
     name: str = ""
     demand: float | None = None
+    base: float | None = None
     overdraft: float = 0.0
     watched: float = 1.0
 

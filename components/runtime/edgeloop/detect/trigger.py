@@ -23,9 +23,10 @@ class Trigger:
     active: bool = False
     count: int = 0
 
-    def update(self, return_time: float) -> bool:
-        """Whether the condition holds after this row."""
-        against = return_time < self.budget - HYSTERESIS if self.active else return_time >= self.budget
+    def update(self, return_time: float, budget: float | None = None) -> bool:
+        """Whether the condition holds after this row. budget: what is demanded now, log10 s; None: as ever."""
+        budget = self.budget if budget is None else budget
+        against = return_time < budget - HYSTERESIS if self.active else return_time >= budget
         self.count = self.count + 1 if against else 0
         if self.count >= (self.recover if self.active else self.confirm):
             self.active, self.count = not self.active, 0

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from edgeloop.detect.display import display
 from edgeloop.detect.features import Feature
+from edgeloop.detect.pareto import CAP, PredictiveTail
 from edgeloop.detect.settings import same, text
-from edgeloop.detect.tail import Tail
 
 Float = NDArray[np.float64]
 State = Literal["learning", "live"]
@@ -31,6 +31,12 @@ MAD = 1.4826
 FARTHEST = 1e6
 MOST_CONTEXTS = 64
 RELATIVE = 0.0005
+BLOCK = 16
+"""Rows of a block, of which the tail learns the largest."""
+LEAST = 2.0
+"""Spreads that normal noise reaches in a block in any case."""
+YOUNG, FLOORED = 6.0, 2.0
+"""Rows that halve the confidence of the tail; of block features, whose spreads have a floor."""
 ORDINARY = 3.0
 """Decades: a row rarer than one in so many teaches nothing about the tail, whose estimator needs quantiles alone."""
 ALLOWED_RATIO = 0.08
@@ -129,10 +135,18 @@ class Detector:
         self._least = np.zeros((k, n))
         self._history = np.zeros((2 * self._widest, n))
         self._filled = self._at = 0
+        self.least = np.zeros(n)
+        """Smallest spread of each feature; may be set until it has learned."""
         self._window = settings.step * self._widest
-        self.tail = Tail(self._window, scale=settings.prior)
+        self.tail = self._new_tail()
         self._quarantined: deque[float] = deque(maxlen=settings.quarantine)
         self._ordinary = math.log10(self._window) + ORDINARY
+
+    def _new_tail(self) -> PredictiveTail:
+        young = FLOORED if self.settings.median else YOUNG
+        return PredictiveTail(
+            self.settings.step, block=min(BLOCK, max(4, self.settings.learn // 24)), young=young, least=LEAST
+        )
 
     @property
     def learned(self) -> float:
@@ -179,6 +193,11 @@ class Detector:
         """
         return display(return_time, least=math.log10(self._window), budget=self.settings.budget)
 
+    def centre(self, context: str) -> Float | None:
+        """Of each feature (features,), where the context is known."""
+        baseline = self._baselines.get(context)
+        return None if baseline is None else baseline.centre
+
     def settle(self, context: str) -> None:
         """Normal is what the last rows of a context say."""
         baseline = self._baselines.get(context)
@@ -201,7 +220,7 @@ class Detector:
         self._baselines.clear()
         self._quarantined.clear()
         self.interrupt()
-        self.tail = Tail(self._window, scale=self.settings.prior)
+        self.tail = self._new_tail()
 
     def _transfer(self, row: Float, context: str) -> None:
         """A further context has the spreads of the others, and a centre of its own from its first normal rows."""
@@ -265,6 +284,7 @@ class Detector:
         quantum[~np.isfinite(quantum)] = 0.0
         deviation = residuals.std(axis=0)
         floor = np.maximum(self._floor, 0.3 * np.minimum(quantum, 3 * deviation))
+        floor = np.maximum(floor, self.least)
         floor = np.maximum(floor, RELATIVE * np.abs(middle) * ~self._logarithmic + 1e-9)
         self._single = np.maximum(MAD * np.median(np.abs(residuals), axis=0), 0.7 * deviation)
         self._floor = floor
@@ -275,9 +295,17 @@ class Detector:
             systematic = settings.systematic * self._single if scale > 1 else 0.0
             self._least[k] = np.sqrt(systematic**2 + floor**2)
             self._spread[k] = np.hypot(spread, self._least[k])
-            z = means[k][self._widest - scale :] / self._spread[k]
+            z = self._unseen(means[k][self._widest - scale :], self._least[k])
             statistics = np.maximum(statistics, np.abs(np.where(z < 0, z * self._downward, z)).max(axis=1))
-        self.tail.fit(statistics)
+        self.tail.fit(statistics, len(rows))
+
+    @staticmethod
+    def _unseen(means: Float, least: Float) -> Float:
+        """z (n, features), each half by the spread of the other: as it is of rows that were not learned."""
+        halves = np.array_split(means, 2)
+        return np.concatenate(
+            [own / np.hypot(np.sqrt((other**2).mean(axis=0)), least) for own, other in (halves, halves[::-1])]
+        )
 
     def _averages(self, rows: Float, scale: int) -> Float:
         windows = np.lib.stride_tricks.sliding_window_view(rows, scale, axis=0)
@@ -296,7 +324,7 @@ class Detector:
             return
         if ordinary:
             if len(self._quarantined) == self._quarantined.maxlen:
-                self.tail.add(self._quarantined[0])
+                self.tail.add(self._quarantined[0], CAP * float(self.tail.level(settings.budget)))
             self._quarantined.append(statistic)
         if self._filled == self._widest:
             pace = min(SLOWER * self._rows, 20 * settings.memory)
@@ -362,7 +390,8 @@ class Detector:
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> bool:
         """False, and nothing changed, where the state is that of other features or settings."""
         mine = self.state()
-        if not set(mine) <= set(state) or not np.array_equal(state["features"], mine["features"]):
+        needed = {k for k in mine if not k.startswith("tail.")}
+        if not needed <= set(state) or not np.array_equal(state["features"], mine["features"]):
             return False
         if not same(str(state["settings"][0]), self.settings):
             return False
@@ -381,7 +410,11 @@ class Detector:
         self._pending = (str(state["pending"][0]), list(np.array(state["pending_rows"], dtype=np.float64)))
         self._quarantined.clear()
         self._quarantined.extend(float(v) for v in state["quarantined"])
-        self.tail.restore({k.removeprefix("tail."): v for k, v in state.items() if k.startswith("tail.")})
+        tail = {k.removeprefix("tail."): v for k, v in state.items() if k.startswith("tail.")}
+        if "numbers" in tail:
+            self.tail.fit(np.array(tail["recent"][: int(tail["numbers"][0])], dtype=np.float64), self._rows)
+        else:
+            self.tail.restore(tail)
         return True
 
 

@@ -30,6 +30,8 @@ def describe(causes: Sequence[Cause]) -> str:
     f = cause.feature
     if f.logarithmic:
         return f"{f.name} ×{number(cause.ratio)}, channel {f.channel}"
+    if f.name == "slope":
+        return f"{f.channel} {'rises' if cause.z > 0 else 'falls'} faster ({abs(cause.z):.0f} spreads)"
     direction = "higher" if cause.z > 0 else "lower"
     return f"{f.channel} {direction} by {number(abs(cause.delta))} ({abs(cause.z):.0f} spreads)"
 

@@ -64,9 +64,10 @@ class ConditionDetector:
         self._met, self._met_rows = "", 0
         self._averages = Averages((settings.width, settings.quick, 3 * settings.quick), channels)
         self.statistic = Statistic(channels, settings.block)
-        self._condition = Condition(channels + 1, settings)
+        self._condition = Condition(channels + 2, settings)
         self._movement = Movement(settings)
         self._last = np.full((2, channels), np.nan)
+        self._step = 0.0
         self._context = ""
         self._fresh = 0
         self._length = CHUNK
@@ -75,7 +76,7 @@ class ConditionDetector:
         self._steady = np.zeros(channels)
         self._held: list[tuple[Float, Float, Float, Bool]] = []
         self.tail = PredictiveTail(settings.step, block=settings.block, young=YOUNG_TAIL)
-        self._demand = settings.budget
+        self._demand = self._base = settings.budget
         self._calibrate()
 
     @property
@@ -93,13 +94,16 @@ class ConditionDetector:
         """The deviation in spreads at which the machine is called abnormal."""
         return float(self._level)
 
-    def update(self, rows: ArrayLike, *, context: str = "", demand: float | None = None) -> ConditionScores:
+    def update(
+        self, rows: ArrayLike, *, context: str = "", demand: float | None = None, base: float | None = None
+    ) -> ConditionScores:
         """Rows (n, channels) of one context. NaN, Inf and values beyond 1e100 are missing, and taken to be normal.
 
         The first rows of a further context teach its offset; meanwhile the state stays as it is. demand: the return
-        time that a condition needs, log10 s, from the next chunk on; None: the budget's.
+        time that a condition needs, log10 s, from the next chunk on; None: the budget's; base: had nothing been spent.
         """
         self._demand = self.settings.budget if demand is None else demand
+        self._base = self._demand if base is None else base
         given = np.asarray(rows, dtype=np.float64).reshape(-1, self.channels)
         n = len(given)
         flags = np.zeros((5, n), dtype=np.bool_)
@@ -129,6 +133,7 @@ class ConditionDetector:
         self._close(self._baseline)
         self._averages.restart()
         self._last = np.full((2, self.channels), np.nan)
+        self._step = 0.0
         self._fresh = self.settings.width
         self._movement.moving = False
         self._met_rows = 0
@@ -142,8 +147,9 @@ class ConditionDetector:
             learned = learn(self._window, self._origin, self.settings, self._averages)
             self._baseline = Baseline(learned, self.settings)
             self._origin = []
-            self.statistic.fit(learned.unseen)
-            self.tail.fit(self.statistic.magnitudes(learned.unseen).max(axis=1), self.settings.learn)
+            self.statistic.fit(learned.unseen, learned.away)
+            self.statistic.steps[learned.blind] = np.inf
+            self.tail.fit(self.statistic.magnitudes(learned.unseen, learned.away).max(axis=1), self.settings.learn)
             self._calibrate()
         return n
 
@@ -166,13 +172,15 @@ class ConditionDetector:
         if self._fresh:
             n = min(n, self._fresh)
         residual = rows[at : at + n] - baseline.offsets[context]
-        deviation = self._middle(residual) - baseline.centre
+        deviation = rows_away = self._middle(residual) - baseline.centre
         deviation = taught = np.minimum(np.maximum(deviation, baseline.nearest), baseline.farthest)
         if math.isnan(deviation.sum()):
             deviation = np.where(np.isnan(taught), 0.0, taught)
         smooth = self._averages.update(deviation)
         z = self._beyond(smooth[0], baseline) * baseline.scale
-        magnitude = self.statistic.magnitudes(z)
+        magnitude = self.statistic.magnitudes(z, self._beyond(np.nan_to_num(rows_away), baseline))
+        steps = magnitude[:, -1].copy()
+        np.minimum(steps, np.append(self._step, steps[:-1]), out=magnitude[:, -1])
         most = magnitude.max(axis=1)
         abnormal = scores.abnormal[at : at + n]
         used = n
@@ -196,6 +204,7 @@ class ConditionDetector:
         scores.z[at : at + used] = z[:used]
         scores.return_time[at : at + used] = self.tail.return_times(most[:used])
         self._last = np.concatenate([self._last, residual[:used]])[-2:]
+        self._step = float(steps[used - 1])
         self._averages.accept(used)
         recovered = bool(abnormal[-1]) and not self._condition.abnormal
         if recovered or self._averages.position == self._length:
@@ -288,14 +297,15 @@ class ConditionDetector:
     def _involved(self) -> Bool:
         """Channels (channels,) that have to do with an abnormal state: all, where only all together say so."""
         involved = self._condition.involved
-        return involved[:-1] if involved[:-1].any() or not involved[-1] else np.ones(self.channels, dtype=np.bool_)
+        own = involved[: self.channels]
+        return own if own.any() or not involved.any() else np.ones(self.channels, dtype=np.bool_)
 
     def _calibrate(self) -> None:
         self._demanded = self._demand
-        self._level = float(self.tail.level(self._demand))
+        self._level = float(self.tail.level(self.tail.asked(self._demand, self._base)))
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        width = 3 * self.channels + 2
+        width = 3 * self.channels + 3
         own: dict[str, NDArray[np.generic]] = {
             "settings": np.array([f"{self.channels} {text(self.settings)}"]),
             "counts": np.array([self._rows, self._met_rows, self._fresh, self._length]),
@@ -306,7 +316,7 @@ class ConditionDetector:
             "last": self._last.copy(),
             "held": np.concatenate([np.column_stack(rows) for rows in self._held] or [np.empty((0, width))]),
             "moving": np.array([self._movement.moving]),
-            "demand": np.array([self._demanded]),
+            "demand": np.array([self._demanded, self._base, self._step]),
             "formers": np.array(self._formers).reshape(-1, self.channels),
             "since": self._since.copy(),
             "steady": self._steady.copy(),
@@ -336,7 +346,7 @@ class ConditionDetector:
         if len(held):
             c = self.channels
             magnitude = (
-                held[:, 2 * c : 3 * c + 1] if "demand" in state else self.statistic.magnitudes(held[:, c : 2 * c])
+                held[:, 2 * c : 3 * c + 2] if "demand" in state else self.statistic.magnitudes(held[:, c : 2 * c])
             )
             self._held = [(held[:, :c].copy(), held[:, c : 2 * c].copy(), magnitude.copy(), held[:, -1] > 0)]
         self._movement.moving = bool(state["moving"][0])
@@ -352,7 +362,7 @@ class ConditionDetector:
             self._since = np.array(state["since"], dtype=np.int64)
             self._steady = np.array(state["steady"], dtype=np.float64)
         else:
-            self._condition.involved = np.append(self._condition.involved, False)
+            self._condition.involved = np.append(self._condition.involved, [False, False])
         tail = part("tail")
         if "numbers" in tail:
             self.tail.adopt(np.sqrt(tail["recent"][: int(tail["numbers"][0])].astype(np.float64)))
@@ -360,6 +370,8 @@ class ConditionDetector:
             self.tail.restore(tail)
         if baseline := part("baseline"):
             self._baseline = Baseline.restored(baseline, self.settings)
-        self._demand = float(state["demand"][0]) if "demand" in state else self.settings.budget
+        self._demand = self._base = self.settings.budget
+        if "demand" in state:
+            self._demand, self._base, self._step = (float(n) for n in state["demand"])
         self._calibrate()
         return True

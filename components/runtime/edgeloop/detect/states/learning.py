@@ -30,7 +30,8 @@ class Learned:
     """Per channel: centre; row, level, change: spreads of a row, of its level, of the level's changes; least: the
     smallest spread of the level; age: rows behind the centre; blind: too few values to judge by.
 
-    offsets: of each context against the centre; unseen: (rows, channels), |level| in spreads of the rows before.
+    offsets: of each context against the centre; unseen: (rows, channels), |level| in spreads of those before; away:
+    of them.
     """
 
     centre: Float
@@ -42,6 +43,7 @@ class Learned:
     blind: Bool
     offsets: dict[str, Float]
     unseen: Float
+    away: Float
 
 
 def learn(rows: Float, origin: list[str], settings: ConditionSettings, averages: Averages) -> Learned:
@@ -95,7 +97,9 @@ def learn(rows: Float, origin: list[str], settings: ConditionSettings, averages:
     sizes = np.minimum(sizes, most)
     level = np.maximum(np.sqrt((sizes**2).mean(axis=0)), least)
     change = np.maximum(np.sqrt((changes[settled] ** 2).mean(axis=0)), floor)
-    return Learned(centre, row, level, change, least, age, np.asarray(blind), offsets, _unseen(levels[settled], least))
+    unseen = _unseen(levels[settled], least)
+    last = np.maximum(np.abs(away[len(away) - len(unseen) :]), floor)
+    return Learned(centre, row, level, change, least, age, np.asarray(blind), offsets, unseen, last)
 
 
 def _unseen(levels: Float, least: Float) -> Float:

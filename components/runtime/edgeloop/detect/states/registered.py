@@ -34,7 +34,9 @@ class States:
         return self._detector.learned
 
     def update(self, rows: Rows, context: Context) -> Scores:
-        self._scores = s = self._detector.update(rows.values, context=context.name, demand=context.demand)
+        self._scores = s = self._detector.update(
+            rows.values, context=context.name, demand=context.demand, base=context.base
+        )
         channel = np.zeros(len(rows), dtype=np.intp)
         return Scores(s.return_time, s.abnormal, s.changepoint, s.learning, channel, s.settled, s.returned)
 
