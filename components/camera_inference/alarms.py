@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from edgeloop import clock, topics
 from edgeloop.alarms import Alarm, AlarmBook, AlarmJournal, Cause, parse
+from edgeloop.alarms.alarm import Kind
 from edgeloop.errors import EdgeloopError
 
 IN_A_ROW: Final = 3
@@ -30,7 +31,8 @@ class Told(Protocol):
 
 
 class CameraAlarms:
-    """The book of kind `camera`, in the component's work folder. `sight` from any thread; all else from the loop's."""
+    """The book of kinds `camera` and `agreement`, in the component's work folder. `sight` and `agreement` from any
+    thread; all else from the loop's."""
 
     def __init__(self, work: Path, told: Told) -> None:
         self._told = told
@@ -38,7 +40,7 @@ class CameraAlarms:
         self._book = AlarmBook(self._journal.alarms, self._record)
         self._lock = threading.Lock()
         self._runs: dict[str, tuple[bool, int]] = {}
-        self._due: dict[str, tuple[str, str, int]] = {}
+        self._due: dict[tuple[str, Kind], tuple[str, str, int]] = {}
         self._commands: list[bytes] = []
         self._announce(list(self._journal.unannounced))
 
@@ -49,7 +51,12 @@ class CameraAlarms:
             count = min(count + 1, IN_A_ROW) if was == blind else 1
             self._runs[camera] = blind, count
             if count >= IN_A_ROW:
-                self._due[camera] = reason, asset, clock.now()
+                self._due[camera, "camera"] = reason, asset, clock.now()
+
+    def agreement(self, camera: str, asset: str, line: str) -> None:
+        """Edge and cloud agree less than they did (a line), or as ever."""
+        with self._lock:
+            self._due[camera, "agreement"] = line, asset, clock.now()
 
     def command(self, payload: bytes) -> None:
         """An operator's word, perhaps about an alarm of another component's."""
@@ -61,15 +68,15 @@ class CameraAlarms:
             due, self._due = self._due, {}
             commands, self._commands = self._commands, []
         now = clock.now()
-        for camera, (reason, asset, seen) in due.items():
+        for (camera, kind), (reason, asset, seen) in due.items():
             cause = Cause(stream=camera)
             if reason:
                 changed = self._book.raise_(
-                    camera, "camera", asset=asset or camera, severity="high", text=f"{camera}: {reason}", cause=cause,
-                    now=now, sample=seen,
+                    camera, kind, asset=asset or camera, severity="high" if kind == "camera" else "medium",
+                    text=f"{camera}: {reason}", cause=cause, now=now, sample=seen,
                 )  # fmt: skip
             else:
-                changed = self._book.clear(camera, "camera", cause=cause, now=now, sample=seen)
+                changed = self._book.clear(camera, kind, cause=cause, now=now, sample=seen)
             self._announce(changed)
         for payload in commands:
             self._obey(payload, now)
@@ -80,7 +87,9 @@ class CameraAlarms:
         with self._lock:
             for camera in self._runs.keys() - cameras:
                 del self._runs[camera]
-                self._due.pop(camera, None)
+                self._due.pop((camera, "camera"), None)
+            for key in [key for key in self._due if key[0] not in cameras]:
+                del self._due[key]
         self._announce(self._book.retire(cameras, clock.now()))
 
     def close(self) -> None:

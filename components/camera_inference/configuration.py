@@ -9,7 +9,9 @@ from msgspec import Meta
 
 from edgeloop.config.identifiers import Id, Site
 from edgeloop.config.quantities import Duration, Rate, Size
+from edgeloop.opinions.settings import Opinion
 from edgeloop.plugins import Plugins
+from edgeloop.video.settings import Video
 
 Policy = Literal["latest", "every"]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -126,11 +128,31 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     safe: Annotated[Act | None, Meta(title="Safe", description="what a part that is unknown fires")] = None
     pictures: Annotated[Limits, Meta(title="Pictures", description="what a picture must show to be judged")] = Limits()
     examples: Annotated[Examples, Meta(title="Examples", description="images kept for labelling")] = Examples()
+    opinion: Annotated[
+        Opinion | None,
+        Meta(title="Opinion", description="a second opinion of a model elsewhere; VideoUpload calls it"),
+    ] = None
+    video: Annotated[
+        Video | None, Meta(title="Video", description="its video, up; VideoUpload sends it")
+    ] = None
 
     def __post_init__(self) -> None:
         area(self.region)
         if self.policy == "latest" and (self.reject or self.safe):
             raise ValueError("reject and safe act on parts: they need policy: every")
+        opinion = self.opinion
+        if opinion is not None and opinion.mode == "wait" and self.policy == "latest":
+            raise ValueError("opinion.mode: wait holds the verdict of a part: it needs policy: every")
+        if opinion is not None and self.waits and opinion.deadline >= self.deadline:
+            raise ValueError(
+                f"opinion.deadline: {opinion.deadline} is no shorter than the part's own deadline, {self.deadline}: "
+                "nothing is left for the edge's verdict"
+            )
+
+    @property
+    def waits(self) -> bool:
+        """Whether verdicts are held for a second opinion."""
+        return self.opinion is not None and (self.opinion.mode or "wait") == "wait" and self.policy == "every"
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

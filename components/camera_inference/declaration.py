@@ -17,11 +17,15 @@ DECLARATION = Declaration(
         topics.results(NAME),
         "edgeloop/alarms/*",
         "edgeloop/actions/*",
+        topics.ask("*"),
         topics.TRUTH,
         topics.health(NAME),
         topics.ping(NAME),
     ),
-    subscribes=(topics.model("*"), topics.ALARM_COMMANDS, topics.CAMERA_COMMANDS, topics.ping(NAME)),
+    subscribes=(
+        topics.model("*"), topics.ALARM_COMMANDS, topics.CAMERA_COMMANDS, "edgeloop/opinions/*", topics.ping(NAME),
+    ),
     dependencies={"io.edgeloop.Runtime": Dependency(">=0.1.0 <0.2.0")},
     models=(DEFAULT_MODEL,),
+    policy=2,
 )

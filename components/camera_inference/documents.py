@@ -10,6 +10,7 @@ import msgspec
 from camera_inference.verdict import Box, Word
 from edgeloop import documents
 from edgeloop.clock import rfc3339
+from edgeloop.opinions.messages import Said
 
 LARGEST: Final = 6_500
 
@@ -22,7 +23,8 @@ class ModelName(msgspec.Struct, frozen=True):
 class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One frame's or one part's verdict. time: ns UTC of trigger or capture; decided: ns UTC; latency_ms: between the
     two; part: empty where the source knows none; reason: why it is unknown. strange: how unlike
-    the pictures of the training, or of this camera, the picture is: 1 at the edge of what was seen."""
+    the pictures of the training, or of this camera, the picture is: 1 at the edge of what was seen. Where a second
+    opinion was asked: `edge` and `cloud` say what each thought, decided_by whose verdict it is."""
 
     camera: str
     time: int
@@ -38,6 +40,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     latency_ms: float = 0.0
     reason: str = ""
     strange: float = 0.0
+    edge: Said | None = None
+    cloud: Said | None = None
+    decided_by: str = ""
 
 
 def pack(results: Sequence[Result], *, site: str, device: str, component: str, time: int) -> list[bytes]:

@@ -48,7 +48,9 @@ class HardExamples:
 
     def offer(self, camera: Camera, frame: Frame, result: Result) -> None:
         """Keeps what failed, and what the model was unsure of as far as the budget goes."""
-        unsure = result.confidence < camera.examples.below and self._within(camera, result.camera)
+        own = result.edge.confidence if result.edge is not None else result.confidence
+        differs = _differ(result) and self._within(camera, f"{result.camera} differ")
+        unsure = differs or (own < camera.examples.below and self._within(camera, result.camera))
         if not unsure and not _rejected(camera, result):
             return
         try:
@@ -96,6 +98,12 @@ class HardExamples:
         durable.replace(folder / f"{result.time}.jpg", pictures.jpeg(drawn, "bgr", 90), sync=False)
         for path in sorted(folder.glob("[0-9]*.jpg"))[:-EVIDENCE]:
             path.unlink(missing_ok=True)
+
+
+def _differ(result: Result) -> bool:
+    """Whether edge and cloud say different things: the most worth a label."""
+    edge, cloud = result.edge, result.cloud
+    return edge is not None and cloud is not None and edge.verdict != cloud.verdict
 
 
 def _rejected(camera: Camera, result: Result) -> bool:

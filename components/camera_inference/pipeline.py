@@ -15,11 +15,12 @@ from camera_inference.frame import Every, Frame, Inbox, Latest
 from camera_inference.gate import Gate
 from camera_inference.inference import Preprocessor, Session
 from camera_inference.parts import PartBook
+from camera_inference.second import Around as SecondAround
+from camera_inference.second import Second
 from camera_inference.sources import Place
 from camera_inference.verdict import Criteria, Finding
 from edgeloop import clock, topics
 from edgeloop.models.active import Loaded
-from edgeloop.supervise import Surroundings
 
 CHANGES: Final = 200_000_000
 """ns between two results of a camera whose frames are no parts."""
@@ -30,12 +31,8 @@ SYNC: Final = 1.0
 """s: what a power cut can take."""
 
 
-class Around(Surroundings, Protocol):
+class Around(SecondAround, Protocol):
     """What a camera needs of the component."""
-
-    def keep(self, camera: Camera, frame: Frame, result: Result) -> None:
-        """Perhaps keeps the image."""
-        ...
 
     def sight(self, id: str, asset: str, reason: str) -> None:
         """A camera's picture shows something (no reason), or nothing."""
@@ -65,6 +62,9 @@ class CameraPipeline:
         self._capture = Capture(id, place, camera.policy, folder / "cameras" / f"{id}.json", sink, around)
         criteria = Criteria(frozenset(camera.accept.replace(",", " ").split()), camera.threshold, camera.certain)
         interval = 1 / float(camera.rate) if camera.rate and camera.policy == "latest" else 0.0
+        self._second: Second | None = None
+        if camera.opinion is not None:
+            self._second = Second(id, camera, camera.opinion, folder / "opinions" / id, around, self._settled)
         self._gate = Gate(camera.pictures, folder / "cameras" / f"{id}.pictures.json")
         region = area(camera.region)
         self._preprocessor = Preprocessor(id, inbox, session, region, criteria, self._gate, self._done, interval)
@@ -75,6 +75,8 @@ class CameraPipeline:
                 self._announce(result)
             for part in self._book.left:
                 self._decide(self._unknown(part.part, part.time, 0, "the process ended before it was judged"))
+        if self._second is not None:
+            self._second.start()
         self._preprocessor.start()
         self._capture.start()
 
@@ -90,6 +92,8 @@ class CameraPipeline:
     def close(self, timeout: float = 1.0) -> None:
         self._capture.join(timeout)
         self._preprocessor.close(timeout)
+        if self._second is not None:
+            self._second.close()
         if self._book is not None:
             for part in self._book.overdue(time.monotonic_ns()):
                 self._decide(self._unknown(part.part, part.time, part.seen, STOPPED))
@@ -105,6 +109,8 @@ class CameraPipeline:
         """Parts that are too old; what has to reach the disk; gauges."""
         now = time.monotonic()
         book = self._book
+        if self._second is not None:
+            self._second.tick()
         if book is not None:
             deadline = int(self.camera.deadline)
             for part in book.overdue(time.monotonic_ns() - deadline):
@@ -133,9 +139,15 @@ class CameraPipeline:
     def due(self) -> float:
         """s until the next part is too old; infinite where none waits."""
         oldest = self._book.oldest if self._book is not None else None
-        if oldest is None:
-            return float("inf")
-        return max(0.0, (oldest + int(self.camera.deadline) - time.monotonic_ns()) / 1e9)
+        held = self._second.due if self._second is not None else None
+        ends = [oldest + int(self.camera.deadline)] if oldest is not None else []
+        ends += [held] if held is not None else []
+        return max(0.0, (min(ends) - time.monotonic_ns()) / 1e9) if ends else float("inf")
+
+    def opinion(self, payload: bytes) -> None:
+        """A second opinion, from the bus."""
+        if self._second is not None:
+            self._second.answer(payload)
 
     def collect(self) -> list[Result]:
         """What is to be published now."""
@@ -172,7 +184,7 @@ class CameraPipeline:
         if values := sorted(self._latencies):
             numbers[f"latency_ms_p50.{self.id}"] = round(values[len(values) // 2], 2)
             numbers[f"latency_ms_p99.{self.id}"] = round(values[min(len(values) - 1, len(values) * 99 // 100)], 2)
-        return numbers
+        return numbers | (self._second.gauges() if self._second is not None else {})
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
@@ -229,12 +241,19 @@ class CameraPipeline:
             latency_ms=round(latency, 2),
             strange=round(strange, 2),
         )
+        if self._second is not None and self._second.consider(frame, result):
+            return
         if self._book is None:
             self._around.count(f"{result.verdict}.{self.id}")
             self._latest = result
         else:
             self._decide(result)
         self._around.keep(self.camera, frame, result)
+
+    def _settled(self, result: Result) -> None:
+        """The verdict of a part that was held for a second opinion."""
+        self._latencies.append(result.latency_ms)
+        self._decide(result)
 
     def _blind(self, frame: Frame) -> None:
         """A picture that shows nothing is no good one, whatever a model would say of it."""

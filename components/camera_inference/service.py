@@ -23,6 +23,7 @@ from camera_inference.inference import Session
 from camera_inference.pipeline import CameraPipeline
 from camera_inference.sources import Place, Registry
 from edgeloop import clock, topics
+from edgeloop.bus.subscription import Subscription
 from edgeloop.component import App
 from edgeloop.decode import document
 from edgeloop.errors import DecodeError
@@ -106,12 +107,15 @@ class Service:
         self._examples = HardExamples(app.work, self._queue, self)
         self._alarms = CameraAlarms(app.work, Alarming(self))
         self._learn: SimpleQueue[bytes] = SimpleQueue()
+        self._opinionated: set[str] = set()
+        self._heard: dict[str, Subscription] = {}
 
     def __enter__(self) -> Self:
         self._examples.start()
         self.app.bus.subscribe(topics.model("+"), self._notice)
         self.app.bus.subscribe(topics.ALARM_COMMANDS, lambda topic, payload: self._alarms.command(payload))
         self.app.bus.subscribe(topics.CAMERA_COMMANDS, lambda topic, payload: self._learn.put(payload))
+        self._listen()
         return self
 
     def __exit__(
@@ -145,6 +149,7 @@ class Service:
             patience, rate = camera.patience.seconds, float(camera.rate)
             return Wanted(camera, replace(place, patience=patience, transport=camera.transport, rate=rate), options)
 
+        self._opinionated = {id for id, camera in configuration.cameras.items() if camera.opinion is not None}
         for id in self._roster.apply(configuration.cameras, wanted):
             self.app.health.clear_below(f"camera.{id}.picture")
 
@@ -160,6 +165,7 @@ class Service:
     def tick(self) -> None:
         """One round: cameras as configured, parts that are too old, one message of results."""
         self._reconcile()
+        self._listen()
         pipelines = list(self._roster)
         for pipeline in pipelines:
             pipeline.tick()
@@ -198,6 +204,9 @@ class Service:
     def sight(self, id: str, asset: str, reason: str) -> None:
         self._alarms.sight(id, asset, reason)
 
+    def agreement(self, id: str, asset: str, line: str) -> None:
+        self._alarms.agreement(id, asset, line)
+
     def keep(self, camera: Camera, frame: Frame, result: Result) -> None:
         self._examples.offer(camera, frame, result)
 
@@ -214,6 +223,19 @@ class Service:
         for name in self._engines.keys() - used:
             self._engines.pop(name).close()
             self.app.health.clear_below(f"model.{name}")
+
+    def _listen(self) -> None:
+        """To opinions of the cameras that ask for them, and to no others."""
+        wanted = self._opinionated
+        for id in self._heard.keys() - wanted:
+            self._heard.pop(id).close()
+        for id in wanted - self._heard.keys():
+            self._heard[id] = self.app.bus.subscribe(topics.opinion(id, "+"), self._opinion)
+
+    def _opinion(self, topic: str, payload: bytes) -> None:
+        known = self._roster.running.get(topic.split("/")[2])
+        if known is not None:
+            known[1].opinion(payload)
 
     def _left(self, pipeline: CameraPipeline) -> None:
         pipeline.close()

@@ -62,6 +62,16 @@ def model(name: str) -> str:
     return f"edgeloop/models/{name}"
 
 
+def ask(camera: str) -> str:
+    """JSON: a picture that the edge is unsure of, for a second opinion."""
+    return f"edgeloop/opinions/ask/{camera}"
+
+
+def opinion(camera: str, id: str) -> str:
+    """JSON: the second opinion of one picture, or why there is none."""
+    return f"edgeloop/opinions/{camera}/{id}"
+
+
 def health(component: str) -> str:
     """JSON: state, problems and counters of a component, on change and every 10 s."""
     return f"edgeloop/health/{short(component)}"

@@ -16,7 +16,7 @@ from edgeloop.config.schema import readable
 from edgeloop.errors import ConfigurationError
 from edgeloop.log import redact
 from edgeloop_tools.config.attempt import attempt, parts
-from edgeloop_tools.config.outline import INGEST, RUNTIME, SECTIONS, Outline, declared, full, with_site
+from edgeloop_tools.config.outline import INGEST, RUNTIME, SECTIONS, SENT, VIDEO, Outline, declared, full, with_site
 from edgeloop_tools.config.problems import LineErrors, Problem, ordered
 from edgeloop_tools.config.profiles import CORE, needed
 from edgeloop_tools.config.shape import describe, fitted, given
@@ -145,8 +145,9 @@ class Line:
 
     def _take_apart(self) -> None:
         top = self.tree.map()
+        sent = self._sent(top)
         if "site" in top:
-            for name in with_site(top):
+            for name in with_site(top, bool(sent)):
                 self._graft(name, ("site",), top["site"], "site")
         for name, section in SECTIONS.items():
             if name in top and isinstance(top[name].value, dict):
@@ -157,6 +158,8 @@ class Line:
                 self.add(f"actions.{source}", "unknown source", mend=near(source, sources), key=True)
             elif isinstance(sources[source].value, dict):
                 self._graft(INGEST, ("sources", source, "actions"), node, f"actions.{source}")
+        for camera, key, node in sent:
+            self._graft(VIDEO, ("cameras", camera, key), node, f"cameras.{camera}.{key}")
         for name, node in top["components"].map().items() if "components" in top else ():
             if not isinstance(node.value, dict):
                 self.add(f"components.{name}", "invalid value", "it is no map of settings")
@@ -165,6 +168,16 @@ class Line:
         for name in [*self.parts] if "plugins" in top else ():
             if name in declared() and "plugins" in declared()[name].configuration.__struct_fields__:
                 self._graft(name, ("plugins",), top["plugins"], "plugins")
+
+    @staticmethod
+    def _sent(top: Mapping[str, Node]) -> list[tuple[str, str, Node]]:
+        """What of cameras VideoUpload has too: camera, setting, what it says."""
+        cameras = top["cameras"].map() if "cameras" in top else {}
+        return [
+            (id, key, camera.map()[key])
+            for id, camera in cameras.items() if not absent(camera.value)
+            for key in SENT if key in camera.map() and not absent(camera.map()[key].value)
+        ]  # fmt: skip
 
     def _graft(self, component: str, path: tuple[str, ...], node: Node, origin: str) -> None:
         if component not in self.parts:

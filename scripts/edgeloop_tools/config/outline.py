@@ -22,6 +22,7 @@ MODELS = "io.edgeloop.ModelUpdate"
 UPLOAD = "io.edgeloop.StreamUpload"
 RUNTIME = "io.edgeloop.Runtime"
 CONSOLE = "io.edgeloop.Console"
+VIDEO = "io.edgeloop.VideoUpload"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,9 @@ SECTIONS: Final[dict[str, Section]] = {
     "console": Section(CONSOLE),
     "runtime": Section(RUNTIME),
 }
+
+SENT: Final = ("video", "opinion")
+"""Settings of a camera that VideoUpload has too."""
 
 Any_ = dict[str, Any] | None
 
@@ -94,9 +98,11 @@ def full(name: str) -> str:
     return {short(known): known for known in declared()}.get(name, name)
 
 
-def with_site(top: Collection[str]) -> list[str]:
-    """Components whose configuration has a site; of the optional ones those with a section among `top`."""
+def with_site(top: Collection[str], sends: bool = False) -> list[str]:
+    """Components whose configuration has a site; of the optional ones those with a section among `top`. sends: whether
+    a camera's video or pictures leave the device."""
     said = {section.component for name, section in SECTIONS.items() if name in top}
+    said |= {VIDEO} if sends else set()
     return [
         name
         for name, d in declared().items()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeloop.optional import PROFILES
-from edgeloop_tools.config.outline import CAMERA, CONSOLE, MODELS, RUNTIME, UPLOAD
+from edgeloop_tools.config.outline import CAMERA, CONSOLE, MODELS, RUNTIME, UPLOAD, VIDEO
 
 CORE = "core"
 
@@ -29,6 +29,9 @@ def needed(sources: dict[str, tuple[type[Any], Any]], configurations: dict[str, 
             reasons.setdefault("upload", f"models.{name}")
     if getattr(update, "keys", {}):
         reasons.setdefault(PROFILES["cryptography"], "components.ModelUpdate.keys")
+    sent = getattr(configurations.get(VIDEO), "cameras", {})
+    if filmed := sorted(id for id, camera in sent.items() if camera.video is not None):
+        reasons.setdefault("video", f"cameras.{filmed[0]}.video")
     if CONSOLE in configurations:
         reasons.setdefault("console", "console")
     if getattr(configurations.get(UPLOAD), "bucket", ""):

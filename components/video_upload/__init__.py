@@ -1,0 +1,1 @@
+"""Video and pictures of cameras to the cloud, and second opinions back."""

@@ -1,0 +1,1 @@
+"""Speaking to AWS without its SDK: signatures, credentials, kept connections."""
