@@ -6,6 +6,7 @@ import sys
 from functools import partial
 
 from edgeloop import topics
+from edgeloop.bus import credentials
 from edgeloop.component import App
 from edgeloop.queue import UploadQueue
 from model_update.configuration import Configuration
@@ -16,7 +17,9 @@ from model_update.updates import Updates
 def _updates(app: App[Configuration]) -> Updates:
     queue = UploadQueue(app.root, app.name, budget=4 << 20)
     append = partial(queue.append, sync=True)
-    return Updates(app.root, app.work, app.bus.publish, app.health, app.log, append)
+    return Updates(
+        app.root, app.work, app.bus.publish, app.health, app.log, append, lambda: credentials.ask(app.bus)
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -35,7 +35,9 @@ class Updates:
         health: Health,
         log: Log,
         append: Append = lambda kind, record: None,
+        credentials: Callable[[], object] = lambda: None,
     ) -> None:
+        self._credentials = credentials
         self._root, self._work, self._publish, self._health, self._log = root, work, publish, health, log
         self._append = append
         self._configuration = Configuration()
@@ -126,6 +128,8 @@ class Updates:
         except ModelError as error:
             self._health.problem(f"model.{name}", str(error))
             return FIRST_PAUSE
+        if model.uri.startswith("s3:"):
+            self._credentials()
         return delivery.advance(model, configuration)
 
     def _delivery(self, name: str) -> Delivery:

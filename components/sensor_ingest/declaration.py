@@ -19,5 +19,6 @@ DECLARATION = Declaration(
     subscribes=("edgeloop/actions/*", "edgeloop/alarms/*", topics.INPUTS, topics.ping(NAME)),
     cloud_subscribes=(topics.INPUTS,),
     policy=2,
+    senses=True,
     dependencies={"io.edgeloop.Runtime": Dependency(">=0.1.0 <0.2.0")},
 )

@@ -68,6 +68,7 @@ class App(Generic[C]):
         self._signals: Signals | None = None
         self._starting = True
         self._lock = Alone(self.work)
+        self._parent = Parent(self._orphaned, heir=self._heir)
 
     @classmethod
     def start(cls, declaration: Declaration[C], argv: list[str] | None = None) -> Self:
@@ -92,7 +93,7 @@ class App(Generic[C]):
         if threading.current_thread() is threading.main_thread():
             self._signals = Signals(self._signalled)
         threading.excepthook = self._thread_failed
-        Parent(self._orphaned).start()
+        self._parent.start()
         refused = self._take_work()
         short = topics.short(self.name)
         dimensions = {"Component": short, "Thing": os.environ.get("AWS_IOT_THING_NAME", "unknown")}
@@ -233,6 +234,14 @@ class App(Generic[C]):
             where = str(self.work)
             raise EdgeloopError("cannot lock the work folder", where=where, why=error.strerror or "") from None
 
+    def _heir(self) -> bool:
+        """Whether to leave after a hang-up. What does not sense has nothing to do without a nucleus; what does is
+        disarmed by then, for actions come over the nucleus's bus."""
+        try:
+            return not self.declaration.senses or not self._lock.held or self._lock.asked()
+        except OSError:
+            return True
+
     def _orphaned(self, why: str) -> None:
         self._code = HUNG_UP
         self.stop.set()
@@ -257,7 +266,7 @@ class App(Generic[C]):
             age = time.time() - marker.stat().st_mtime
         except FileNotFoundError:
             age = EXIT_INTERVAL
-        if 0 <= age < EXIT_INTERVAL or self.stop.is_set():
+        if 0 <= age < EXIT_INTERVAL or self.stop.is_set() or self._parent.hung_up.is_set():
             return False
         try:
             replace(marker, why.encode() + b"\n")

@@ -50,6 +50,8 @@ def settings_of(argv: list[str] | None = None) -> tuple[Settings, int | None]:
     parser.add_argument("--token-exchange-port", type=int, default=0)
     parser.add_argument("--stream-manager-port", type=int, default=0)
     parser.add_argument("--settled", type=float, default=SETTLED, help=argparse.SUPPRESS)
+    parser.add_argument("--poll", type=float, default=0.0)
+    parser.add_argument("--token-exchange", choices=("ready", "broken", "absent"), default="ready")
     parser.add_argument("--fresh", action="store_true", help="forget what was deployed; work folders stay")
     parser.add_argument("--no-bus", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--debug", action="store_true")
@@ -64,6 +66,8 @@ def settings_of(argv: list[str] | None = None) -> tuple[Settings, int | None]:
         token_exchange_port=given.token_exchange_port,
         stream_manager_port=given.stream_manager_port,
         settled=given.settled,
+        poll=given.poll,
+        token_exchange=given.token_exchange,
         resume=not given.fresh,
         bus=not given.no_bus,
         debug=given.debug,

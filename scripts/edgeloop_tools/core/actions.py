@@ -29,6 +29,8 @@ def core_start(arguments: argparse.Namespace) -> int | None:
         region=arguments.region,
         token_exchange_port=arguments.token_exchange_port,
         stream_manager_port=arguments.stream_manager_port,
+        poll=arguments.poll,
+        token_exchange=arguments.token_exchange,
         resume=not arguments.fresh,
     )
     status = core.status()

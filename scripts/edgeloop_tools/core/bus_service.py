@@ -8,11 +8,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from edgeloop.errors import EdgeloopError
+from edgeloop_tools.core.builtin import TOKEN_EXCHANGE
 from edgeloop_tools.core.bus_process import BusProcess
 from edgeloop_tools.core.configuration import ConfigurationStore, Path_, Stale
 from edgeloop_tools.core.control import ControlError, Peer, methods
 from edgeloop_tools.core.deployments import Deployments, Request
+from edgeloop_tools.core.lifecycle import State
 from edgeloop_tools.core.supervisor import Supervisor
+from edgeloop_tools.core.token_exchange import TokenExchange
 from edgeloop_tools.core.tokens import Tokens
 
 log = logging.getLogger("edgeloop.core")
@@ -20,6 +23,7 @@ log = logging.getLogger("edgeloop.core")
 Answer = Callable[[Peer, dict[str, Any]], Awaitable[Any]]
 
 ACCESS_CONTROL = "accessControl"
+_PORT = {"classic": "activePort", "lite": "port"}
 
 
 class BusService:
@@ -30,7 +34,9 @@ class BusService:
         supervisor: Supervisor,
         deployments: Deployments,
         bus: BusProcess,
+        token_exchange: TokenExchange,
     ) -> None:
+        self._token_exchange = token_exchange
         self._tokens, self._configuration, self._supervisor = tokens, configuration, supervisor
         self._deployments, self._bus = deployments, bus
         self._answers: dict[str, Answer] = {
@@ -84,6 +90,8 @@ class BusService:
 
     async def _get_configuration(self, peer: Peer, params: dict[str, Any]) -> Any:
         component, path = str(params["component"]), [str(key) for key in params["path"]]
+        if component == TOKEN_EXCHANGE and path in (["port"], ["activePort"]):
+            return self._port(path[0])
         if component not in self._configuration.components():
             raise ControlError(f"no configuration of {component}", code="ResourceNotFoundError")
         try:
@@ -93,6 +101,13 @@ class BusService:
                 f"no configuration at {'.'.join(path)}", where=component, code="ResourceNotFoundError"
             ) from None
         return {"value": value, "timestamp": self._configuration.time(component, path)}
+
+    def _port(self, key: str) -> dict[str, Any]:
+        """Of token exchange, where it runs: as text on nucleus lite."""
+        service, port = self._supervisor.services.get(TOKEN_EXCHANGE), self._token_exchange.port
+        if service is None or service.state is not State.RUNNING or key != _PORT[self._supervisor.nucleus]:
+            raise ControlError(f"no configuration at {key}", where=TOKEN_EXCHANGE, code="ResourceNotFoundError")
+        return {"value": str(port) if key == "port" else port, "timestamp": 0}
 
     async def _update_configuration(self, peer: Peer, params: dict[str, Any]) -> Any:
         component, path = str(params["component"]), [str(key) for key in params["path"]]

@@ -34,6 +34,13 @@ def _register_core(verbs: Subparsers) -> None:
     start.add_argument(
         "--stream-manager-port", type=int, default=0, metavar="PORT", help="0: any (default); a device has 8088"
     )
+    start.add_argument(
+        "--poll", type=float, default=0.0, metavar="S", help="seconds between looks for deployments (0: at once)"
+    )
+    start.add_argument(
+        "--token-exchange", choices=("ready", "broken", "absent"), default="ready",
+        help="broken: as without a role alias; absent: as a classic nucleus that never heard of it",
+    )  # fmt: skip
     start.add_argument("--fresh", action="store_true", help="forget what was deployed; work folders stay")
     _common(start, "core_start")
     _common(actions.add_parser("stop", help="stop its components and itself"), "core_stop")
@@ -51,7 +58,10 @@ def _register_deployment(verbs: Subparsers) -> None:
     create.add_argument(
         "-c", "--update-config", metavar="JSON|FILE", help='such as {"NAME": {"MERGE": {"rate": 5}, "RESET": ["/old"]}}'
     )
-    create.add_argument("--failure-handling-policy", choices=("ROLLBACK", "DO_NOTHING"), default="ROLLBACK")
+    create.add_argument(
+        "--failure-handling-policy", choices=("ROLLBACK", "DO_NOTHING"), default="DO_NOTHING",
+        help="of the classic nucleus, where a component breaks: back to what ran, or left as it is (DO_NOTHING)",
+    )  # fmt: skip
     create.add_argument("--wait", type=float, metavar="S", help="return when it has ended, within S seconds")
     _common(create, "deployment_create")
     status = actions.add_parser("status", help="how a deployment went")

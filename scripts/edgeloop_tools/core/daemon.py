@@ -14,6 +14,7 @@ from edgeloop.errors import EdgeloopError
 from edgeloop_tools.core.client import CoreClient
 
 Nucleus = Literal["classic", "lite"]
+TokenExchangeState = Literal["ready", "broken", "absent"]
 
 
 def default_root(name: str = "core") -> Path:
@@ -36,6 +37,8 @@ def start(
     token_exchange_port: int = 0,
     stream_manager_port: int = 0,
     settled: float | None = None,
+    poll: float = 0.0,
+    token_exchange: TokenExchangeState = "ready",
     resume: bool = True,
     bus: bool = True,
     debug: bool = False,
@@ -46,6 +49,8 @@ def start(
     resume: run what was deployed last; False forgets it, while work folders stay. bus: False starts no IPC server.
     stream_manager_port: 0 is any that is free, told to components in STREAM_MANAGER_SERVER_PORT (a device has 8088).
     settled: seconds for which components must be well until a deployment has succeeded.
+    poll: seconds between looks for deployments, 15 on a device. token_exchange: broken as without a role alias, absent
+    as where no recipe names it.
     Raises EdgeloopError with the core's own line.
     """
     command = [
@@ -66,6 +71,7 @@ def start(
     command += ["--token-exchange-port", str(token_exchange_port)]
     command += ["--stream-manager-port", str(stream_manager_port)]
     command += ["--settled", str(settled)] if settled is not None else []
+    command += ["--poll", str(poll), "--token-exchange", token_exchange]
     command += [word for word, wanted in (("--fresh", not resume), ("--no-bus", not bus), ("--debug", debug)) if wanted]
     ready_read, ready_write = os.pipe()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(filter(None, sys.path)))}

@@ -39,6 +39,8 @@ class Faults:
     s3_refuse         on=True, code=AccessDenied, times    S3 answers an export with an error, `times` or always
     kinesis_throttle  on=True, share=1, times              Kinesis refuses this share of the records
     kill_stream_manager
+    die                                    kill -9 of a classic nucleus: its components go on as orphans, and nobody
+                                           answers until the core is started again, which runs a second set
     """
 
     def __init__(self, supervisor: Supervisor, bus: BusProcess, token_exchange: TokenExchange) -> None:
@@ -64,6 +66,8 @@ class Faults:
                 self._token_exchange.offline = bool(arguments.get("offline", True))
                 await self._tell_stream_manager("offline", {"on": self._token_exchange.offline})
                 return await self._bus.fault("iot_offline", {"offline": self._token_exchange.offline})
+            case "die":
+                return self._die()
             case "kill_stream_manager":
                 return await self._kill(builtin.STREAM_MANAGER, signal.SIGKILL)
             case "s3_refuse" | "kinesis_throttle":
@@ -110,6 +114,14 @@ class Faults:
             raise ControlError("cannot kill the bus", why="it has no process")
         os.kill(pid, signal.SIGKILL)
         return {"pid": pid}
+
+    def _die(self) -> None:
+        if self._supervisor.nucleus != "classic":
+            why = "on nucleus lite components belong to systemd, which outlives its daemons"
+            raise ControlError("a core of nucleus lite does not die so", why=why, code="invalid")
+        own = [pid for service in self._supervisor.services.values() if not service.plan.core for pid in service.pids]
+        self._supervisor.groups.abandon(own)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     async def _full_disk(self, name: str, size: int) -> dict[str, str]:
         service = self._supervisor.service(name)

@@ -48,6 +48,8 @@ class Settings:
     token_exchange_port: int = 0
     stream_manager_port: int = 0
     settled: float = SETTLED
+    poll: float = 0.0
+    token_exchange: str = "ready"
     resume: bool = True
     bus: bool = True
     debug: bool = False
@@ -83,7 +85,8 @@ class Nucleus:
             self._clean()
             self._assemble()
             await self._token_exchange.start(settings.token_exchange_port)
-            self._environment.credentials_uri = self._token_exchange.uri
+            if settings.token_exchange == "ready":
+                self._environment.credentials_uri = self._token_exchange.uri
             if settings.bus:
                 self._bus.start()
                 await self._bus.ready(30)
@@ -124,16 +127,21 @@ class Nucleus:
         create = {"EDGELOOP_ENDPOINT_CREATE": "1"} if self._endpoint else {}
         self._environment.endpoint = {"EDGELOOP_ENDPOINT_URL": self._endpoint_url, **create}
         self._supervisor = Supervisor(root, nucleus, self._user, self._groups, self._environment)
+        if settings.token_exchange == "broken":
+            self._supervisor.broken = {builtin.TOKEN_EXCHANGE: "there is no role alias (iotRoleAlias)"}
         self._supervisor.on_state.append(self._on_state)
         self._configuration = ConfigurationStore(root / "config" / "configuration.json")
         names = Names(root, settings.thing_name, nucleus)
-        store = ComponentStore(root, nucleus, self._user)
+        absent = {builtin.TOKEN_EXCHANGE} if settings.token_exchange == "absent" else set()
+        store = ComponentStore(root, nucleus, self._user, frozenset(absent))
         self._deployments = Deployments(
-            root, self._supervisor, store, self._configuration, names, self._configured, settings.settled
+            root, self._supervisor, store, self._configuration, names, self._configured, settings.settled, settings.poll
         )
         self._deployments.load()
         self._bus = BusProcess(root, nucleus, self._groups, self._bus_lost, debug=settings.debug)
-        self._service = BusService(self._tokens, self._configuration, self._supervisor, self._deployments, self._bus)
+        self._service = BusService(
+            self._tokens, self._configuration, self._supervisor, self._deployments, self._bus, self._token_exchange
+        )
         self._faults = faults.Faults(self._supervisor, self._bus, self._token_exchange)
 
     async def _shut_down(self) -> None:

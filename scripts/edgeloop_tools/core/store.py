@@ -62,7 +62,7 @@ class Source:
             raise RecipeError("there is no folder of artifacts", where=str(artifact_dir))
 
     def versions(self, name: str) -> list[Version]:
-        if name in builtin.RECIPES:
+        if name in builtin.RECIPES and name not in self.store.absent:
             return [builtin.RECIPES[name].version]
         found = set(self._held.recipes.get(name, ()))
         if self._brought:
@@ -74,7 +74,7 @@ class Source:
         return sorted(found)
 
     def load(self, name: str, version: Version) -> Recipe:
-        if name in builtin.RECIPES:
+        if name in builtin.RECIPES and name not in self.store.absent:
             return builtin.RECIPES[name]
         if self._brought and (recipe := self._brought.recipes.get(name, {}).get(version)):
             return recipe
@@ -100,10 +100,12 @@ class Source:
 
 
 class ComponentStore:
-    """`packages/` below the core's root."""
+    """`packages/` below the core's root. absent: of what a nucleus may bring along, what this one does not."""
 
-    def __init__(self, root: Path, nucleus: str, user: ComponentUser) -> None:
-        self.nucleus = nucleus
+    def __init__(
+        self, root: Path, nucleus: str, user: ComponentUser, absent: frozenset[str] = frozenset()
+    ) -> None:
+        self.nucleus, self.absent = nucleus, absent
         self.recipes = root / "packages" / "recipes"
         self.artifacts = root / "packages" / "artifacts"
         self.unarchived = root / "packages" / "artifacts-unarchived"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from edgeloop.errors import EdgeloopError
+from edgeloop_tools.core import builtin
 from edgeloop_tools.core.control import ControlError
 from edgeloop_tools.core.environment import Environment
 from edgeloop_tools.core.lifecycle import READY, Groups, Plan, Service, State
@@ -34,6 +35,7 @@ class Supervisor:
         self.switch: Switch = user.switch
         self.services: dict[str, Service] = {}
         self.file_limits: dict[str, int] = {}
+        self.broken: Mapping[str, str] = {}
         self.on_state: list[OnState] = []
         self._environment = environment
         self._change = asyncio.Event()
@@ -54,7 +56,11 @@ class Supervisor:
         )
 
     def environment(self, plan: Plan) -> dict[str, str]:
-        return self._environment.of(plan)
+        found = self._environment.of(plan)
+        if self.nucleus == "classic" and builtin.TOKEN_EXCHANGE not in self.services:
+            for name in ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN"):
+                found.pop(name, None)
+        return found
 
     def log_of(self, name: str) -> Path:
         return self.root / "logs" / f"{name}.log"
@@ -62,6 +68,12 @@ class Supervisor:
     async def change(self) -> None:
         """Returns when a state changed after the call."""
         await self._change.wait()
+
+    def pull(self, names: Iterable[str]) -> None:
+        """What systemd does for `Wants` and `BindsTo` of a unit that starts: those that have ended start again."""
+        for name in names:
+            if name in self.services:
+                self.services[name].pulled()
 
     def limits(self, name: str, pid: int) -> None:
         if limit := self.file_limits.get(name):
@@ -131,6 +143,9 @@ class Supervisor:
     async def restart(self, name: str) -> None:
         """Stop and start a component; HARD dependants of lite come along."""
         service = self.service(name)
+        if service.state is State.BROKEN and self.nucleus == "classic":
+            log.warning("%s is BROKEN: a restart does nothing, a deployment does", name)
+            return
         bound = [other for other in self._closure(name) if other.active] if self.nucleus == "lite" else []
         for other in (*bound, service):
             await other.stop()

@@ -26,7 +26,7 @@ class TokenExchange:
 
     def __init__(self, tokens: Tokens) -> None:
         self.offline = False
-        self.uri = ""
+        self.uri, self.port = "", 0
         self._tokens = tokens
         self._server: asyncio.Server | None = None
 
@@ -40,7 +40,8 @@ class TokenExchange:
                 why=os.strerror(error.errno or 0),
                 mend="choose another --token-exchange-port, or 0 for any",
             ) from None
-        self.uri = f"http://localhost:{self._server.sockets[0].getsockname()[1]}{PATH}"
+        self.port = self._server.sockets[0].getsockname()[1]
+        self.uri = f"http://localhost:{self.port}{PATH}"
 
     async def close(self) -> None:
         if self._server:

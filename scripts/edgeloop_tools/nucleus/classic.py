@@ -45,14 +45,14 @@ class Classic:
         return sorted(c.name for c in self.components() if c.name.startswith(OURS))
 
     def deploy(self, work: Deployment, timeout: float, say: Say) -> Outcome:
-        """With the failure policy ROLLBACK: the nucleus's default leaves what failed in place of what ran."""
+        """The nucleus's own failure policy, DO_NOTHING, leaves what failed in place of what ran."""
         with ExitStack() as stack:
             recipes = work.recipes
             if recipe := self._token_exchange(work):
                 recipes = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeloop-deploy-")))
                 shutil.copytree(work.recipes, recipes, dirs_exist_ok=True)
                 (recipes / f"{TOKEN_EXCHANGE}-{recipe['ComponentVersion']}.yaml").write_text(yaml.safe_dump(recipe))
-            words = [self._program, "deployment", "create", "--failure-handling-policy", "ROLLBACK"]
+            words = [self._program, "deployment", "create", "--failure-handling-policy", work.failure]
             if work.roots:
                 words += ["--recipeDir", str(recipes), "--artifactDir", str(work.artifacts)]
             for name, version in work.roots.items():

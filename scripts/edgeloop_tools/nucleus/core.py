@@ -71,7 +71,7 @@ class Core:
             if "io.edgeloop.StreamUpload" in needed or "io.edgeloop.Edgeloop" in needed:
                 needed[STREAM_MANAGER] = str(RECIPES[STREAM_MANAGER].version)
             folders = (work.recipes, work.artifacts) if needed else (None, None)
-            id = core.deploy(needed, merge, resets, work.remove, *folders)
+            id = core.deploy(needed, merge, resets, work.remove, *folders, failure=work.failure)
             say(f"deployment {id}: {', '.join(f'{n} {v}' for n, v in needed.items())}; packages may be installed first")
             try:
                 core.wait(id, timeout)

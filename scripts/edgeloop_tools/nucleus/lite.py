@@ -42,10 +42,8 @@ class Lite:
 
     @property
     def version(self) -> str:
-        state = self._state()
-        found = _at(state, ("services", "FleetStatusService", "version"))
-        found = found or _at(state, ("services", "aws.greengrass.TokenExchangeService", "version"))
-        return str(found or "")
+        found = _at(self._state(), ("services", "FleetStatusService", "version"))
+        return str(found or "") or run([self._program, "--version"], _CALL, mend=MEND).rpartition(" ")[2]
 
     def components(self) -> list[Component]:
         services = self._state().get("services", {})

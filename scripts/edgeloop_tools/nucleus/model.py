@@ -34,13 +34,14 @@ class Component:
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """roots: to add, with their versions. merge: component → its configuration, in place of what it has. The folders
-    are read until the outcome is there."""
+    are read until the outcome is there. failure: of the classic nucleus alone; its own default is DO_NOTHING."""
 
     roots: Mapping[str, str]
     merge: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     remove: Sequence[str] = ()
     recipes: Path = Path("recipes")
     artifacts: Path = Path("artifacts")
+    failure: Literal["ROLLBACK", "DO_NOTHING"] = "ROLLBACK"
 
 
 @dataclass(frozen=True, slots=True)

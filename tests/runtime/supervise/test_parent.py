@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeloop.supervise import Alone, Parent
+from edgeloop.supervise import Alone, Parent, parent
 from edgeloop_tools.build.recipe import INTERPRETER, RUN
 
 
@@ -115,6 +115,55 @@ def test_a_nucleus_that_hangs_up_is_seen_at_once(monkeypatch: pytest.MonkeyPatch
     os.close(writing)
     assert gone.wait(30)
     assert why == ["the nucleus is gone"]
+    os.close(reading)
+
+
+def test_who_senses_goes_on_until_its_successor_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGELOOP_PARENT", raising=False)
+    reading, writing = os.pipe()
+    older, newer, stop, gone = Alone(tmp_path), Alone(tmp_path), threading.Event(), threading.Event()
+    assert older.take(stop, print)
+    assert not older.asked()
+
+    def leave(why: str) -> None:
+        assert watch.hung_up.is_set()
+        older.release()
+        gone.set()
+
+    watch = Parent(leave, reading, older.asked)
+    watch.start()
+    os.close(writing)
+    assert watch.hung_up.wait(30)
+    assert not gone.wait(0.3)
+    said: list[int] = []
+    assert newer.take(stop, said.append)
+    assert gone.wait(30)
+    assert said == [os.getpid()]
+    assert not newer.asked()
+    newer.release()
+    os.close(reading)
+
+
+def test_who_waits_no_more_asks_no_more(tmp_path: Path) -> None:
+    older, newer, stop = Alone(tmp_path), Alone(tmp_path), threading.Event()
+    assert older.take(stop, print)
+    waiting = threading.Thread(target=newer.take, args=(stop, lambda pid: None))
+    waiting.start()
+    until(older.asked)
+    stop.set()
+    waiting.join(60)
+    assert not older.asked()
+    older.release()
+
+
+def test_no_successor_is_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGELOOP_PARENT", raising=False)
+    monkeypatch.setattr(parent, "HEIR", 0.1)
+    reading, writing = os.pipe()
+    gone = threading.Event()
+    Parent(lambda why: gone.set(), reading, lambda: False).start()
+    os.close(writing)
+    assert gone.wait(30)
     os.close(reading)
 
 

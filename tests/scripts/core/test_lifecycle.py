@@ -51,6 +51,9 @@ def test_a_failure_starts_it_again_and_the_third_breaks_it(folder: Any, nucleus:
     assert (core.component("t.Ill").state, core.component("t.Ill").restarts) == ("BROKEN", 2)
     assert core.component("t.Well").state == "RUNNING"
     core.restart("t.Ill")
+    if nucleus == "classic":
+        assert (core.component("t.Ill").state, core.component("t.Ill").restarts) == ("BROKEN", 2)
+        core.deploy({"t.Well": "1.0.0"}, failure="DO_NOTHING", **folders)
     folder.said("t.Ill", "about to fail", times=4)
 
 

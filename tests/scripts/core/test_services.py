@@ -39,7 +39,8 @@ def fetch(uri: str, token: str | None) -> dict[str, Any]:
 
 
 def test_the_credentials_endpoint_wants_a_token(folder: Any) -> None:
-    folder.component("t.A", 'echo "token=$AWS_CONTAINER_AUTHORIZATION_TOKEN"; exec sleep 100')
+    script = 'echo "token=$AWS_CONTAINER_AUTHORIZATION_TOKEN"; exec sleep 100'
+    folder.component("t.A", script, soft=("aws.greengrass.TokenExchangeService",))
     core = folder.start(bus=True)
     folder.deploy(core, "t.A")
     token = folder.said("t.A", "token=").partition("token=")[2].split()[0]

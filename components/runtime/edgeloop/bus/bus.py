@@ -149,12 +149,13 @@ class Bus:
         self._keeper.add(subscription, wait=not self._dispatcher.current)
         return subscription
 
-    def get_configuration(self, path: Sequence[str] = ()) -> Any:
-        """The component's own configuration at a path, or None ({} for all of it) where there is none."""
-        keys = list(path)
+    def get_configuration(self, path: Sequence[str] = (), component: str = "") -> Any:
+        """The component's own configuration at a path, or None ({} for all of it) where there is none. component:
+        another one's."""
+        keys, of = list(path), {"component_name": component} if component else {}
         try:
             response = self._call(
-                lambda client: client.get_configuration_async(key_path=keys), "reading the configuration"
+                lambda client: client.get_configuration_async(key_path=keys, **of), "reading the configuration"
             )
         except BusNotFound:
             return None if keys else {}

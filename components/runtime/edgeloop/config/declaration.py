@@ -29,6 +29,7 @@ class Declaration(Generic[C]):
     models: names of the default models that come along as further artifacts.
     renamed: settings of earlier versions, as dotted paths, and where their values belong now; "" where nowhere.
     optional: not part of the umbrella; a root of the lines that configure it, because a dependency has no condition.
+    senses: it goes on while the nucleus is dead, until its successor asks for the work folder.
     policy: counts up when publishes or subscribes change, because stale policies survive an upgrade under their id.
     """
 
@@ -44,3 +45,4 @@ class Declaration(Generic[C]):
     renamed: Mapping[str, str] = field(default_factory=dict)
     policy: int = 1
     optional: bool = False
+    senses: bool = False

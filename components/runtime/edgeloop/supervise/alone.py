@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 
 FILE: Final = "lock"
+ASKED: Final = "lock.asked"
+"""Held, shared, by who waits for the other."""
 _EVERY: Final = 0.05
 
 
@@ -24,20 +26,19 @@ class Alone:
     def take(self, stop: threading.Event, say: Callable[[int], None]) -> bool:
         """Waits while another process holds it; False where `stop` was set first. `say` is told once of the other's
         process id, 0 where it is not known. Raises OSError."""
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        said = False
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if not said:
+        descriptor, asking = _opened(self._path), -1
+        try:
+            while not _locked(descriptor):
+                if asking < 0:
                     say(_holder(descriptor))
-                    said = True
+                    asking = _opened(self._path.with_name(ASKED))
+                    fcntl.flock(asking, fcntl.LOCK_SH)
                 if stop.wait(_EVERY):
                     os.close(descriptor)
                     return False
-                continue
-            break
+        finally:
+            if asking >= 0:
+                os.close(asking)
         with suppress(OSError):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -48,10 +49,33 @@ class Alone:
     def held(self) -> bool:
         return self._descriptor >= 0
 
+    def asked(self) -> bool:
+        """Whether another process waits for it now. Raises OSError."""
+        try:
+            asking = os.open(self._path.with_name(ASKED), os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            return not _locked(asking)
+        finally:
+            os.close(asking)
+
     def release(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _opened(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _holder(descriptor: int) -> int:

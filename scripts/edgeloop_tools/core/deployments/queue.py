@@ -59,6 +59,7 @@ class Deployments:
         names: Names,
         on_configuration: OnConfiguration,
         settled: float = SETTLED,
+        poll: float = 0.0,
     ) -> None:
         self._supervisor, self._store, self._configuration = supervisor, store, configuration
         self._names, self._on_configuration = names, on_configuration
@@ -72,7 +73,8 @@ class Deployments:
         self._ended = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._pending = False
-        self._settled = settled
+        self._settled, self._poll = settled, poll
+        self._resumed = False
 
     @classmethod
     def undo_interrupted(cls, root: Path) -> None:
@@ -122,6 +124,7 @@ class Deployments:
                 del roots[broken]
         self._on_configuration(self._configuration.adopt(target.configuration))
         await self._supervisor.apply(target.plans, installed=self._lite)
+        self._resumed = bool(target.plans)
         self._task = asyncio.create_task(self._work_off())
 
     async def close(self) -> None:
@@ -169,6 +172,8 @@ class Deployments:
     async def _work_off(self) -> None:
         while True:
             record, request = await self._queue.get()
+            if self._poll:
+                await asyncio.sleep(self._poll - time.monotonic() % self._poll)
             record.status = "IN_PROGRESS"
             log.info("deployment %s begins", record.id)
             try:
@@ -199,7 +204,8 @@ class Deployments:
         self._pending = True
         self._save()
         self._on_configuration(self._configuration.adopt(target.configuration))
-        touched = await self._supervisor.apply(target.plans, target.again)
+        again = target.again | self._installed_with_a_limit(plans)
+        touched = await self._supervisor.apply(target.plans, again)
         patient = request.failure == "DO_NOTHING" or self._lite
         failed = await self._settle(target.plans, self._settled if touched else 0.0, patient=patient)
         record.components = failed
@@ -215,6 +221,12 @@ class Deployments:
         self.versions = {name: recipe.version for name, recipe in target.recipes.items()}
         self._pending = False
         self._save()
+
+    def _installed_with_a_limit(self, plans: Mapping[str, Plan]) -> set[str]:
+        """A classic nucleus that was started again finds a numeric Timeout changed, and so the component."""
+        again, self._resumed = self._resumed and not self._lite, False
+        steps = {name: plan.steps.get("install") for name, plan in plans.items()}
+        return {name for name, step in steps.items() if again and step is not None and step.timeout}
 
     async def _take(self, target: Target) -> list[str]:
         """Hold recipes and artifacts; says what a nucleus would not start again though it changed."""

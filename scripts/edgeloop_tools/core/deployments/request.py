@@ -22,13 +22,13 @@ class Request:
     remove: tuple[str, ...] = ()
     recipe_dir: Path | None = None
     artifact_dir: Path | None = None
-    failure: Failure = "ROLLBACK"
+    failure: Failure = "DO_NOTHING"
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> Request:
         """From the params of `deployment.create`. Raises ControlError."""
         folders = {key: Path(str(params[key])) for key in ("recipe_dir", "artifact_dir") if params.get(key)}
-        failure = params.get("failure") or "ROLLBACK"
+        failure = params.get("failure") or "DO_NOTHING"
         if failure not in ("ROLLBACK", "DO_NOTHING"):
             raise _wrong("failure", f"{failure!r} is neither ROLLBACK nor DO_NOTHING")
         for key, path in folders.items():

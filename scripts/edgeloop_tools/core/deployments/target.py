@@ -14,6 +14,7 @@ from edgeloop_tools.core.deployments import limits
 from edgeloop_tools.core.deployments.request import Request
 from edgeloop_tools.core.interpolate import Names, interpolate
 from edgeloop_tools.core.lifecycle import Plan
+from edgeloop_tools.core.numbers import doubles
 from edgeloop_tools.core.recipes import Recipe, RecipeError, Requirement, Version
 from edgeloop_tools.core.resolve import resolve
 from edgeloop_tools.core.store import ComponentStore, Source
@@ -62,7 +63,7 @@ def prepare(
         for name in sorted(configured - wanted.keys()):
             notes.append(f"the configuration of {name} is ignored, because it is no root component")
         configured &= wanted.keys()
-    _configure(draft, request, configured, recipes)
+    _configure(draft, request, configured, recipes, classic=names.nucleus == "classic")
     for name in draft.components():
         if name not in recipes:
             draft.remove(name)
@@ -97,14 +98,20 @@ def _roots(request: Request, roots: Mapping[str, str]) -> dict[str, str]:
 
 
 def _configure(
-    draft: ConfigurationStore, request: Request, configured: set[str], recipes: Mapping[str, Recipe]
+    draft: ConfigurationStore,
+    request: Request,
+    configured: set[str],
+    recipes: Mapping[str, Recipe],
+    *,
+    classic: bool,
 ) -> None:
     for name in configured:
         if pointers := request.reset.get(name):
             draft.reset(name, pointers, {})
     for name, recipe in recipes.items():
         if name in configured and name in request.merge:
-            draft.merge(name, request.merge[name], (), keep_newer=True)
+            merge = request.merge[name]
+            draft.merge(name, doubles(dict(merge)) if classic else merge, (), keep_newer=True)
         draft.defaults(name, recipe.configuration)
 
 

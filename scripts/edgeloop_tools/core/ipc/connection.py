@@ -28,7 +28,9 @@ PARTING_SECONDS = 2.0
 STREAMS = 4096
 """Open streams of one connection."""
 BACKLOG = 4 * 1024 * 1024
-"""Unsent bytes at which a client that does not read is dropped."""
+"""Unsent bytes at which a client that does not read is dropped on lite, where it first holds up everybody."""
+KEPT = 256 * 1024 * 1024
+"""The same on classic, which keeps everything: this is the laptop's memory."""
 
 
 class _Connect(msgspec.Struct):
@@ -58,6 +60,7 @@ class Connection(asyncio.Protocol):
         self._processing = False
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
+        self._most = BACKLOG if server.lite else KEPT
 
     @property
     def component(self) -> str:
@@ -283,7 +286,7 @@ class Connection(asyncio.Protocol):
             self._hold(data)
         else:
             self._transport.write(data)
-            if self._transport.get_write_buffer_size() > BACKLOG:
+            if self._transport.get_write_buffer_size() > self._most:
                 self._drop_slow()
 
     def hang(self, hung: bool) -> None:
@@ -298,7 +301,7 @@ class Connection(asyncio.Protocol):
     def _hold(self, data: bytes) -> None:
         self._held.append(data)
         self._held_bytes += len(data)
-        if self._held_bytes > BACKLOG:
+        if self._held_bytes > self._most:
             self._drop_slow()
 
     def _release(self) -> None:
@@ -308,7 +311,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(held)
 
     def _drop_slow(self) -> None:
-        log.warning("%s dropped: it does not read, %d bytes wait", self.name, BACKLOG)
+        log.warning("%s dropped: it does not read, %d bytes wait", self.name, self._most)
         self.server.statistics.slow += 1
         self.abort()
 

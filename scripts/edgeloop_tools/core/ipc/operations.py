@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from edgeloop_tools.core.numbers import doubles
+
 from . import authorization, limits, requests
 from .backend import BackendError, ConfigurationChanged
 from .connection import Connection
@@ -39,6 +41,7 @@ class Operations:
         self.iot = Topics(server.nucleus, mqtt=True)
         self.configuration: dict[tuple[Connection, int], tuple[str, tuple[str, ...]]] = {}
         self._offline = False
+        self._unanswered: dict[tuple[Connection, int], str] = {}
         self._spool = Spool()
         self._subscriptions = 0
         self._handlers: dict[str, Handler] = {
@@ -91,8 +94,10 @@ class Operations:
         context = b',"context":{"topic":' + encoder.encode(topic) + b"}}}"
         if json is not None:
             document = bytes(json.message)
-            if not self._lite and not document.startswith(b"{"):
-                raise self._invalid("a JSON message is an object")
+            if not self._lite:
+                if not document.startswith(b"{"):
+                    raise self._invalid("a JSON message is an object")
+                document = encoder.encode(doubles(msgspec.json.decode(document)))
             event = b'{"jsonMessage":{"message":' + document + context
         else:
             assert binary is not None
@@ -158,6 +163,10 @@ class Operations:
         """Cut or restore the way to IoT Core; what waited is delivered in order."""
         self._offline = offline
         if not offline:
+            for (connection, stream), topic in list(self._unanswered.items()):
+                connection.streams.pop(stream)()
+                self._subscribe(self.iot, connection, stream, topic)
+                connection.respond(stream, "SubscribeToIoTCoreResponse")
             for topic, event in self._spool.take():
                 self._deliver_iot(topic, event)
 
@@ -204,6 +213,14 @@ class Operations:
         self._authorize(connection, authorization.MQTT_PROXY, "SubscribeToIoTCore", request.topic_name)
         if not request.topic_name:
             raise self._invalid("an empty topic filter")
+        if self._offline and not self._lite:
+            self._unanswered[connection, stream] = request.topic_name
+
+            def forget() -> None:
+                self._unanswered.pop((connection, stream), None)
+
+            connection.streams[stream] = forget
+            return
         self._subscribe(self.iot, connection, stream, request.topic_name)
         connection.respond(stream, "SubscribeToIoTCoreResponse")
 
@@ -240,6 +257,8 @@ class Operations:
             raise Refused("InvalidArgumentsError", "ValueToMerge is no object")
         if self._lite:
             limits.check_update(path, value)
+        else:
+            value = doubles(value)
         milliseconds = int(request.timestamp * 1000)
         try:
             await self._server.backend.update_configuration(connection.component, path, value, milliseconds)

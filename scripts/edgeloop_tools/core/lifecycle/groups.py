@@ -31,6 +31,7 @@ class Groups:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._inputs: dict[int, int] = {}
         self._groups: dict[int, int] = {}
         self._guard: subprocess.Popen[bytes] | None = None
 
@@ -51,25 +52,38 @@ class Groups:
         return killed
 
     async def start(
-        self, command: Sequence[str], cwd: Path, environment: Mapping[str, str], log: Path, switch: Switch
+        self,
+        command: Sequence[str],
+        cwd: Path,
+        environment: Mapping[str, str],
+        log: Path,
+        switch: Switch,
+        *,
+        pipe: bool = False,
     ) -> asyncio.subprocess.Process:
-        """Output is appended to `log`. Raises OSError."""
+        """Output is appended to `log`. pipe: standard input is one whose other end the core holds while both live.
+        Raises OSError."""
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        reading, writing = os.pipe2(os.O_CLOEXEC) if pipe else (subprocess.DEVNULL, -1)
         try:
             os.fchmod(output, 0o600)
             process = await asyncio.create_subprocess_exec(
                 *command,
                 cwd=cwd,
                 env=dict(environment),
-                stdin=subprocess.DEVNULL,
+                stdin=reading,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
                 umask=0o022,
                 **switch,
             )
+            if pipe:
+                self._inputs[process.pid], writing = writing, -1
         finally:
-            os.close(output)
+            for descriptor in (output, reading, writing):
+                if descriptor >= 0:
+                    os.close(descriptor)
         self._groups[process.pid] = _born(process.pid) or 0
         self._tell(f"+{process.pid}\n")
         self._save()
@@ -77,6 +91,8 @@ class Groups:
 
     def ended(self, process: asyncio.subprocess.Process) -> None:
         """After the leader ended: kill what it left in its group."""
+        if (held := self._inputs.pop(process.pid, -1)) >= 0:
+            os.close(held)
         if self._groups.pop(process.pid, None) is None:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -104,6 +120,16 @@ class Groups:
         members = _members(leader)
         waiting = _name(leader) in _SHELLS
         return sorted(members, key=lambda pid: (waiting and members[pid] != leader, (pid == leader) == waiting, pid))
+
+    def abandon(self, leaders: Sequence[int]) -> None:
+        """The guard and the next start leave these groups alone; all others end now."""
+        for leader in list(self._groups):
+            if leader not in leaders:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(leader, signal.SIGKILL)
+            del self._groups[leader]
+            self._tell(f"-{leader}\n")
+        self._save()
 
     def close(self) -> None:
         if self._guard and self._guard.stdin:

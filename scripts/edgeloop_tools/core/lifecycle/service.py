@@ -7,6 +7,7 @@ import json
 import logging
 import shutil
 import signal
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -35,6 +36,7 @@ class Host(Protocol):
     groups: Groups
     nucleus: str
     switch: Switch
+    broken: Mapping[str, str]
 
     def state_of(self, name: str) -> State: ...
     def installing(self) -> bool: ...
@@ -42,6 +44,7 @@ class Host(Protocol):
     def log_of(self, name: str) -> Path: ...
     def changed(self, service: Service, before: State) -> None: ...
     async def change(self) -> None: ...
+    def pull(self, names: Iterable[str]) -> None: ...
     def limits(self, name: str, pid: int) -> None: ...
 
 
@@ -51,12 +54,15 @@ class Service:
     def __init__(self, plan: Plan, host: Host) -> None:
         self.plan = plan
         self.state = State.RUNNING if plan.builtin else State.NEW
-        self.reason = ""
+        self.reason = host.broken.get(plan.name, "")
+        if self.reason and plan.builtin:
+            self.state = State.BROKEN
         self.restarts = 0
         self.installed = plan.builtin or "install" not in plan.steps
         self.bound_lost = False
         self._host = host
         self._failures: dict[str, Failures] = {}
+        self._starts = Failures()
         self._task: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._lost = asyncio.Event()
@@ -97,6 +103,16 @@ class Service:
 
     def clear_failures(self) -> None:
         self._failures.clear()
+        self._starts.clear()
+
+    def pulled(self) -> None:
+        """Lite: another unit that wants this one starts. One that has ended starts again, three times in the hour."""
+        if self.state is not State.FINISHED or self.active or self.bound_lost or self.plan.builtin:
+            return
+        if self._starts.full():
+            self._fail("run", "start-limit-hit: units that want it were started too often", breaks=True)
+        else:
+            self.start()
 
     def dependency_lost(self, name: str) -> None:
         """A HARD dependency is no longer there."""
@@ -162,6 +178,9 @@ class Service:
         name: StepName = "startup" if "startup" in self.plan.steps else "run"
         step = self.plan.steps.get(name)
         self._reported.clear()
+        if self._lite:
+            self._host.pull((*self.plan.hard, *self.plan.soft))
+        self._starts.add()
         self._to(State.STARTING)
         if step is None or self._skips(step):
             self._to(State.FINISHED)
@@ -269,7 +288,8 @@ class Service:
         environment = {**self._host.environment(self.plan), **self.plan.setenv, **step.setenv}
         switch: Switch = {} if self.plan.core else self._host.switch
         process = await self._host.groups.start(
-            ["/bin/sh", "-c", step.script], self.plan.work, environment, self._host.log_of(self.name), switch
+            ["/bin/sh", "-c", step.script], self.plan.work, environment, self._host.log_of(self.name), switch,
+            pipe=not self._lite and not self.plan.core,
         )
         self._host.limits(self.name, process.pid)
         self._process = process

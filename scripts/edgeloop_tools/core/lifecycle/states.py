@@ -44,5 +44,10 @@ class Failures:
         self._times = [past for past in self._times if moment - past < WINDOW] + [moment]
         return len(self._times) >= LIMIT
 
+    def full(self) -> bool:
+        """Whether there were as many within the hour as there may be."""
+        moment = time.monotonic()
+        return len([past for past in self._times if moment - past < WINDOW]) >= LIMIT
+
     def clear(self) -> None:
         self._times.clear()

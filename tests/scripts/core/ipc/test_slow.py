@@ -18,16 +18,21 @@ def fault(bus: Any, kind: str, **arguments: Any) -> Any:
     return bus.do(lambda: bus.server.faults.apply(kind, arguments))
 
 
-def test_classic_drops_who_does_not_read_and_nobody_else_waits(start: Any) -> None:
+def test_classic_keeps_all_for_who_does_not_read_and_nobody_waits(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     bus = start("classic")
     publisher, slow, good = bus.client("a.P"), bus.raw("a.Slow"), bus.client("a.Good")
     slow.subscribe(1, "t")
     inbox = bus.subscribe(good, "t")
     payload = bytes(100_000)
-    for _ in range(connection.BACKLOG // len(payload) + 20):
+    for _ in range(60):
         bus.publish(publisher, "t", payload)
         assert inbox.get() == ("t", payload)
-    assert bus.server.statistics.slow == 1
+    assert bus.server.statistics.slow == 0
+    (waiting,) = bus.do(lambda: bus.server.of("a.Slow"))
+    monkeypatch.setattr(waiting, "_most", 4_000_000)
+    bus.publish(publisher, "t", payload)
+    assert inbox.get() == ("t", payload)
+    assert bus.server.statistics.slow == 1, "a laptop's memory has a bound, at 256 MiB"
     assert bus.do(lambda: bus.server.of("a.Slow")) == []
     slow.close()
 
@@ -87,7 +92,8 @@ def test_a_hung_subscriber_stalls_lite(start: Any) -> None:
     assert inbox.take(1) == [b"heard"]
 
 
-def test_hang_overflows_on_classic(start: Any) -> None:
+def test_hang_overflows_on_classic(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "KEPT", connection.BACKLOG)
     bus = start("classic")
     publisher, hung = bus.client("a.P"), bus.client("a.Hung")
     inbox = bus.subscribe(hung, "t")
