@@ -204,8 +204,7 @@ class Deployments:
         self._pending = True
         self._save()
         self._on_configuration(self._configuration.adopt(target.configuration))
-        again = target.again | self._installed_with_a_limit(plans)
-        touched = await self._supervisor.apply(target.plans, again)
+        touched = await self._supervisor.apply(target.plans, self._installed_with_a_limit(plans))
         patient = request.failure == "DO_NOTHING" or self._lite
         failed = await self._settle(target.plans, self._settled if touched else 0.0, patient=patient)
         record.components = failed
@@ -234,7 +233,7 @@ class Deployments:
         for name, recipe in target.recipes.items():
             changed = await asyncio.to_thread(self._store.take, recipe, target.source)
             running = self._supervisor.services.get(name)
-            if changed and running and running.plan.same_process(target.plans[name]) and name not in target.again:
+            if changed and running and running.plan.same_process(target.plans[name]):
                 notes.append(
                     f"an artifact of {name} {recipe.version} changed, but the version did not: it goes on as it "
                     "was until its next start"

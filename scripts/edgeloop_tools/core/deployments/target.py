@@ -22,14 +22,13 @@ from edgeloop_tools.core.store import ComponentStore, Source
 
 @dataclass(slots=True)
 class Target:
-    """roots: component → requirement as text. again: what installs and starts again though its plan is the same."""
+    """roots: component → requirement as text."""
 
     roots: dict[str, str]
     recipes: dict[str, Recipe]
     plans: dict[str, Plan]
     configuration: ConfigurationStore
     source: Source
-    again: frozenset[str] = frozenset()
     notes: list[str] = field(default_factory=list)
 
 
@@ -68,8 +67,7 @@ def prepare(
         if name not in recipes:
             draft.remove(name)
     plans = _plans(recipes, draft, names, work)
-    again = frozenset(configured) if names.nucleus == "lite" else frozenset()
-    return Target(wanted, recipes, plans, draft, source, again, notes)
+    return Target(wanted, recipes, plans, draft, source, notes)
 
 
 def requirement(text: str, where: str) -> Requirement:
