@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -82,6 +83,12 @@ STAMPS: dict[str, Callable[[datetime], str]] = {
     "s with a point": lambda t: f"{t.timestamp():.3f}",
     "slashes, day first": lambda t: t.strftime("%d/%m/%Y %H:%M:%S"),
     "no seconds": lambda t: t.strftime("%Y/%m/%d %H:%M"),
+    "dashes": lambda t: t.strftime("%Y-%m-%d_%H-%M-%S"),
+    "Uhr": lambda t: t.strftime("%d.%m.%Y %H:%M Uhr"),
+    "named in full": lambda t: '"' + t.strftime("%B %d, %Y %I:%M:%S %p") + '"',
+    "Chinese": lambda t: t.strftime("%Y年%m月%d日 %H时%M分%S秒"),
+    "Japanese": lambda t: t.strftime("%Y年%m月%d日 %H:%M:%S"),
+    "Korean": lambda t: t.strftime("%Y-%m-%d ") + ("오전" if t.hour < 12 else "오후") + t.strftime(" %I:%M:%S"),
 }  # fmt: skip
 
 
@@ -122,6 +129,49 @@ def test_encodings(tmp_path: Path, encoding: str) -> None:
 )
 def test_what_stands_around(tmp_path: Path, top: str, end: str) -> None:
     is_whole(read(table(tmp_path / "a.csv", STAMPS["T and Z"], separator=";", number=comma, top=top, end=end)))
+
+
+@pytest.mark.parametrize(
+    ("number", "unit"),
+    [(lambda v: f'"=""{v}"""', ""), (lambda v: f"{v} bar", "bar"), (lambda v: f"{v}%", "%"),
+     (lambda v: f"\u2212{v}", "-"), (lambda v: f"{v}-", "-")],
+)  # fmt: skip
+def test_what_stands_around_numbers(tmp_path: Path, number: Callable[[float], str], unit: str) -> None:
+    found = read(table(tmp_path / "a.csv", STAMPS["T and Z"], number=number))
+    np.testing.assert_allclose(found.values, -VALUES if unit == "-" else VALUES)
+    assert {c.unit for c in found.channels} == {unit if unit not in ("", "-") else "1"}
+
+
+def test_a_packed_file_and_one_of_another_encoding(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", STAMPS["T and Z"], header="時刻,温度,圧力", encoding="shift_jis")
+    found = read(path)
+    is_whole(found)
+    assert "unknown encoding" in found.understood
+    path.write_bytes(gzip.compress(table(path, STAMPS["T and Z"]).read_bytes()))
+    is_whole(read(path))
+
+
+def test_yes_and_no_are_numbers_and_false_among_numbers_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    lines = [f"{t:%Y-%m-%d %H:%M:%S},{'on' if i % 3 else 'off'},{'FALSE' if i % 50 == 9 else i}"
+             for i, t in enumerate(TIMES)]  # fmt: skip
+    path.write_text("\n".join(["time,run,a", *lines]))
+    found = read(path)
+    assert found.values[:, 0].sum() == ROWS * 2 // 3
+    assert np.flatnonzero(np.isnan(found.values[:, 1])).tolist() == list(range(9, ROWS, 50))
+    assert "off is 0, on is 1" in found.understood
+
+
+def test_an_hour_of_hourly_rows_that_comes_twice(tmp_path: Path) -> None:
+    from zoneinfo import ZoneInfo
+
+    moments = [datetime(2024, 11, 2, 20, tzinfo=UTC) + timedelta(hours=i) for i in range(60)]
+    path = tmp_path / "a.csv"
+    zone = ZoneInfo("America/New_York")
+    path.write_text("time,a\n" + "\n".join(f"{t.astimezone(zone):%Y-%m-%d %H:%M},{i}" for i, t in enumerate(moments)))
+    found = read(path, Options(zone="America/New_York"))
+    assert found.times is not None
+    assert found.times.tolist() == [int(t.timestamp()) * NS for t in moments]
 
 
 def test_a_row_of_units_and_units_behind_names(tmp_path: Path) -> None:
@@ -229,6 +279,52 @@ def test_a_long_table_is_asked_for_and_turned(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.values[1:], VALUES[1:])
     assert np.isnan(found.values[0]).all()
     assert "2 values of no good quality are missing" in found.understood
+
+
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        ("time,sensor_id,reading", [f"2024-01-01 00:{i // 2:02d}:00,{7 + i % 2},{i}" for i in range(100)]),
+        ("time,tag,value", [f"2024-01-01 00:{i // 2:02d}:{i % 2 * 7:02d},{'ab'[i % 2]},{i}" for i in range(100)]),
+        ("id,name,time,unit,value,quality",
+         [f"{i},{'ab'[i % 2]},2024-01-01 00:{i // 2:02d}:00,bar,{i},192" for i in range(100)]),
+        ("time,machine,temp,press", [f"2024-01-01 00:{i // 2:02d}:00,M{i % 2},{i},{-i}" for i in range(100)]),
+    ],
+)  # fmt: skip
+def test_a_row_for_each_tag_is_never_one_channel(tmp_path: Path, header: str, rows: list[str]) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join([header, *rows]))
+    with pytest.raises(EdgeloopError, match=r"`by: (sensor_id|tag|name|machine)` and `value: (reading|value|temp)`"):
+        read(path)
+
+
+def test_states_beside_numbers_are_no_tags(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    rows = [f"2024-01-01 00:{i // 5:02d},{'run' if i % 40 < 20 else 'stop'},{i},{-i}" for i in range(200)]
+    path.write_text("\n".join(["time,state,temp,press", *rows]))
+    assert [c.name for c in read(path).channels] == ["temp", "press"]
+
+
+@pytest.mark.parametrize(
+    ("stamp", "option"),
+    [(lambda t: t.strftime("%G-W%V-%uT%H:%M:%S"), "form"), (lambda t: t.strftime("%Y-%m-%d %H:%M:%S IST"), "form"),
+     (lambda t: str(int(t.strftime("%H%M%S"))), "time: date"), (lambda t: t.strftime("%M:%S.0"), "form")],
+)  # fmt: skip
+def test_times_that_nobody_could_read_are_refused(
+    tmp_path: Path, stamp: Callable[[datetime], str], option: str
+) -> None:
+    path = table(tmp_path / "a.csv", stamp)
+    with pytest.raises(EdgeloopError, match=option):
+        read(path)
+    if option == "form":
+        assert read(path, Options(paced=True)).times is None
+
+
+def test_dots_with_the_month_first_are_found_by_their_steps(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("time,a\n" + "\n".join(
+        f"{datetime(2024, 3, 5) + timedelta(minutes=i):%m.%d.%Y %H:%M},{i}" for i in range(3000)))  # fmt: skip
+    assert "month first" in read(path).understood
 
 
 def test_two_columns_of_one_name_are_both_there(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ class Arrow:
 def boolean(text: str) -> float | None:
     """
     >>> boolean("True"), boolean("on")
-    (1.0, None)
+    (1.0, 1.0)
     """
     return BOOLEANS.get(text.lower())
 

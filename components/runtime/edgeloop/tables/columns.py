@@ -11,6 +11,7 @@ import numpy as np
 from edgeloop.errors import EdgeloopError
 from edgeloop.tables import times
 from edgeloop.tables.chunk import About
+from edgeloop.tables.moments import Ambiguous
 from edgeloop.tables.numerals import MISSING
 from edgeloop.tables.options import FORMS, Options
 from edgeloop.tables.shapes import Kind, cut
@@ -54,6 +55,8 @@ def place(about: About, options: Options, where: str) -> Place | None:
         return Place(columns, stamps=len(columns) == 1 and about.kinds[columns[0]] == "t")
     kinds = [_kind(about, i, options) for i in range(len(names))]
     found = _found(about, kinds, options)
+    if found is None and not options.paced:
+        _refuse_unread(about, kinds, options, where)
     if options.first and (found is None or (0 not in found.columns and not _index(about, kinds))):
         if kinds and kinds[0] == Kind.NUMBER and not (found and _sure(found, names, kinds)):
             return Place((0,))
@@ -61,6 +64,18 @@ def place(about: About, options: Options, where: str) -> Place | None:
             raise EdgeloopError("cannot use the file", where=where, why=f"the first column ({names[0]}) is no time",
                                 mend="put the time first, or name its column in `time`")  # fmt: skip
     return found
+
+
+def _refuse_unread(about: About, kinds: list[Kind], options: Options, where: str) -> None:
+    """A column that is called as times are, and holds texts with digits that are none that is known."""
+    for i, name in enumerate(about.names):
+        if kinds[i] != Kind.NONE or name in options.ignore or not is_named(name) or about.kinds[i] != "x":
+            continue
+        present = [cell for cell in about.head[i][:500] if cell.lower() not in MISSING]
+        if present and 2 * sum(sum(c.isdigit() for c in cell) > 2 for cell in present) > len(present):
+            why = f"{present[0][:40]!r} in {name!r}"
+            mend = f"say how it is written, `form`, such as %d.%m.%Y %H:%M:%S %z, or leave it out, `ignore: {name}`"
+            raise Ambiguous("the times are of no form that is known", where=where, why=why, mend=mend)
 
 
 def _sure(place: Place, names: Sequence[str], kinds: list[Kind]) -> bool:

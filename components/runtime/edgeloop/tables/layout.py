@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import codecs
 import csv
+import gzip
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from edgeloop.component import user
 from edgeloop.errors import EdgeloopError
 from edgeloop.tables.cells import boolean, is_number
+from edgeloop.tables.dress import dress
 from edgeloop.tables.numerals import MISSING
 from edgeloop.tables.options import Options
 from edgeloop.tables.shapes import Kind, layout
@@ -42,7 +44,12 @@ class Layout:
 def opened(path: Path) -> IO[bytes]:
     """Raises EdgeloopError where it cannot be read."""
     try:
-        return path.open("rb")
+        file = path.open("rb")
+        if file.read(2) == b"\x1f\x8b":
+            file.close()
+            return cast(IO[bytes], gzip.open(path, "rb"))
+        file.seek(0)
+        return file
     except OSError as error:
         mend = f"let user {user()} read it" if isinstance(error, PermissionError) else "correct its path"
         raise EdgeloopError("cannot read the file", where=str(path), why=error.strerror or "", mend=mend) from None
@@ -153,7 +160,9 @@ def _kind(cells: list[str]) -> str:
         return "m"
     if sum(is_time(cell) for cell in present) * 2 > len(present):
         return "t"
-    return "n" if any(is_number(cell) or boolean(cell) is not None for cell in present) else "x"
+    if any(is_number(cell) or boolean(cell) is not None for cell in present):
+        return "n"
+    return "n" if dress(present) is not None else "x"
 
 
 def is_time(cell: str) -> bool:
@@ -174,7 +183,7 @@ def _fits(cells: list[str], kinds: list[str]) -> bool:
                 return False
             hits += bool(cell)
         elif kind == "n" and cell.lower() not in MISSING:
-            good = is_number(cell) or boolean(cell) is not None
+            good = is_number(cell) or boolean(cell) is not None or dress([cell]) is not None
             hits, misses = hits + good, misses + (not good)
     return hits > 0 and hits >= misses
 
@@ -193,7 +202,8 @@ def _fitted(cells: list[str], usual: int) -> list[str]:
 def _share(cells: list[str]) -> float:
     """Of cells that are numbers, times or missing."""
     good = sum(
-        cell.lower() in MISSING or is_number(cell) or is_time(cell) or boolean(cell) is not None for cell in cells
+        cell.lower() in MISSING or is_number(cell) or is_time(cell) or boolean(cell) is not None
+        or dress([cell]) is not None for cell in cells
     )
     return good / len(cells)
 
@@ -214,8 +224,17 @@ def encoding_of(head: bytes, path: Path) -> str:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
-        return "cp1252"
+        return western(head)
     return "utf-8"
+
+
+def western(head: bytes) -> str:
+    """What reads any bytes where Windows' encoding has none for some of them."""
+    try:
+        head.decode("cp1252")
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "cp1252"
 
 
 def _error(path: Path, why: str, mend: str = "give a table with a header and numbers") -> EdgeloopError:

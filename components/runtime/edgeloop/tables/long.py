@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeloop.errors import EdgeloopError
 from edgeloop.tables.chunk import Columns, Stamps
@@ -16,6 +19,16 @@ if TYPE_CHECKING:
     from edgeloop.tables.table import Block, Table
 
 MOST = 2000
+LOOK = 2000
+"""Rows that are looked at for tags."""
+_TAGS = re.compile(
+    r"(?:(?:tag|point|sensor|signal|var(?:iable)?|channel|parameter|item|metric|measure(?:ment)?|device|asset|machine|"
+    r"register|node|attribute|property|quantity|kanal|messstelle|messwert|objekt|bezeichnung|capteur)[ _-]?"
+    r"(?:name|id|nr|no|path|key)?|.*name|field|_field|metric|tagname|id|name)", re.IGNORECASE,
+)  # fmt: skip
+_VALUES = re.compile(
+    r"_?(?:.*value|.*wert|val|valeur|valor|v|reading|measurement|data|avg|mean)(?:\W.*)?", re.IGNORECASE
+)
 GOOD = frozenset({"good", "ok", "valid", "gut", "bon", "192", "true", "normal", "good, non-specific"})
 QUALITIES = frozenset({"quality", "status", "qualität", "qualitaet", "q", "qual", "qualité", "calidad", "statuscode"})
 
@@ -24,6 +37,34 @@ QUALITIES = frozenset({"quality", "status", "qualität", "qualitaet", "q", "qual
 class Long:
     channels: tuple[Channel, ...]
     block: Block
+
+
+def tagged(
+    names: Sequence[str], wanted: Sequence[int], numbers: Sequence[int], first: Mapping[int, list[str]],
+    times: NDArray[np.int64],
+) -> tuple[int, int] | None:  # fmt: skip
+    """Columns of tags and of values, where a table has a row for each tag: times come again, each tag once at each; or
+    a column is called so, and another as its values are."""
+    rows = len(times)
+    distinct = len(np.unique(times))
+    for i in sorted(wanted, key=lambda i: not _TAGS.fullmatch(names[i])):
+        cells = first.get(i, [])[:rows]
+        values = [k for k in numbers if k != i and names[k].lower() not in QUALITIES]
+        if len(cells) < rows or not values:
+            continue
+        tags = {cell for cell in cells if cell}
+        if not 1 < len(tags) <= max(2, rows // 3) or sum(bool(cell) for cell in cells) < 0.9 * rows:
+            continue
+        called = _TAGS.fullmatch(names[i]) is not None
+        if i in numbers and not (called and all(cell.isdigit() for cell in tags)):
+            continue
+        named = [k for k in values if _VALUES.fullmatch(names[k])]
+        pairs = len(set(zip(times.tolist(), cells, strict=False)))
+        again = distinct < 0.9 * rows and pairs >= 0.98 * rows
+        apart = called and bool(named) and i not in numbers
+        if again or apart:
+            return i, (named or values)[0]
+    return None
 
 
 def pivot(table: Table, by: int) -> Long:

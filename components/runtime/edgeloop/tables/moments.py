@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zoneinfo
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -120,13 +121,12 @@ def _choose(
     found = {name: _days(date, name, order) for name in candidates}
     wrong = {name: int((~valid).sum()) for name, (_, valid) in found.items()}
     possible = [name for name in candidates if wrong[name] <= FEW * len(rows)]
-    example = _shown(date[0], order)
     if not possible:
         odd = {name: _shown(date[int(np.argmin(found[name][1]))], order) for name in candidates}
         raise Ambiguous("the dates are of no one order", where=where,
                         why=" and ".join(f"{text} cannot be {WORDS[name]}" for name, text in odd.items()),
                         mend="repair the file, or give `form`, such as %d/%m/%Y %H:%M:%S")  # fmt: skip
-    if order == Order.DOTTED and "dmy" in possible:
+    if order == Order.DOTTED and "dmy" in possible and not _better(found, possible, clock):
         return "dmy", "day first"
     if len(possible) == 1:
         return possible[0], f"{WORDS[possible[0]]} (only so are the dates possible)"
@@ -141,8 +141,19 @@ def _choose(
     mend = "say `dayfirst: true` or `dayfirst: false`"
     if order in (Order.SHORT, Order.SHORT_DOTTED):
         mend += ", or give `form`, such as %y-%m-%d %H:%M:%S"
-    readings = " or ".join(f"{np.datetime64(int(found[name][0][0]), 'D')}" for name in possible)
+    row = int(np.argmax(np.ptp(np.stack([found[name][0] for name in possible]), axis=0) > 0))
+    example = _shown(date[row], order)
+    readings = " or ".join(f"{np.datetime64(int(found[name][0][row]), 'D')}" for name in possible)
     raise Ambiguous("the dates may be read in two ways", where=where, why=f"{example} is {readings}", mend=mend)
+
+
+def _better(
+    found: Mapping[str, tuple[NDArray[np.int64], NDArray[np.bool_]]], possible: list[str], clock: NDArray[np.int64]
+) -> bool:
+    """Whether days first, as is usual with dots, make leaps, and months first make none."""
+    if "mdy" not in possible or not _leaps(found["dmy"][0] * DAY + clock)[0]:
+        return False
+    return _leaps(found["mdy"][0] * DAY + clock)[0] == 0
 
 
 def _leaps(times: NDArray[np.int64]) -> tuple[int, int]:
@@ -202,7 +213,9 @@ def _shift(local: NDArray[np.int64], name: str, where: str) -> tuple[NDArray[np.
         rows = np.flatnonzero(twice)
         steps = np.diff(times[rows], prepend=times[rows][0])
         new = np.diff(rows, prepend=rows[0]) > 1
-        back = (steps < 0) & ~new
+        whole = np.abs(np.diff(times))
+        hourly = len(whole) > 0 and float(np.median(whole)) >= 3600 * NS
+        back = ((steps < 0) | ((steps == 0) & hourly & (np.arange(len(rows)) > 0))) & ~new
         turned = np.cumsum(back)
         base = np.maximum.accumulate(np.where(new, turned, 0))
         second = turned - base > 0
@@ -289,7 +302,7 @@ def _numbers(cuts: Cuts, options: Options, where: str) -> Moments:
 
 def _snapped(times: NDArray[np.int64], digits: int) -> NDArray[np.int64]:
     """To the coarsest step that the digits of a number of days allow: 45361.916667 is a whole second."""
-    tolerance = max(DAY // 10 ** min(digits, 9) * 6 // 10, 20_000) if digits else 0
+    tolerance = 0 if not digits else 100_000 if digits >= 9 else max(DAY // 10**digits * 6 // 10, 20_000)
     for grid in (3600 * NS, 60 * NS, NS, NS // 10, NS // 1000):
         near = (times + grid // 2) // grid * grid
         if (np.abs(near - times) <= tolerance).all():
@@ -323,7 +336,23 @@ def _counted(whole: NDArray[np.int64], part: NDArray[np.int64], signed: NDArray[
     for name, low, high in (("matlab", 719_529, 767_011), ("julian", 2_440_587, 2_488_070)):
         if int(whole.min()) >= low and int(whole.max()) < high and part.any():
             raise open_(f"{int(middle)}", name, "seconds")
+    if _clock_digits(signed) and not part.any():
+        raise Ambiguous("the times may be hours, minutes and seconds in one number", where=where,
+                        why=f"{int(signed[0])}", mend="name the column of the date too, `time: date + time`, or say "
+                        "`form: seconds`")  # fmt: skip
     return "seconds"
+
+
+def _clock_digits(values: NDArray[np.int64]) -> bool:
+    """Whether whole numbers are like 81500 for a quarter past eight: none has more than 59 minutes or seconds, and
+    they leap where the minutes are full."""
+    if len(values) < 3 or int(values.min()) < 0 or int(values.max()) > 235_959 or int(values.max()) < 10_000:
+        return False
+    minutes, seconds = values // 100 % 100, values % 100
+    if int(minutes.max()) > 59 or int(seconds.max()) > 59:
+        return False
+    steps = np.diff(values)
+    return bool(int(values.min()) >= 10_000 or (steps != steps[0]).any())
 
 
 def _excel(whole: NDArray[np.int64], part: NDArray[np.int64], where: str) -> str:

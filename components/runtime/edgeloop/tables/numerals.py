@@ -17,6 +17,8 @@ MISSING = frozenset({
 })  # fmt: skip
 BOOLEANS = {
     "true": 1.0, "false": 0.0, "wahr": 1.0, "falsch": 0.0, "vrai": 1.0, "faux": 0.0, "verdadero": 1.0, "falso": 0.0,
+    "yes": 1.0, "no": 0.0, "on": 1.0, "off": 0.0, "ja": 1.0, "nein": 0.0, "oui": 1.0, "non": 0.0,
+    "ein": 1.0, "aus": 0.0,
 }  # fmt: skip
 HUGE = 1e37
 """No measurement is of this size: programs write it where they have none."""
@@ -90,6 +92,12 @@ class Evidence:
         for text in texts:
             if len(self.odd) < 4000 or text in self.odd:
                 self.odd[text] += 1
+
+    @property
+    def logical(self) -> bool:
+        """Whether its texts are yes and no, and hardly a number stands among them."""
+        known = sum(n for text, n in self.odd.items() if text.lower() in BOOLEANS)
+        return known > 0 and known >= 0.9 * sum(self.odd.values()) and 2 * known >= self.cells
 
     def numeric(self) -> list[str]:
         """Odd cells that are numbers of some style."""

@@ -18,6 +18,7 @@ class Options:
     None: found out. zone: IANA, of times that name none. skip: lines above the header; None: found out. by, value:
     columns of a long table (a row a tag). sheet: of a workbook. ignore: columns left out. missing: further words
     or numbers that mean that there is no value. first: the time is in the first columns, whatever they are called.
+    paced: a rate is given, so that a table without times will do.
     """
 
     time: str = ""
@@ -33,6 +34,7 @@ class Options:
     ignore: Collection[str] = ()
     missing: Collection[str] = ()
     first: bool = False
+    paced: bool = False
 
     @property
     def times(self) -> tuple[str, ...]:

@@ -101,20 +101,28 @@ ZONES = {
 
 _GAP = rb"(?:\s|\xc2\xa0|\xe2\x80\xaf)*"
 _WORD = rb"[A-Za-z\x80-\xff]{2,12}"
+_BEFORE, _AFTER = ("오전", "上午", "午前"), ("오후", "下午", "午後")
+_HALVES = "|".join((*_BEFORE, *_AFTER)).encode()
 _DAY_TIME = (
+    rb"(?:(?P<half>" + _HALVES + rb")" + _GAP + rb")?"
     rb"(?P<H>\d{1,2})(?::(?P<M>\d{2})(?::(?P<S>\d{2})(?:[.,:](?P<f>\d+))?)?|\.(?P<M2>\d{2})\.(?P<S2>\d{2})(?:[.,](?P<f2>\d+))?"
-    rb"|h(?P<M3>\d{2})(?:[m:](?P<S3>\d{2})s?)?)" + _GAP + rb"(?P<ap>[AaPp]\.?" + _GAP + rb"[Mm]\.?)?"
+    rb"|h(?P<M3>\d{2})(?:[m:](?P<S3>\d{2})s?)?|-(?P<M4>\d{2})-(?P<S4>\d{2})|(?:"
+    + "时|時|시".encode() + rb")" + _GAP + rb"(?P<M5>\d{1,2})(?:" + "分|분".encode() + rb")(?:" + _GAP
+    + rb"(?P<S5>\d{1,2})(?:" + "秒|초".encode() + rb"))?)(?:" + _GAP + rb"[Uu]hr)?" + _GAP
+    + rb"(?P<ap>[AaPp]\.?" + _GAP + rb"[Mm]\.?)?"
 )
 _PACKED_TIME = rb"(?P<H>\d{2})(?P<M>\d{2})(?:(?P<S>\d{2})(?:[.,]?(?P<f>\d+))?)?(?P<ap>$^)?"
 _ZONE = (
     _GAP + rb"(?P<z>Z|z|(?:UTC|GMT)?" + _GAP + rb"[+-]\d{1,2}(?::?\d{2})?(?:" + _GAP + rb"[A-Z]{3,4})?|[A-Za-z]{2,5})?"
     rb"(?:\[[A-Za-z_/+0-9-]+\])?"
 )
-_JOIN = rb"(?:T|t|" + _GAP + rb",?" + _GAP + rb"(?<=[\s,\xa0\xaf])|[_:-]|/)"
-_WEEKDAY = rb"(?:(?P<wd>" + _WORD + rb")\.?,?" + _GAP + rb")?"
+_JOIN = rb"(?:T|t|" + _GAP + rb",?" + _GAP + rb"(?<=[\s,\xa0\xaf])|[_:-]|/|(?<=" + "日".encode() + rb"))"
+_WEEKDAY = rb"(?:(?P<wd>" + _WORD + rb")(?![A-Za-z\x80-\xff])\.?,?" + _GAP + rb")?"
 _DATES = (
     rb"(?P<y>\d{4})(?P<s>[-/._ ])(?P<m>\d{1,2})(?P=s)(?P<d>\d{1,2})",
     rb"(?P<a>\d{1,2})(?P<s>[-/. ])(?P<b>\d{1,2})(?P=s)(?P<c>\d{4}|\d{2})",
+    rb"(?P<y>\d{4})(?:" + "年|년".encode() + rb")" + _GAP + rb"(?P<m>\d{1,2})(?:" + "月|월".encode() + rb")" + _GAP
+    + rb"(?P<d>\d{1,2})(?:" + "日|일".encode() + rb")",
     rb"(?P<y>\d{4})[-/. ](?P<mon>" + _WORD + rb")\.?[-/. ](?P<d>\d{1,2})",
     rb"(?P<d>\d{1,2})(?:st|nd|rd|th)?\.?[-/ ]?" + _GAP + rb"(?:de\s)?(?P<mon>" + _WORD + rb")\.?,?[-/ ]?" + _GAP
     + rb"(?:de\s)?(?P<y>\d{4}|\d{2})",
@@ -237,10 +245,13 @@ def _clock(match: re.Match[bytes]) -> tuple[Span | None, Span | None, Span | Non
     def span(*names: str) -> Span | None:
         return next((match.span(name) for name in names if groups.get(name) is not None), None)
 
-    return span("H"), span("M", "M2", "M3"), span("S", "S2", "S3"), span("f", "f2")
+    return span("H"), span("M", "M2", "M3", "M4", "M5"), span("S", "S2", "S3", "S4", "S5"), span("f", "f2")
 
 
 def _half(match: re.Match[bytes]) -> int:
+    half = match.groupdict().get("half")
+    if half is not None:
+        return 0 if half.decode() in _BEFORE else 12
     text = match.groupdict().get("ap")
     return -1 if text is None else 12 if text[:1] in b"Pp" else 0
 

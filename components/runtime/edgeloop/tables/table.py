@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -69,7 +70,7 @@ class _Facts:
     high: dict[int, float] = field(default_factory=dict)
     lasting: Counter[tuple[int, float]] = field(default_factory=Counter)
     held: list[_Held] | None = field(default_factory=list)
-    texts: dict[int, Counter[str]] = field(default_factory=dict)
+    first: dict[int, list[str]] = field(default_factory=dict)
 
 
 class Table:
@@ -118,10 +119,12 @@ class Table:
             if i not in taken and i != self._by and name not in o.ignore and name not in about.own
             and (value is None or i == value) and about.kinds[i] != "t"
         ]  # fmt: skip
-        try:
-            facts, evidence = self._pass()
-        except Again:
-            facts, evidence = self._pass()
+        for _ in range(3):
+            with contextlib.suppress(Again):
+                facts, evidence = self._pass()
+                break
+        else:
+            raise self._error("it is of no encoding that is known", "write it as UTF-8")
         if not facts.rows:
             raise self._error("there is no row under the header")
         self._facts, self._evidence = facts, evidence
@@ -165,6 +168,8 @@ class Table:
             plain: list[tuple[Floats, NDArray[np.bool_] | None] | None] = [None] * len(self._names)
             for i in self._wanted:
                 plain[i] = self._gather(facts, evidence[i], i, chunk.columns[i])
+            if not facts.first and len(chunk):
+                facts.first = {i: _texts(chunk.columns[i]) for i in self._wanted}
             numbers += len(chunk) * len(self._wanted)
             if facts.held is not None:
                 if numbers > self._hold:
@@ -232,9 +237,9 @@ class Table:
 
     def _is_number(self, column: int) -> bool:
         evidence = self._evidence[column]
-        numbers = evidence.plain + sum(
-            n for t, n in evidence.odd.items() if self._styles[column].read(t) is not None or boolean(t) is not None
-        )
+        numbers = evidence.plain + sum(n for t, n in evidence.odd.items() if self._styles[column].read(t) is not None)
+        if evidence.logical:
+            return True
         return numbers > 0 and numbers >= 0.1 * evidence.cells
 
     # -- times ---------------------------------------------------------------------------------------------------------
@@ -244,7 +249,7 @@ class Table:
         self._good = np.ones(facts.rows, bool)
         self._sequence = Sequence(np.zeros(0, np.int64))
         self._said: tuple[str, ...] = ()
-        self._repeats = False
+        self._first_times = np.zeros(0, np.int64)
         if self._place is None:
             return
         if facts.stamps:
@@ -264,7 +269,8 @@ class Table:
         if bad == facts.rows:
             raise self._error("no row is good", "say how a time is written, `form`, such as %d.%m.%Y %H:%M:%S")
         stamps = found.times[found.good]
-        self._repeats = len(np.unique(stamps)) < 0.9 * len(stamps)
+        some = found.good[: long.LOOK]
+        self._first_times = np.where(some, found.times[: long.LOOK], np.arange(len(some)))
         zoned = not any("UTC assumed" in word for word in found.words)
         self._sequence = sequence(stamps, zoned=zoned, spread=self._by is None)
         self._bad = bad + sum(1 for _, why in facts.short if why)
@@ -292,15 +298,13 @@ class Table:
 
     def _check_long(self) -> None:
         """Refuses a row for each tag, where nobody said which column names it. Raises Ambiguous."""
-        if self._by is not None or not self._repeats:
+        if self._by is not None or self._place is None or not self._facts.rows:
             return
-        for name in self.text:
-            at = self._names.index(name)
-            distinct = len(self._evidence[at].odd)
-            if 1 < distinct <= max(2, self._facts.rows // 2) and len(self._kept) <= 2:
-                why, value = f"times come again, for other {name!r}", self._names[self._kept[0]]
-                mend = f"say `by: {name}` and `value: {value}`"
-                raise Ambiguous("it is a row for each tag", where=self._where, why=why, mend=mend)
+        tagged = long.tagged(self._names, self._wanted, self._kept, self._facts.first, self._first_times)
+        if tagged is not None:
+            by, value = (self._names[i] for i in tagged)
+            raise Ambiguous("it is a row for each tag", where=self._where, why=f"{by!r} says whose the value is",
+                            mend=f"say `by: {by}` and `value: {value}`, or `ignore: {by}`")  # fmt: skip
 
     # -- what comes out ------------------------------------------------------------------------------------------------
 
@@ -325,9 +329,15 @@ class Table:
         styles = {self._styles[i] for i in self._kept if not self._styles[i].plain}
         parts += [style.words() for style in sorted(styles, key=str)]
         words: Counter[str] = Counter()
+        stands = [f"{text} is {boolean(text):g}" for text in sorted({
+            text for i in self._kept if self._evidence[i].logical for text in self._evidence[i].odd
+            if text.lower() not in ("true", "false") and boolean(text) is not None
+        })]  # fmt: skip
+        parts += [", ".join(stands[:6])] if stands else []
         for i in self._kept:
             for text, n in self._evidence[i].odd.items():
-                if self._styles[i].read(text) is None and boolean(text) is None and text not in self.options.missing:
+                logical = self._evidence[i].logical and boolean(text) is not None
+                if not logical and self._styles[i].read(text) is None and text not in self.options.missing:
                     words[text] += n
         if words:
             shown = ", ".join(repr(w[:20]) for w, _ in words.most_common(3))
@@ -400,7 +410,7 @@ class Table:
             values, odd = column.plain()
             values = self._tidied(_Facts(), at, values)
         rows = np.flatnonzero(odd)
-        if len(rows):
+        if len(rows) and evidence.logical:
             texts = column.texts(rows)
             known = {text: boolean(text) for text in set(texts)}
             if any(value is not None for value in known.values()):
@@ -422,6 +432,15 @@ class Table:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _texts(column: Columns) -> list[str]:
+    """Of the first rows."""
+    if isinstance(column, Stamps):
+        return []
+    if isinstance(column, np.ndarray):
+        return [f"{v:g}" for v in column[: long.LOOK].tolist()]
+    return column.texts(slice(0, long.LOOK))
 
 
 def _lean(chunk: Chunk, plain: list[tuple[Floats, NDArray[np.bool_] | None] | None], by: int | None) -> Chunk:

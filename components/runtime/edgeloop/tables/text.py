@@ -7,21 +7,23 @@ import importlib.util
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from edgeloop.errors import EdgeloopError
-from edgeloop.tables.cells import Arrow, Listed
+from edgeloop.tables.cells import Arrow, Cells, Listed
 from edgeloop.tables.chunk import About, Chunk
-from edgeloop.tables.layout import look, opened
+from edgeloop.tables.dress import Dress, dress
+from edgeloop.tables.layout import is_time, look, opened
 from edgeloop.tables.numerals import MISSING
 from edgeloop.tables.options import Options
 
 ROWS = 8192
 BLOCK = 4 << 20
 """Bytes read at once."""
-NAMES = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "cp1252": "Windows-1252"}
+NAMES = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "cp1252": "Windows-1252",
+         "latin-1": "of an unknown encoding (if names look odd, write it as UTF-8)"}  # fmt: skip
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blank"}
 
 
@@ -45,17 +47,26 @@ class TextFile:
             units |= dict(zip(names, row, strict=False))
         if found.above:
             notes.append(f"{len(found.above)} row{'s' * (len(found.above) > 1)} of units or words under the header")
+        self._dresses: dict[int, Dress] = {}
+        for i, cells in enumerate(zip(*found.sample, strict=True)):
+            worn = dress(cells)
+            if worn is not None and not any(map(is_time, cells[:20])):
+                self._dresses[i] = worn
+                if worn.unit:
+                    units.setdefault(names[i], worn.unit)
         self.about = About(
             names, "x" * len(names), notes, units, separator=found.separator, place="line",
             head=[list(column) for column in zip(*found.sample, strict=True)] or [[] for _ in names],
         )  # fmt: skip
 
     def chunks(self) -> Iterator[Chunk]:
-        if self._layout.separator == " ":
-            return self._listed()
-        if importlib.util.find_spec("pyarrow") is None:
-            return self._listed()
-        return self._arrow()
+        plain = self._layout.separator == " " or importlib.util.find_spec("pyarrow") is None
+        for chunk in self._listed() if plain else self._arrow():
+            columns = list(chunk.columns)
+            for i, worn in self._dresses.items():
+                cells = cast(Cells, columns[i]).texts(slice(None))
+                columns[i] = Listed([worn.off(cell) for cell in cells])
+            yield Chunk(chunk.lines, columns, chunk.bad)
 
     def _arrow(self) -> Iterator[Chunk]:
         from edgeloop import optional
@@ -101,8 +112,10 @@ class TextFile:
                     columns = [Arrow(batch.column(i), pc, pa) for i in range(len(names))]
                     yield Chunk(lines, list(columns), tuple((n, why) for n, why in fresh if why))
             except (OSError, pa.ArrowException, UnicodeError) as error:
-                if "UTF8" in str(error) and self._layout.encoding != "cp1252":
-                    self._layout.encoding = "cp1252"
+                nearest = {"cp1252": "latin-1", "latin-1": ""}.get(self._layout.encoding, "cp1252")
+                if nearest and ("UTF8" in str(error) or isinstance(error, UnicodeError)):
+                    self._layout.encoding = nearest
+                    self.about.notes.append(NAMES[nearest])
                     raise Again from None
                 raise EdgeloopError(
                     "cannot use the file", where=str(self._path), why=" ".join(str(error).split())[:200],

@@ -111,6 +111,7 @@ class Replay(Source[Configuration]):
         options = Options(
             time=c.time, form=c.form, dayfirst=c.dayfirst, zone=c.zone, decimal=c.decimal, thousands=c.thousands,
             skip=c.skip, by=c.by, value=c.value, sheet=c.sheet, ignore=c.ignore, missing=c.missing,
+            paced=c.rate is not None,
         )  # fmt: skip
         self._table = table = Table(Path(c.path), options)
         self.outlet.log(f"{c.path}: {table.understood}")
