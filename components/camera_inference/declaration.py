@@ -28,4 +28,5 @@ DECLARATION = Declaration(
     dependencies={"io.edgeloop.Runtime": Dependency(">=0.1.0 <0.2.0")},
     models=(DEFAULT_MODEL,),
     policy=2,
+    vendored=("backbone",),
 )

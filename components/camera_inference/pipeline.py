@@ -239,6 +239,7 @@ class CameraPipeline:
             boxes=finding.boxes,
             model=ModelName(manifest.name, manifest.version),
             latency_ms=round(latency, 2),
+            reason=finding.reason,
             strange=round(strange, 2),
         )
         if self._second is not None and self._second.consider(frame, result):

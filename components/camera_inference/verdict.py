@@ -34,12 +34,14 @@ class Box(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What a model says of one image. score: 0..1, higher is worse; confidence: 0..1, of `label`."""
+    """What a model says of one image. score: 0..1, higher is worse; confidence: 0..1, of `label`. reason: why it cannot
+    be judged: the model was taught nothing like it."""
 
     label: str
     score: float
     confidence: float
     boxes: tuple[Box, ...] = ()
+    reason: str = ""
 
 
 class Criteria(msgspec.Struct, frozen=True):
@@ -51,7 +53,7 @@ class Criteria(msgspec.Struct, frozen=True):
     certain: float = 0.0
 
     def judge(self, finding: Finding, manifest: Manifest) -> Word:
-        if finding.confidence < self.certain:
+        if finding.reason or finding.confidence < self.certain:
             return "unknown"
         return "fail" if finding.score >= self.limit(manifest) else "pass"
 
@@ -178,7 +180,9 @@ def _worded(manifest: Manifest, seen: Seen, placement: Placement, criteria: Crit
         label, score, sure, boxes = _boxed(manifest, seen, placement, criteria)
     if seen.heat is not None and score >= limit:
         boxes = _hot(manifest, seen.heat, label, placement, limit)
-    return Finding(label, round(score, 4), round(sure, 4), boxes)
+    edge = manifest.thresholds.get("unlike", float("inf"))
+    reason = f"unlike what the model was taught ({seen.unlike:.2f}, {edge:g} is the edge)" if seen.unlike > edge else ""
+    return Finding(label, round(score, 4), round(sure, 4), boxes, reason)
 
 
 def _boxed(

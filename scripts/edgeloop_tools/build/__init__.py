@@ -42,7 +42,7 @@ def build(components: Collection[str] | None = None, out: Path = ARTIFACTS) -> l
     for declaration in chosen(components):
         folder = out / declaration.name / __version__
         files = [(f"{declaration.package}.pyz", archive.pyz(declaration), archive.LIMIT)]
-        files += [(f"{name}.tar", model.read(name), model.LIMIT) for name in declaration.models]
+        files += [(name, data, limit) for name, (data, limit) in model.along(declaration).items()]
         made += [(Built(declaration.name, folder / file, len(data), limit), data) for file, data, limit in files]
     for built, data in made:
         write(built.path, data)

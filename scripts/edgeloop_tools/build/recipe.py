@@ -9,6 +9,7 @@ import yaml
 from edgeloop import __version__, topics
 from edgeloop.config import schema
 from edgeloop.config.declaration import Declaration, Dependency
+from edgeloop_tools.build import model
 from edgeloop_tools.build.components import RUNTIME, UMBRELLA
 
 FORMAT = "2020-01-25"
@@ -82,7 +83,7 @@ def requirement(version: str = __version__) -> str:
 
 
 def recipe(declaration: Declaration[Any]) -> dict[str, Any]:
-    files = [f"{declaration.package}.pyz", *(f"{model}.tar" for model in declaration.models)]
+    files = [f"{declaration.package}.pyz", *model.names(declaration)]
     artifacts = [{"Uri": URI.format(file=file)} for file in files]
     script = (INSTALL if declaration.name == RUNTIME else RUN).replace("{package}", declaration.package)
     lifecycle: dict[str, Any] = {"run": {"Script": script}}

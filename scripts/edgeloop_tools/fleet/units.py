@@ -44,7 +44,7 @@ def units(words: Sequence[str], wheelhouses: Mapping[str, Path] | None = None) -
     found = []
     for declaration in chosen(others) if others or not words else []:
         files = {f"{declaration.package}.pyz": archive.pyz(declaration)}
-        files |= {f"{name}.tar": model.read(name) for name in declaration.models}
+        files |= {name: data for name, (data, _) in model.along(declaration).items()}
         unit = Unit(declaration.name, recipe(declaration), files)
         if declaration.name == RUNTIME:
             add_wheelhouses(unit, wheelhouses or {})

@@ -147,7 +147,7 @@ def test_a_table_replaces_what_is_between_its_markers(tmp_path: Any, monkeypatch
 def test_default_models_come_along_as_artifacts(tmp_path: Any) -> None:
     document = yaml.safe_load(recipes()["io.edgeloop.CameraInference-0.1.0.yaml"])
     names = [artifact["Uri"].rpartition("/")[2] for artifact in document["Manifests"][0]["Artifacts"]]
-    assert names == ["camera_inference.pyz", "visual_inspection.tar"]
+    assert names == ["camera_inference.pyz", "visual_inspection.tar", "backbone.onnx"]
     built = build(["camera_inference"], tmp_path)
     assert [one.path.name for one in built] == names
     assert all(one.size == one.path.stat().st_size <= one.limit for one in built)

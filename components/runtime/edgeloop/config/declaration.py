@@ -27,6 +27,7 @@ class Declaration(Generic[C]):
     publishes, subscribes: topics of the local bus, as the resources of accessControl (`*` is a glob there).
     cloud_subscribes: the same of IoT Core.
     models: names of the default models that come along as further artifacts.
+    vendored: names of the networks of others that do, `<name>.onnx`.
     renamed: settings of earlier versions, as dotted paths, and where their values belong now; "" where nowhere.
     optional: not part of the umbrella; a root of the lines that configure it, because a dependency has no condition.
     senses: it goes on while the nucleus is dead, until its successor asks for the work folder.
@@ -42,6 +43,7 @@ class Declaration(Generic[C]):
     cloud_subscribes: tuple[str, ...] = ()
     dependencies: dict[str, Dependency] = field(default_factory=dict)
     models: tuple[str, ...] = ()
+    vendored: tuple[str, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
     policy: int = 1
     optional: bool = False

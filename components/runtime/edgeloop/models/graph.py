@@ -20,19 +20,21 @@ Shape = Sequence[int | str]
 
 @dataclass(frozen=True)
 class Node:
-    """operator, names of inputs and of the output, attributes."""
+    """operator, names of inputs and of the output, attributes. unused: further outputs that the operator has."""
 
     operator: str
     inputs: tuple[str, ...]
     output: str
     attributes: dict[str, Any]
+    unused: tuple[str, ...] = ()
 
 
 class Graph:
     """Nodes and constants, in order. inputs: type and shape by name."""
 
-    def __init__(self, name: str, inputs: Mapping[str, tuple[str, Shape]]) -> None:
-        self.name, self.inputs = name, dict(inputs)
+    def __init__(self, name: str, inputs: Mapping[str, tuple[str, Shape]], prefix: str = "") -> None:
+        """prefix: of the names of what is made here."""
+        self.name, self.inputs, self._prefix = name, dict(inputs), prefix
         self.nodes: list[Node] = []
         self.constants: dict[str, NDArray[Any]] = {}
 
@@ -44,11 +46,12 @@ class Graph:
             if isinstance(each, str):
                 names.append(each)
                 continue
-            name = f"c{len(self.constants)}"
+            name = f"{self._prefix}c{len(self.constants)}"
             self.constants[name] = each if isinstance(each, np.ndarray) else np.asarray(each, np.float32)
             names.append(name)
-        output = output or f"n{len(self.nodes)}"
-        self.nodes.append(Node(operator, tuple(names), output, attributes))
+        output = output or f"{self._prefix}n{len(self.nodes)}"
+        unused = (f"{output}.places",) if operator == "TopK" else ()
+        self.nodes.append(Node(operator, tuple(names), output, attributes, unused))
         return output
 
     def encode(self, outputs: Mapping[str, Shape]) -> bytes:
@@ -56,7 +59,7 @@ class Graph:
         onnx = optional.load("onnx", "writing a model")
         helper, numpy_helper, kinds = onnx.helper, onnx.numpy_helper, onnx.TensorProto
         graph = helper.make_graph(
-            [helper.make_node(n.operator, n.inputs, [n.output], **n.attributes) for n in self.nodes],
+            [helper.make_node(n.operator, n.inputs, [n.output, *n.unused], **n.attributes) for n in self.nodes],
             self.name,
             [
                 helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), list(shape))

@@ -145,7 +145,7 @@ class Calibration(_Part, frozen=True, kw_only=True):
 
 class Provenance(_Part, frozen=True, kw_only=True):
     """trained_at: RFC 3339. code, data: a revision or digest and what it is of. parent: digest of the package it was
-    trained from."""
+    trained from. made_on: the thing that made it, where a device did: it is for that one alone."""
 
     trained_at: str = ""
     code: Text = ""
@@ -153,6 +153,7 @@ class Provenance(_Part, frozen=True, kw_only=True):
     seed: int | None = None
     tools: dict[str, str] = {}
     parent: Digest | None = None
+    made_on: Annotated[str, Meta(max_length=256)] = ""
 
 
 class Card(_Part, frozen=True, kw_only=True):

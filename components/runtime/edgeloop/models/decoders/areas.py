@@ -34,16 +34,18 @@ def decode(head: Head, outputs: Mapping[str, NDArray[Any]], context: Context) ->
 
 
 def decode_one_class(head: Head, outputs: Mapping[str, NDArray[Any]], context: Context) -> Seen:
-    """roles: score (1), heat (rows, columns), at least one of them; without a score the largest heat is it."""
+    """roles: score (1), heat (rows, columns), at least one of them; without a score the largest heat is it. unlike (1):
+    how far the picture is from what was taught."""
     heat = None
+    unlike = float(np.asarray(outputs["unlike"], np.float32).ravel()[0]) if "unlike" in outputs else 0.0
     if "heat" in outputs:
         heat = activated(np.asarray(outputs["heat"], np.float32), head.activation)
         heat = heat.reshape(heat.shape[-2:])
     if "score" not in outputs:
         if heat is None:
             raise ValueError("neither score nor heat")
-        return Seen(score=float(heat.max()), heat=heat)
+        return Seen(score=float(heat.max()), heat=heat, unlike=unlike)
     values = np.asarray(outputs["score"], np.float32).ravel()
     if len(values) != 1:
         raise ValueError(f"{len(values)} scores for one picture")
-    return Seen(score=float(activated(values, head.activation)[0]), heat=heat)
+    return Seen(score=float(activated(values, head.activation)[0]), heat=heat, unlike=unlike)

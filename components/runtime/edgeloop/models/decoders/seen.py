@@ -35,7 +35,8 @@ class Seen:
 
     chances: (labels) of the whole picture. area: (rows, columns) class of each cell over the whole input, with
     `certainty` of the same shape. score: of one class, higher is worse; heat: (rows, columns), higher is worse.
-    vector: (d) of length 1; name, likeness: of what is nearest in the gallery.
+    vector: (d) of length 1; name, likeness: of what is nearest in the gallery. unlike: how far the picture is from all
+    that the model was taught, 1 at the edge of it.
     """
 
     boxes: Floats = field(default_factory=lambda: np.empty((0, 4), np.float32))
@@ -51,6 +52,7 @@ class Seen:
     vector: Floats | None = None
     name: str = ""
     likeness: float = 0.0
+    unlike: float = 0.0
 
 
 def refused(why: str) -> ModelError:

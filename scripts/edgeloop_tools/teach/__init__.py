@@ -1,0 +1,1 @@
+"""`edgeloop teach`: the first model of a product, on the laptop."""
