@@ -72,7 +72,7 @@ def test_the_package_is_one_that_a_device_takes(taught: Taught, tmp_path: Path) 
     assert package.manifest.thresholds == {"fail": 0.5, "unlike": 1.0}
     assert "Ana" in package.manifest.provenance.code
     assert package.manifest.provenance.made_on == ""
-    assert [c.outputs[1].shape for c in package.cases()][0] == (taught.height // 8, taught.width // 8)
+    assert next(c.outputs[1].shape for c in package.cases()) == (taught.height // 8, taught.width // 8)
 
 
 def test_bad_pictures_and_hints(taught: Taught) -> None:
@@ -127,7 +127,7 @@ def test_a_graph_is_written_alike_with_and_without_the_onnx_package() -> None:
     value = np.array([[1, 5, 2, 4, 0, 3]], np.float32)
     shape = {"y": (1, 1)}
     for model in (graph.encode(shape), write_onnx(graph, shape)):
-        assert [o[0] for o in run(model, [value])][0].tolist() == [[9.0]]
+        assert next(iter(run(model, [value])))[0].tolist() == [[9.0]]
 
 
 def test_a_memory_spreads_over_what_there_is() -> None:
