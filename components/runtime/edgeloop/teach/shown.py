@@ -47,7 +47,7 @@ def working_size(width: int, height: int) -> tuple[int, int]:
     """What a picture of so many pixels is looked at as: the longer side LONGEST, not enlarged more than ENLARGED.
 
     >>> working_size(320, 240), working_size(1920, 1080), working_size(200, 200), working_size(640, 640)
-    ((640, 480), (640, 368), (400, 400), (640, 640))
+    ((640, 480), (640, 352), (400, 400), (640, 640))
     """
     scale = min(ENLARGED, LONGEST / max(width, height))
     sides = (max(4 * STRIDE, round(side * scale / STRIDE) * STRIDE) for side in (width, height))
