@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
 
 from edgeloop.config.identifiers import Id, Site
 from edgeloop.config.quantities import Duration, Rate, Size, bounded
+from edgeloop.plugins import Plugins
 
 POLICIES: Final = ("all", "none", "windows", "alarms")
 
@@ -84,6 +85,7 @@ class Shares(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     site: Site = "plant"
+    plugins: Plugins = ""
     bucket: Annotated[
         str,
         Meta(
@@ -150,6 +152,10 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     priorities: Annotated[
         Priorities, Meta(title="Priorities", description="of exports, 1 is the first to go")
     ] = Priorities()
+    destinations: Annotated[
+        dict[str, Any],
+        Meta(title="Destinations", description="where records go as well, by id; keys as the type's README says"),
+    ] = {}
     streams: Annotated[
         str,
         Meta(

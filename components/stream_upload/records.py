@@ -43,8 +43,16 @@ class Records:
     """All queues' records. A file of records is released once all of it has arrived and no more can come."""
 
     def __init__(
-        self, state: State, spool: Spool, alarms: Alarms, device: str, allowance: Allowance | None = None
+        self,
+        state: State,
+        spool: Spool,
+        alarms: Alarms,
+        device: str,
+        allowance: Allowance | None = None,
+        passed: Callable[[QueueReader, Entry, int], bool] = lambda queue, entry, size: True,
     ) -> None:
+        """passed: whether a file of records of so many bytes has gone wherever else it is to go."""
+        self._passed = passed
         self._allowance = allowance or Allowance(state.spent)
         self._state, self._spool, self._alarms, self._device = state, spool, alarms, device
         self._filed: dict[tuple[str, str], int] = {}
@@ -194,7 +202,8 @@ class Records:
         done: dict[str, list[int]] = {}
         for queue, entry, segment, complete in self._segments(queues):
             size = queue.size(entry) if complete else 0
-            if complete and segment.acknowledged >= size and (entry.kind != ALARMS or segment.seen >= size):
+            gone = complete and segment.acknowledged >= size and (entry.kind != ALARMS or segment.seen >= size)
+            if gone and self._passed(queue, entry, size):
                 done.setdefault(queue.component, []).append(entry.number)
         for queue in queues:
             if queue.component in done:

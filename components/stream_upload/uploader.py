@@ -14,6 +14,7 @@ from edgeloop.uploader import journal_cursor
 from stream_upload import state
 from stream_upload.allowance import Allowance, Kind
 from stream_upload.configuration import Configuration
+from stream_upload.deliveries import Deliveries
 from stream_upload.harvest import Harvest
 from stream_upload.manager import Manager, connect
 from stream_upload.queues import Queues
@@ -48,7 +49,10 @@ class Uploader:
         )
         self._day = Allowance(self._state.spent)
         self._queues = Queues(app.root, self._device, app.health.set)
-        self._records = Records(self._state, self._spool, self._harvest.alarms, self._device, self._day)
+        self._deliveries = Deliveries(app.work, app.health, app.log)
+        self._records = Records(
+            self._state, self._spool, self._harvest.alarms, self._device, self._day, self._deliveries.passed
+        )
         self._manager = Manager(make)
         self._tasks = Tasks(self._manager, self._state, app.health.set, self._day)
         app.health.show("upload", self._numbers)
@@ -59,12 +63,14 @@ class Uploader:
     def __exit__(self, *_: object) -> None:
         if self._part("state", lambda: self._save(lazily=False)):
             self._part("journal.cursor", self._harvest.release)
+        self._deliveries.close()
         self._manager.close()
         self._harvest.close()
 
     def apply(self, configuration: Configuration) -> None:
         """Takes a new configuration, from any thread."""
         self._configuration = configuration
+        self._deliveries.apply(configuration.destinations, configuration.plugins)
 
     def pause(self) -> float:
         """s until the next pass is due."""
@@ -75,11 +81,15 @@ class Uploader:
         if configuration is not self._harvest.configuration:
             self._harvest.apply(configuration)
             self._defined = []
-        if not configuration.bucket:
+        if not configuration.bucket and not self._deliveries.wanted:
             self._more = False
             return
         self._part("queues", self._queues.look)
         readers = self._queues.readers
+        self._deliveries.step(readers)
+        if not configuration.bucket:
+            self._more = False
+            return
         self._part("queue", lambda: self._records.look(readers))
         self._more = False
         self._part("journal", self._read)

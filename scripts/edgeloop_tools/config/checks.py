@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from edgeloop.config.load import absent
+from edgeloop.config.identifiers import Id
+from edgeloop.config.load import InvalidConfiguration, absent, convert
 from edgeloop.config.quantities import Duration
 from edgeloop.join import Condition
 from edgeloop.log import secret_in
@@ -31,6 +32,7 @@ def check(line: Line, nucleus: Nucleus = "lite") -> None:
     _rules(line)
     _cameras(line)
     _capture(line, streams)
+    _destinations(line)
     _interlocks(line, streams)
     _unsigned(line)
     if nucleus == "lite":
@@ -211,6 +213,25 @@ def _capture(line: Line, streams: Streams) -> None:
         for monitor in capture.monitors.replace(",", " ").split():
             if monitor not in monitors:
                 line.add(f"{where}.monitors", "unknown monitor", repr(monitor), near(monitor, monitors))
+
+
+def _destinations(line: Line) -> None:
+    from edgeloop.errors import ConfigurationError
+    from stream_upload.destinations import Registry
+
+    registry = Registry(lambda said: None, outside=line.plugins)
+    for id, entry in _entries(line, UPLOAD, "destinations").items():
+        where = f"destinations.{id}"
+        if isinstance(entry, dict) and line.elsewhere(str(entry.get("type", "")), registry.names):
+            continue
+        try:
+            convert({id: 1}, dict[Id, int], "destinations")
+            if not isinstance(entry, dict):
+                raise ConfigurationError("invalid value", where=where, why="it is no map of settings")
+            convert(entry, registry.get(entry.get("type"), f"{where}.type").options, where)
+        except ConfigurationError as error:
+            for each in error.errors if isinstance(error, InvalidConfiguration) else [error]:
+                line.add(line.located(UPLOAD, each.where), each.what, each.why, each.mend)
 
 
 def _unsigned(line: Line) -> None:

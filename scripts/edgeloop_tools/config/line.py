@@ -92,7 +92,7 @@ class Line:
     @staticmethod
     def _runs(name: str, merge: Mapping[str, Any]) -> bool:
         """An optional component is there only where its section is, be that empty."""
-        return bool(merge.keys() - {"site"}) or (name in declared() and declared()[name].optional)
+        return bool(merge.keys() - {"site", "plugins"}) or (name in declared() and declared()[name].optional)
 
     @cached_property
     def versions(self) -> dict[str, str]:

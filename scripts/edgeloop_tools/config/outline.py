@@ -42,6 +42,7 @@ SECTIONS: Final[dict[str, Section]] = {
     "alarms": Section(ANOMALY, ("alarms",)),
     "capture": Section(UPLOAD, ("capture",)),
     "upload": Section(UPLOAD),
+    "notify": Section(UPLOAD, ("destinations",)),
     "models": Section(MODELS, ("models",)),
     "console": Section(CONSOLE),
     "runtime": Section(RUNTIME),
@@ -73,6 +74,7 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     )
     capture: Annotated[Any_, Meta(title="Capture", description="which samples of a stream go up, by stream")] = None
     upload: Annotated[Any_, Meta(title="Upload", description="where to and how samples and results go up")] = None
+    notify: Annotated[Any_, Meta(title="Notify", description="whom alarms are told, by id: webhooks, e-mail")] = None
     models: Annotated[Any_, Meta(title="Models", description="versions that are to be active, by model")] = None
     console: Annotated[
         Any_, Meta(title="Console", description="the page for the people at the line; {}: on this device alone")

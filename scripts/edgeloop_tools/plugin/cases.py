@@ -2,20 +2,23 @@
 
 A case of a source: `configuration` (as of `sources.<id>`, `{here}` is the folder of the case), `expect.<stream>` with
 `channels: {name: unit}` and `rows`, the first rows; or `error`, words of the line that refuses it. A case of a camera:
-`uri`, and `expect: {frames: N, size: WxH, parts: [...]}`, or `error`.
+`uri`, and `expect: {frames: N, size: WxH, parts: [...]}`. Of a destination: `configuration` (`{server}` is an HTTP
+server of the case), `records`, what the `server` answers to each, and `expect: {answers: [...], requests: [...]}`.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import yaml
 
-from edgeloop import plugins
+from edgeloop import decode, documents, plugins
 from edgeloop.config.load import convert
 from edgeloop.errors import EdgeloopError
 from edgeloop.sequence import Chunk, Records, Stream
@@ -128,10 +131,11 @@ def check(folder: Path | str, state: Path | str) -> int:
     cases = sorted((folder / "cases").glob("*.yaml"))
     assert cases, f"{folder} has no cases/*.yaml"
     kind = folder.parent.name
-    known = plugins.load(folder.parent.parent, "cameras" if kind == "cameras" else "sources", folder.name, "SOURCE")
+    run = {"sources": _source, "cameras": _camera, "destinations": _destination}[kind]
+    attribute = "DESTINATION" if kind == "destinations" else "SOURCE"
+    known = plugins.load(folder.parent.parent, cast(plugins.Kind, kind), folder.name, attribute)
     for path in cases:
         document = yaml.safe_load(path.read_text().replace("{here}", str(path.parent)))
-        run = _camera if kind == "cameras" else _source
         try:
             run(known, document, Path(state) / f"{path.stem}.json")
         except EdgeloopError as error:
@@ -189,3 +193,53 @@ def _camera(kind: Any, document: Mapping[str, Any], state: Path) -> None:
     assert outlet.frames[0][:2] == (height, width), f"the first frame is {outlet.frames[0]}"
     if "parts" in expected:
         assert outlet.parts[: len(expected["parts"])] == expected["parts"], f"parts are {outlet.parts}"
+
+
+def _destination(kind: Any, document: Mapping[str, Any], state: Path) -> None:
+    from stream_upload.destinations.base import Record
+
+    with _server(document.get("server", [])) as (url, requests):
+        words = {
+            name: value.replace("{server}", url) if isinstance(value, str) else value
+            for name, value in document["configuration"].items()
+        }
+        destination = kind("case", convert({"type": "", **words}, kind.options, "destinations.case"))
+        answers = []
+        try:
+            for found in document.get("records", []):
+                answers.append(destination.send([Record("case", "alarms", found, documents.encode(found))]))
+        finally:
+            destination.close()
+    expected = document.get("expect", {})
+    assert answers == expected.get("answers", []), f"the answers are {answers}"
+    assert requests == expected.get("requests", requests), f"the server was sent {requests}"
+
+
+@contextmanager
+def _server(answers: list[int]) -> Iterator[tuple[str, list[Any]]]:
+    """An HTTP server that answers so, one after the other and then 200: its URL, and the JSON it was sent."""
+    requests: list[Any] = []
+    left = [*answers]
+
+    class Handler(BaseHTTPRequestHandler):
+        def _any(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            requests.append(decode.document(body) if body else None)
+            self.send_response(left.pop(0) if left else 200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_POST = do_PUT = do_GET = _any
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            return
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/", requests
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

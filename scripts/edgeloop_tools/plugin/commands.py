@@ -16,10 +16,14 @@ def register(verbs: Subparsers) -> None:
     new = verbs.add_parser(
         "new",
         help="a plug-in of your own: a folder with code, README, sample and cases that pass",
-        description="Makes DIR/sources/NAME or DIR/cameras/NAME, for `plugins: DIR` of a line.",
+        description="Makes DIR/sources/NAME, DIR/cameras/NAME or DIR/destinations/NAME, for `plugins: DIR` of a line.",
     )
     kinds = new.add_subparsers(dest="kind", required=True, metavar="KIND")
-    for kind, what in (("source", "samples from what no type reads yet"), ("camera", "frames, by a URI's scheme")):
+    for kind, what in (
+        ("source", "samples from what no type reads yet"),
+        ("camera", "frames, by a URI's scheme"),
+        ("destination", "alarms and other records to where no type sends them yet"),
+    ):
         parser = kinds.add_parser(kind, help=what)
         parser.add_argument("name", help="a-z, 0-9 and _")
         parser.add_argument("--in", dest="folder", default="plugins", metavar="DIR", help="of all plug-ins (plugins)")
