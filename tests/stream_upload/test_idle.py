@@ -17,6 +17,7 @@ from edgeloop.clock import NS, now
 from edgeloop.config.load import convert
 from edgeloop.health import Health
 from edgeloop.journal import JournalWriter, directory
+from edgeloop.log import Log
 from edgeloop.queue import QueueReader, UploadQueue
 from edgeloop.wire.batch import Batch, Channel, Clock
 from stream_upload.capture import Alarms
@@ -42,7 +43,7 @@ def test_an_idle_uploader_asks_for_no_sync(tmp_path: Path, memory: Any, monkeypa
     work.mkdir(parents=True)
     said = convert({"bucket": "bucket", "every": "1 s"}, Configuration)
     health = Health(NAME, lambda _: None)
-    app: Any = SimpleNamespace(config=said, work=work, root=tmp_path, health=health)
+    app: Any = SimpleNamespace(config=said, work=work, root=tmp_path, health=health, log=Log(NAME))
     queue = UploadQueue(tmp_path, MAKER)
     base = now() // NS * NS - 3600 * NS
     with JournalWriter(directory(tmp_path), epoch=1) as journal:

@@ -83,7 +83,7 @@ def test_too_large_is_refused_and_nothing_is_written(
 ) -> None:
     (tmp_path / "components" / "blinker" / "noise.bin").write_bytes(os.urandom(archive.LIMIT))
     monkeypatch.setattr(components, "declarations", lambda: [sample])
-    with pytest.raises(EdgeloopError, match=r"too large .*250,000; the largest file is blinker/noise\.bin"):
+    with pytest.raises(EdgeloopError, match=r"too large .*300,000; the largest file is blinker/noise\.bin"):
         build(out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
