@@ -1,4 +1,4 @@
-"""The options of tables on the command line, and the extra that reads what is no text."""
+"""The options of tables on the command line, and the extras that read what is no text."""
 
 from __future__ import annotations
 
@@ -40,13 +40,15 @@ def options(arguments: argparse.Namespace, ignore: Sequence[str] = ()) -> Option
 
 
 def need(paths: Sequence[Path]) -> None:
-    """Has the extra `tables` where one of the files is of a form that takes it. Raises EdgeloopError."""
-    from edgeloop.tables.files import RECORDERS, WORKBOOKS
+    """Has the extra that a form of one of the files takes: `tables` or `parquet`. Raises EdgeloopError."""
+    from edgeloop.tables.files import COLUMNAR, RECORDERS, WORKBOOKS
 
-    if any(path.suffix.lower() in (*WORKBOOKS, *RECORDERS) for path in paths):
+    endings = {path.suffix.lower() for path in paths}
+    forms = {"tables": (*WORKBOOKS, *RECORDERS), "parquet": COLUMNAR}
+    if wanted := [name for name, form in forms.items() if endings.intersection(form)]:
         from edgeloop_tools import extras
 
-        extras.need("tables")
+        extras.need(*wanted)
 
 
 def _truth(text: str) -> bool:

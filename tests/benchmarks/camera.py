@@ -30,6 +30,7 @@ from edgeloop.models.package import Package, unpack
 from edgeloop.models.runners import Options, open_runner
 from edgeloop.sim.conveyor import Camera, Conveyor
 
+EXTRAS = ("vision",)
 SECONDS = 1.0
 ROUNDS = 5
 FRAMES = 32

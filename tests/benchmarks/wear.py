@@ -29,6 +29,7 @@ from edgeloop.samples import SamplesPublisher
 from edgeloop.wire.batch import Batch, Channel, Clock, Item
 from edgeloop_tools.bench.suite import show
 
+EXTRAS = ("parquet",)
 MINUTES: Final = {"idle": 30, "press": 6, "two_machines": 4}
 STEP: Final = 0.5
 """s of the line's time at once."""

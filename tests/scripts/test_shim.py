@@ -13,22 +13,31 @@ from pathlib import Path
 
 import pytest
 
+from environment import Environments
+from requirements import Lock
+
 ROOT = Path(__file__).resolve().parents[2]
 BASE = Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
 Wheel = Callable[..., str]
 
 
 HELLO = """
+from pathlib import Path
+
 from edgeloop import __version__
 from edgeloop_tools import extras
 
 def register(subparsers):
     parser = subparsers.add_parser("hello", help="say hello")
     parser.add_argument("needed", nargs="*")
+    parser.add_argument("--borrow")
     parser.set_defaults(run=run)
 
 def run(arguments):
-    extras.need(*arguments.needed)
+    if arguments.borrow:
+        extras.borrow(arguments.needed[0], Path(arguments.borrow))
+    else:
+        extras.need(*arguments.needed)
     print(f"edgeloop {__version__}", *(__import__(name).__file__.count("site-packages") for name in arguments.needed))
 """
 """A command of the tools that needs the extras it is given, each with a module of its name."""
@@ -141,6 +150,29 @@ def test_an_extra_is_installed_at_its_first_use(checkout: Checkout, make_wheel: 
     code, out, err = checkout.run("hello", "delta")
     assert (code, out) == (1, "")
     assert err == "edgeloop: no such extra: delta; one of gamma\n"
+
+
+def test_what_another_environment_holds_is_used_from_there(
+    checkout: Checkout, make_wheel: Wheel, tmp_path: Path
+) -> None:
+    lock = "# imports: gamma\n# megabytes: 4 download, 9 disk\n" + make_wheel("gamma")
+    checkout.lock("gamma", lock)
+    devices = Environments(tmp_path / "device", lambda line: None)
+    devices.install(Lock.merge(lock), tmp_path / "wheels")
+    checkout.run("hello")
+    code, out, err = checkout.run("hello", "gamma", "--borrow", str(devices.link))
+    assert (code, out, err) == (0, "edgeloop 0.1.0 1\n", "")
+    assert not checkout.has("gamma")
+    assert "needed for this command" in checkout.run("hello", "gamma", "--borrow", str(tmp_path / "none"))[2]
+
+
+def test_an_extra_without_wheels_for_this_python_is_one_line(checkout: Checkout, make_wheel: Wheel) -> None:
+    lock = "# imports: gamma\n# wheels: x86_64 aarch64, Python 3.9 3.10, glibc 2.28\n" + make_wheel("gamma")
+    checkout.lock("gamma", lock)
+    checkout.run("hello")
+    code, out, err = checkout.run("hello", "gamma")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "they have wheels for Python 3.9 and 3.10, this is 3." in err
 
 
 def test_an_extra_that_cannot_be_had_is_one_line_and_the_tools_go_on(checkout: Checkout) -> None:

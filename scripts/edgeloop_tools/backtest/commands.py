@@ -47,6 +47,10 @@ def _backtest(arguments: argparse.Namespace) -> int:
     from edgeloop_tools.backtest.run import Options, run
     from edgeloop_tools.tables import options
 
+    if arguments.model is not None:
+        from edgeloop_tools import extras
+
+        extras.need("models")
     if arguments.output is None and arguments.inject is None and not arguments.label:
         raise EdgeloopError("nowhere to write the scores", where="backtest", mend="give --output, --label or --inject")
     try:

@@ -15,7 +15,7 @@ def register(subparsers: Subparsers) -> None:
     bench = subparsers.add_parser(
         "bench",
         help="measure, beside the bare limit in the same run",
-        description="The benchmarks are the files of tests/benchmarks; without names all are run.",
+        description="The benchmarks are the files of tests/benchmarks; without names all but the long ones are run.",
     )
     bench.add_argument("names", nargs="*", metavar="NAME", help="benchmarks to run")
     bench.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
@@ -33,7 +33,7 @@ def _bench(arguments: argparse.Namespace) -> int:
         raise EdgeloopError("no such benchmark", where=", ".join(unknown), mend=f"known are {', '.join(known)}")
     figures: dict[str, dict[str, Any]] = {}
     reached: list[dict[str, Any]] = []
-    for name in arguments.names or known:
+    for name in arguments.names or [name for name, benchmark in known.items() if not benchmark.long]:
         print(f"{name}: {known[name].describes}", flush=True)
         figures[name] = dict(known[name].run())
         print(show(figures[name]), flush=True)

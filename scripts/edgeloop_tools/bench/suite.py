@@ -14,18 +14,22 @@ from types import ModuleType
 from typing import Any
 
 from edgeloop.errors import EdgeloopError
+from edgeloop_tools import extras
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
 Figures = Mapping[str, Any]
 GOALS = "goals"
 """Key of a benchmark's goals among its figures; each has `goal` in words, `figure`, `at_most` or `at_least` or both."""
+EXTRAS, LONG = "EXTRAS", "LONG"
+"""In a benchmark's file: the extras that it needs, a tuple of words; True where it is run only by its name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
     describes: str
     run: Callable[[], Figures]
+    long: bool = False
 
 
 def available() -> dict[str, Benchmark]:
@@ -34,7 +38,7 @@ def available() -> dict[str, Benchmark]:
     for path in sorted((CHECKOUT / "tests" / "benchmarks").glob("*.py")):
         if not path.stem.startswith(("test_", "conftest")):
             words = ast.get_docstring(ast.parse(path.read_text())) or path.stem
-            found[path.stem] = Benchmark(words.splitlines()[0], partial(_run, path))
+            found[path.stem] = Benchmark(words.splitlines()[0], partial(_run, path), bool(_said(path, LONG)))
     return found
 
 
@@ -99,7 +103,16 @@ def _number(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
+def _said(path: Path, name: str) -> Any:
+    """A constant of a benchmark's file, read before anything there is imported; None where it has none."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == name:
+            return ast.literal_eval(node.value)
+    return None
+
+
 def _run(path: Path) -> Figures:
+    extras.need(*_said(path, EXTRAS) or ())
     figures: Figures = load(path).run()
     return figures
 

@@ -53,7 +53,9 @@ class Extra:
 
 CORE = ("numpy", "msgspec", "cbor2", "awscrt", "awsiot.greengrasscoreipc")
 FIELD = ("paho.mqtt.client", "google.protobuf.message", "pymodbus.client", "serial", "asyncua")
-TOOLS = (*CORE, "yaml", "rich", "matplotlib", "boto3", "moto", "pyarrow", "onnx", "onnxruntime")
+TOOLS = (*CORE, "yaml", "rich", "boto3", "moto", "packaging")
+DEV = (*CORE, "yaml", "rich", "matplotlib", "boto3", "moto", "pyarrow", "onnx", "onnxruntime",
+       "pytest", "hypothesis", "cv2", "stream_manager")  # fmt: skip
 PROFILES = {
     "core": Profile(DEVICE, (), CORE),
     "vision": Profile(DEVICE, ("vision",), (*CORE, "onnxruntime", "cv2")),
@@ -63,10 +65,13 @@ PROFILES = {
     "video": Profile(DEVICE, ("video",), (*CORE, "av")),
     "console": Profile(DEVICE, ("console",), (*CORE, "starlette", "uvicorn", "argon2", "cryptography")),
     "tools": Profile(LAPTOP, ("tools",), TOOLS),
-    "dev": Profile(LAPTOP, ("tools", "dev"), (*TOOLS, "pytest", "hypothesis", "cv2", "stream_manager")),
+    "dev": Profile(LAPTOP, ("tools", "dev"), DEV),
 }
 """dlr 1.6.0 is taken alone: it needs numpy only, and what it names besides serves its call home."""
 EXTRAS = {
+    "parquet": Extra(("pyarrow.parquet",)),
+    "models": Extra(("onnx", "onnxruntime")),
+    "plots": Extra(("matplotlib",)),
     "vision": Extra(("onnx", "onnxruntime", "cv2")),
     "images": Extra(("onnx", "onnxruntime", "cv2", "sklearn")),
     "analytics": Extra(("duckdb", "ibis", "pandas", "pyiceberg", "sklearn", "statsforecast", "stumpy")),

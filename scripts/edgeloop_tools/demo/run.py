@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from edgeloop.clock import NS, now
 from edgeloop.errors import EdgeloopError
+from edgeloop_tools import extras
 from edgeloop_tools.core.daemon import default_root
 from edgeloop_tools.demo.acts import SHORTEST_WITH_KILL, Acts
 from edgeloop_tools.demo.models import GOOD
@@ -88,6 +89,7 @@ def measure(options: Options) -> tuple[dict[str, Any], Path]:
     root = path_of_root(options)
     report_path = _writable(options.report or root / "report.json", given=options.report is not None)
     check(options.replay)
+    extras.need("plots")
     _build()
     announced = announce_install(root)
     with _stoppable() as stop, Line(root, options.nucleus) as line:
@@ -125,6 +127,7 @@ def measure(options: Options) -> tuple[dict[str, Any], Path]:
         line.poll()
         arrived = _fetch(line)
         line.close()
+        extras.borrow("parquet", root / "work" / RUNTIME / "venv")
         judged, history = evaluate(line, expected, installed, ended, arrived)
         report = write(judged, history, expected, line, report_path)
     return report, report_path

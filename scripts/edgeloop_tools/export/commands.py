@@ -42,5 +42,7 @@ def _run(arguments: argparse.Namespace) -> int | None:
     if not arguments.stream or not arguments.output:
         raise EdgeloopError("nothing to export", mend="say `export STREAM -o FILE`, or `export --dead [SOURCE]`")
     from edgeloop_tools.export.run import run
+    from edgeloop_tools.tables import need
 
+    need([Path(arguments.output)])
     return run(arguments)

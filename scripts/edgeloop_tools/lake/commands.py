@@ -25,8 +25,10 @@ def register(subparsers: Subparsers) -> None:
 
 
 def _compact(arguments: argparse.Namespace) -> int:
+    from edgeloop_tools.extras import need
     from edgeloop_tools.lake.compact import compact
 
+    need("parquet")
     done = compact(arguments.data, arguments.out, say=print)
     print(done)
     return 0

@@ -138,8 +138,11 @@ def _sign(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    from edgeloop_tools import extras
     from edgeloop_tools.model import keys, signed
 
+    if arguments.attempt:
+        extras.need("models")
     trusted = dict(keys.public(text) for text in arguments.key)
     print("\n".join(signed.verify(arguments.package, trusted, attempt=arguments.attempt)))
     return 0

@@ -20,7 +20,7 @@ def register(subparsers: Subparsers) -> None:
         description="Learns from healthy samples, calibrates and measures on later ones, proves the package.",
     )  # fmt: skip
     _timeseries(series)
-    series.set_defaults(run=_run)
+    series.set_defaults(run=_train)
     bundle = kinds.add_parser(
         "bundle", help="sourcedir.tar.gz for SageMaker's script mode",
         description="The training program and the library, with train.py and requirements.txt.",
@@ -86,6 +86,13 @@ def script(words: Sequence[str]) -> int:
     except EdgeloopError as error:
         print(f"edgeloop: {error}", file=sys.stderr)
         return 1
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from edgeloop_tools.extras import need
+
+    need("models", *(["parquet"] if str(arguments.input).startswith("s3:") else []))
+    return _run(arguments)
 
 
 def _run(arguments: argparse.Namespace) -> int:

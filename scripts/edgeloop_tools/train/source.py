@@ -55,6 +55,7 @@ def _local(path: Path, stream: str, start: int | None, end: int | None, table: O
     if texts and columnar:
         why = f"{texts[0].name} and {columnar[0].name}"
         raise EdgeloopError("both CSV and Parquet", where=str(path), why=why, mend="name the folder of one of them")
+    need(texts or columnar)
     streams = sorted({part[7:] for p in columnar for part in p.relative_to(path).parts if part.startswith("stream=")})
     if streams:
         if not stream and len(streams) > 1:
@@ -63,7 +64,6 @@ def _local(path: Path, stream: str, start: int | None, end: int | None, table: O
     if not texts and not columnar:
         raise EdgeloopError("nothing to train on", where=str(path), why="no CSV or Parquet file is below it",
                             mend="name another folder")  # fmt: skip
-    need(texts or columnar)
     return [_file(p, table) for p in (texts or columnar)]
 
 

@@ -16,6 +16,8 @@ def test_every_file_of_benchmarks_is_known() -> None:
     assert {path.stem for path in BENCHMARKS.glob("*.py")} <= set(known)
     assert {"sizes", "pipeline", "traffic", "line"} <= set(known)
     assert all(benchmark.describes for benchmark in known.values())
+    assert known["install"].long
+    assert not known["sizes"].long
 
 
 def test_zip_applications_are_small() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import zipfile
 from collections.abc import Callable
@@ -57,6 +58,24 @@ def test_the_locks_hold_what_pyproject_asks_for() -> None:
         asked = {re.split(r"[>\[]", line)[0].strip().lower() for line in lock._requirements(*profile.extras)}
         assert asked <= pinned, name
         assert f"# imports: {' '.join(profile.imports)}\n" in text
+
+
+LOCKS = {path.stem if path.parent == lock.LAPTOP else f"device {path.stem}": path.read_text()
+         for folder in (lock.DEVICE, lock.LAPTOP) for path in sorted(folder.glob("*.txt"))}  # fmt: skip
+FEWER = {"analytics": "3.11 3.12"}
+"""Pythons of what has no wheels for the newer ones."""
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_each_lock_has_wheels_for_both_machines_and_every_python(name: str) -> None:
+    pythons = FEWER.get(name, " ".join(lock.PYTHONS))
+    assert f"\n# wheels: x86_64 aarch64, Python {pythons}, glibc 2." in LOCKS[name]
+
+
+@pytest.mark.parametrize("name", LOCKS if os.environ.get("EDGELOOP_LONG") else ["device core"])
+def test_the_index_has_them(name: str) -> None:
+    body = "".join(line for line in LOCKS[name].splitlines(keepends=True) if not line.startswith("#"))
+    assert f"\n# wheels: {lock.reach(body)}\n" in LOCKS[name]
 
 
 def test_the_locks_of_extras_hold_what_pyproject_asks_for_beyond_the_tools() -> None:
