@@ -233,8 +233,8 @@ def killed(versions: Versions, folder: Path) -> dict[str, Any]:
             time.sleep(dice.uniform(0.03, 1.0) * whole)
             if process.poll() is None:
                 counts["kills"] += 1
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
             try:
                 if venv.exists():
                     serving(root, "core")
@@ -314,8 +314,12 @@ def run() -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp(prefix="edgeloop-install-"))
     try:
         versions = Versions(folder, 2)
-        sets = {profiles: of_a_set(versions, profiles) for profiles in SETS}
+        sets = {}
+        for profiles in SETS:
+            sets[profiles] = of_a_set(versions, profiles)
+            print(show({profiles: {name: step.figures() for name, step in sets[profiles].items()}}), flush=True)
         cuts = killed(versions, folder)
+        print(show({"killed": cuts}), flush=True)
     finally:
         shutil.rmtree(folder)
     sample, waiting = first_sample(), pictures()
