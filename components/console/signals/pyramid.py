@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -168,16 +169,17 @@ def read(folder: Path, start: int, end: int, most: int) -> Bins | None:
     if columns is None:
         return None
     days = {day(start), day(end - 1)} | {d for d, _, _ in files if day(start) <= d <= day(end - 1)}
-    found: NDArray[Any] = np.empty(0, record(len(columns)))
+    chosen: list[NDArray[Any]] = []
     for level in range(LEVELS):
         parts = [_slice(folder / f"{d}-{level}-{generation}.bins", len(columns), start, end) for d in sorted(days)]
-        bins = np.concatenate(parts) if parts else found
-        if len(bins):
-            found = bins
-        if 0 < len(bins) <= most:
+        count = sum(map(len, parts))
+        if count:
+            chosen = parts
+        if 0 < count <= most:
             break
-    if not len(found):
+    if not chosen:
         return None
+    found = np.concatenate(chosen)
     return Bins(columns, found["time"], found["low"], found["high"], found["mean"])
 
 
@@ -250,6 +252,7 @@ def _columns(folder: Path, generation: str) -> tuple[Column, ...] | None:
 
 
 def _slice(path: Path, channels: int, start: int, end: int) -> NDArray[Any]:
+    """The bins of [start, end) as they lie in the file: found by halving, so that nothing else of a day is read."""
     kind = record(channels)
     try:
         count = path.stat().st_size // kind.itemsize
@@ -257,8 +260,8 @@ def _slice(path: Path, channels: int, start: int, end: int) -> NDArray[Any]:
     except FileNotFoundError:
         return np.empty(0, kind)
     times = bins["time"]
-    first, last = np.searchsorted(times, start), np.searchsorted(times, end)
-    return np.array(bins[int(first) : int(last)])
+    first, last = (bisect_left(range(len(times)), at, key=lambda row: int(times[row])) for at in (start, end))
+    return bins[first:last]
 
 
 def _newest(folder: Path) -> dict[int, int]:
