@@ -127,6 +127,14 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reject: Annotated[Act | None, Meta(title="Reject", description="what a part that fails fires")] = None
     safe: Annotated[Act | None, Meta(title="Safe", description="what a part that is unknown fires")] = None
     pictures: Annotated[Limits, Meta(title="Pictures", description="what a picture must show to be judged")] = Limits()
+    ring: Annotated[
+        Size,
+        Meta(
+            title="Ring",
+            description="memory, or disk, of the last pictures as they came, for clips; 0: none",
+            extra={"le": "64 GiB"},
+        ),
+    ] = Size(0)
     examples: Annotated[Examples, Meta(title="Examples", description="images kept for labelling")] = Examples()
     opinion: Annotated[
         Opinion | None,

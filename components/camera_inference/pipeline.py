@@ -15,6 +15,7 @@ from camera_inference.frame import Every, Frame, Inbox, Latest
 from camera_inference.gate import Gate
 from camera_inference.inference import Preprocessor, Session
 from camera_inference.parts import PartBook
+from camera_inference.ring import Ring
 from camera_inference.second import Around as SecondAround
 from camera_inference.second import Second
 from camera_inference.sources import Place
@@ -59,7 +60,8 @@ class CameraPipeline:
         self._inbox = inbox
         (folder / "cameras").mkdir(mode=0o700, exist_ok=True)
         sink = Sink(self._put, inbox.room, lambda: self._book.last if self._book else "")
-        self._capture = Capture(id, place, camera.policy, folder / "cameras" / f"{id}.json", sink, around)
+        ring = self._ring(folder / "video" / id)
+        self._capture = Capture(id, place, camera.policy, folder / "cameras" / f"{id}.json", sink, around, ring)
         criteria = Criteria(frozenset(camera.accept.replace(",", " ").split()), camera.threshold, camera.certain)
         interval = 1 / float(camera.rate) if camera.rate and camera.policy == "latest" else 0.0
         self._second: Second | None = None
@@ -100,6 +102,8 @@ class CameraPipeline:
 
     def release(self) -> None:
         """The last step, when nothing is to be collected any more."""
+        if self._capture.ended:
+            self._capture.close()
         self._keep_learned()
         if self._book is not None:
             self._book.sync()
@@ -187,6 +191,15 @@ class CameraPipeline:
         return numbers | (self._second.gauges() if self._second is not None else {})
 
     # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _ring(self, folder: Path) -> Ring | None:
+        key = f"camera.{self.id}.ring"
+        try:
+            self._around.clear(key)
+            return Ring(folder, int(self.camera.ring)) if self.camera.ring else None
+        except OSError as error:
+            self._around.problem(key, f"{self.id}: its last pictures cannot be kept: {error}")
+            return None
 
     def _put(self, frame: Frame) -> None:
         """From the camera's thread."""

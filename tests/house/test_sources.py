@@ -155,6 +155,7 @@ BY_THE_CLOCK = {
     "components/anomaly_inference/learned.py:load": "the age of a file, over a restart",
     "components/anomaly_inference/service.py:_now": "how far the samples' own times are behind, not a wait",
     "components/camera_inference/capture.py:_hand_over": "the age that a frame's own time stamp says, bounded",
+    "components/camera_inference/sources/stream/video.py:_time": "whether a camera's own time stamp is believed",
     "components/runtime/edgeloop/component.py:restart": "the age of a file, over a restart",
     "components/runtime/edgeloop/durable/listing.py:names": "the age of a folder's time stamp",
     "components/runtime/edgeloop/models/active.py:_remembered": "the age of what was written, over a restart",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -46,10 +46,14 @@ class Outlet(Protocol):
         """The part that came last, also before a restart; empty where there was none."""
         ...
 
-    def put(self, image: Pixels, colour: Colour, *, time: int = 0, part: str = "") -> bool:
+    keep: Callable[[Any, int], None] | None
+    """Takes each packet of a source of packets (PyAV's) and its time, ns UTC, where someone wants them."""
+
+    def put(self, image: Pixels, colour: Colour, *, time: int = 0, part: str = "", jpeg: bytes = b"") -> bool:
         """Hands over a frame; never waits. time: ns UTC, 0 for now. False: the source has to end.
 
-        The image is not to be changed afterwards. Without a part, policy `every` numbers the frames.
+        The image is not to be changed afterwards. Without a part, policy `every` numbers the frames. jpeg: the frame as
+        it came, where it came so.
         """
         ...
 

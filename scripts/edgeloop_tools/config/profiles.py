@@ -22,6 +22,9 @@ def needed(sources: dict[str, tuple[type[Any], Any]], configurations: dict[str, 
             reasons.setdefault(profile, f"sources.{id}")
     if cameras := getattr(configurations.get(CAMERA), "cameras", {}):
         reasons.setdefault("vision", f"cameras.{min(cameras)}")
+    for id, camera in sorted(cameras.items()):
+        if camera.uri.lower().startswith(("rtsp:", "rtsps:")):
+            reasons.setdefault("video", f"cameras.{id}")
     update = configurations.get(MODELS)
     for name, model in sorted(getattr(update, "models", {}).items()):
         reasons.setdefault("vision", f"models.{name}")

@@ -64,6 +64,12 @@ class Plan:
         return any(camera["policy"] == "every" for camera in self.cameras.values())
 
     @property
+    def more(self) -> list[str]:
+        """Profiles of the Runtime that a camera of one's own needs."""
+        network = any(str(camera["uri"]).startswith(("rtsp", "http")) for camera in self.cameras.values())
+        return ["video"] if network else []
+
+    @property
     def roots(self) -> dict[str, str]:
         """What a fleet's deployment names: Stream Manager is a line of its own."""
         return {UMBRELLA: __version__, STREAM_MANAGER: str(RECIPES[STREAM_MANAGER].version)}
@@ -71,7 +77,7 @@ class Plan:
     def merge(self) -> dict[str, dict[str, Any]]:
         """Component → configuration to merge."""
         return {
-            RUNTIME: {"profiles": " ".join(PROFILES)},
+            RUNTIME: {"profiles": " ".join([*PROFILES, *self.more])},
             INGEST: {"site": SITE, "sources": self.sources},
             ANOMALY: {
                 "site": SITE,
