@@ -16,6 +16,8 @@ from edgeloop.video.settings import Video
 Policy = Literal["latest", "every"]
 Share = Annotated[float, Meta(ge=0, le=1)]
 DEFAULT_MODEL = "visual_inspection"
+RING = Size("64 MiB")
+"""Of a camera with video, where the line says nothing."""
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -156,6 +158,11 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 f"opinion.deadline: {opinion.deadline} is no shorter than the part's own deadline, {self.deadline}: "
                 "nothing is left for the edge's verdict"
             )
+
+    @property
+    def kept(self) -> Size:
+        """Of the ring: what is said, else enough for `video`."""
+        return self.ring or (RING if self.video is not None else self.ring)
 
     @property
     def waits(self) -> bool:

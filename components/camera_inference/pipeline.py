@@ -196,7 +196,7 @@ class CameraPipeline:
         key = f"camera.{self.id}.ring"
         try:
             self._around.clear(key)
-            return Ring(folder, int(self.camera.ring)) if self.camera.ring else None
+            return Ring(folder, int(self.camera.kept)) if self.camera.kept else None
         except OSError as error:
             self._around.problem(key, f"{self.id}: its last pictures cannot be kept: {error}")
             return None

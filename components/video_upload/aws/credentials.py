@@ -41,8 +41,13 @@ class _Given(msgspec.Struct):
 class CredentialSource:
     """Safe on any thread. The variables are read at each request: a nucleus may give a new token."""
 
-    def __init__(self, environment: Callable[[], Mapping[str, str]] = lambda: os.environ) -> None:
-        self._environment = environment
+    def __init__(
+        self,
+        environment: Callable[[], Mapping[str, str]] = lambda: os.environ,
+        ask: Callable[[], object] = lambda: None,
+    ) -> None:
+        """ask: puts what the nucleus has at present into the environment."""
+        self._environment, self._renew = environment, ask
         self._lock = threading.Lock()
         self._known: Credentials | None = None
         self._until = float("-inf")
@@ -62,6 +67,7 @@ class CredentialSource:
             self._known = None
 
     def _ask(self) -> tuple[Credentials, float]:
+        self._renew()
         environment = self._environment()
         uri = environment.get(URI, "")
         if not uri:

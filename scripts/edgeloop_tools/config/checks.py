@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from edgeloop.config.identifiers import Id
 from edgeloop.config.load import InvalidConfiguration, absent, convert
@@ -35,6 +36,7 @@ def check(line: Line, nucleus: Nucleus = "lite") -> None:
     _destinations(line)
     _interlocks(line, streams)
     _unsigned(line)
+    _sent(line)
     if nucleus == "lite":
         too_large(line)
 
@@ -243,6 +245,25 @@ def _unsigned(line: Line) -> None:
         why = "no key is named: whoever may write the package may change it"
         mend = "make one with `edgeloop model keygen` and name it in components.ModelUpdate.keys"
         line.add(line.located(MODELS, f"models.{min(brought)}"), "signatures are not asked for", why, mend, note=True)
+
+
+def _sent(line: Line) -> None:
+    """Clips that nobody takes up, pictures that go in the clear."""
+    part = line.parts.get(UPLOAD)
+    bucket = getattr(part.typed, "bucket", "") if part is not None else ""
+    for id, camera in _entries(line, CAMERA, "cameras").items():
+        where = line.located(CAMERA, f"cameras.{id}")
+        if camera.video is not None and "s3" in camera.video.destinations and not bucket:
+            why = "there is no upload.bucket"
+            line.add(f"{where}.video.to", "clips wait on the device", why, "name one", note=True)
+        opinion = camera.opinion
+        if opinion is not None and opinion.endpoint.lower().startswith("http://") and not _here(opinion.endpoint):
+            why = "who is on the network may see and change them"
+            line.add(f"{where}.opinion.endpoint", "pictures go in the clear", why, "use https", note=True)
+
+
+def _here(url: str) -> bool:
+    return (urlsplit(url).hostname or "") in ("localhost", "127.0.0.1", "::1")
 
 
 def _interlocks(line: Line, streams: Streams) -> None:

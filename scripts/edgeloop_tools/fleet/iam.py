@@ -16,7 +16,8 @@ Statement = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class Names:
     """What the policies name. artifacts: the bucket of the components, whole. uploads: bucket and prefix of what
-    StreamUpload sends. things: devices that get deployments of their own."""
+    StreamUpload sends. things: devices that get deployments of their own. videos: streams of Kinesis Video Streams;
+    endpoints: SageMaker's, of second opinions."""
 
     partition: str
     region: str
@@ -28,6 +29,8 @@ class Names:
     streams: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     things: tuple[str, ...] = ()
+    videos: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
 
     def arn(self, service: str, resource: str) -> str:
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
@@ -115,6 +118,12 @@ def _device(names: Names) -> list[Statement]:
     if names.streams:
         streams = [names.arn("kinesis", f"stream/{stream}") for stream in names.streams]
         made.append(_allow("Streams", ["PutRecords", "DescribeStream"], streams, "kinesis"))
+    if names.videos:
+        videos = [names.arn("kinesisvideo", f"stream/{stream}/*") for stream in names.videos]
+        made.append(_allow("Video", ["GetDataEndpoint", "PutMedia"], videos, "kinesisvideo"))
+    if names.endpoints:
+        endpoints = [names.arn("sagemaker", f"endpoint/{endpoint.lower()}") for endpoint in names.endpoints]
+        made.append(_allow("Opinions", ["InvokeEndpoint"], endpoints, "sagemaker"))
     if names.models:
         models = [names.s3(f"{uri.removeprefix('s3://').rstrip('/*')}*") for uri in names.models]
         made.append(_allow("Models", ["GetObject"], models, "s3"))

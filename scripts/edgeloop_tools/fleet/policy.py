@@ -48,6 +48,8 @@ def _names(arguments: argparse.Namespace) -> Names:
     number = arguments.account or account.number
     artifacts = f"{arguments.bucket}-{account.region}-{number}"
     upload: dict[str, str] = {}
+    videos: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     if arguments.line:
         from edgeloop_tools.config import load
@@ -56,9 +58,17 @@ def _names(arguments: argparse.Namespace) -> Names:
         upload = components.get("io.edgeloop.StreamUpload", {})
         wanted = components.get("io.edgeloop.ModelUpdate", {}).get("models", {})
         uris = (str(model.get("uri", "")) for model in wanted.values())
+        cameras = components.get("io.edgeloop.VideoUpload", {}).get("cameras", {})
+        videos = tuple(
+            str(camera["video"].get("stream") or f"*-{id}")
+            for id, camera in sorted(cameras.items()) if "kvs" in str(camera.get("video", {}).get("to", ""))
+        )  # fmt: skip
+        asked = {str(camera["opinion"]["endpoint"]) for camera in cameras.values() if "opinion" in camera}
+        endpoints = tuple(sorted(name for name in asked if "://" not in name))
         models = tuple(sorted(uri for uri in uris if uri.startswith("s3://")))
     streams = tuple(filter(None, [upload.get("kinesis", "")]))
     return Names(
         account.partition, account.region, number, artifacts, tuple(arguments.thing_group),
         upload.get("bucket", ""), upload.get("prefix", ""), streams, models, tuple(arguments.thing),
+        videos, endpoints,
     )  # fmt: skip

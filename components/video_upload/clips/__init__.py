@@ -1,0 +1,1 @@
+"""Clips: fragmented MP4 of the packets as they came, to the upload queue."""
