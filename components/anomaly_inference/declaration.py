@@ -13,9 +13,9 @@ DECLARATION = Declaration(
     description="Samples to scores, alarms and actions: streaming detectors that need no training.",
     package="anomaly_inference",
     configuration=Configuration,
-    publishes=(topics.results(NAME), "edgeloop/alarms/*", "edgeloop/actions/*", topics.health(NAME), topics.ping(NAME)),
+    publishes=(topics.results(NAME), "edgeloop/alarms/*", topics.health(NAME), topics.ping(NAME)),
     subscribes=(topics.SAMPLES, topics.ALARM_COMMANDS, topics.ACTION_RESULTS, topics.model("*"), topics.ping(NAME)),
     models=("vibration",),
-    policy=2,
+    policy=3,
     dependencies={"io.edgeloop.Runtime": Dependency(">=0.1.0 <0.2.0")},
 )

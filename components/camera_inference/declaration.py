@@ -16,7 +16,6 @@ DECLARATION = Declaration(
     publishes=(
         topics.results(NAME),
         "edgeloop/alarms/*",
-        "edgeloop/actions/*",
         topics.ask("*"),
         topics.TRUTH,
         topics.health(NAME),

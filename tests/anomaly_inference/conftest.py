@@ -20,6 +20,7 @@ from edgeloop import topics
 from edgeloop.bus import Bus
 from edgeloop.journal import JournalWriter, directory
 from edgeloop.samples import SamplesPublisher
+from edgeloop_tools.config.grants import granted
 from edgeloop_tools.core.ipc.backend import MemoryBackend
 from edgeloop_tools.core.ipc.server import Server
 
@@ -64,10 +65,12 @@ class Site:
     def start(self, configuration: dict[str, Any]) -> None:
         from anomaly_inference.declaration import DECLARATION as declared
 
+        acts = granted({NAME: configuration})[NAME].get("accessControl", {}).get("aws.greengrass.ipc.pubsub", {})
         policy = {
             "aws.greengrass.ipc.pubsub": {
                 "p": {"operations": ["aws.greengrass#PublishToTopic"], "resources": list(declared.publishes)},
                 "s": {"operations": ["aws.greengrass#SubscribeToTopic"], "resources": list(declared.subscribes)},
+                **acts,
             }
         }
         token = self._token(NAME, access_control=policy, configuration=configuration)

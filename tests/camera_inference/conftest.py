@@ -37,6 +37,7 @@ def policy() -> dict[str, Any]:
         PUBSUB: {
             "publish": {"operations": ["aws.greengrass#PublishToTopic"], "resources": [*DECLARATION.publishes]},
             "subscribe": {"operations": ["aws.greengrass#SubscribeToTopic"], "resources": [*DECLARATION.subscribes]},
+            "act": {"operations": ["aws.greengrass#PublishToTopic"], "resources": ["edgeloop/actions/press1"]},
         }
     }
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 
-from doctor import access, machine, nucleus
+from doctor import access, components, machine, nucleus
 from doctor.device import Device
 from doctor.finding import Finding
 
 CHECKS: tuple[Callable[[Device], Iterator[Finding]], ...] = (
     machine.python, machine.architecture, machine.load, machine.memory, machine.disk, machine.clock,
-    access.user, access.nodes, nucleus.nucleus, nucleus.runtime, nucleus.cloud,
+    access.user, access.nodes, nucleus.nucleus, nucleus.runtime, nucleus.cloud, components.states,
+    components.credentials,
 )  # fmt: skip
 
 

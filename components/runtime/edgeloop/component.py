@@ -304,6 +304,8 @@ class App(Generic[C]):
         if hasattr(self, "_live"):
             self._live.close()
             self.health.close()
+            if self._parent.hung_up.is_set():
+                self._lock.release()
             self.bus.publish_document(topics.health(self.name), self.health.document())
             self.bus.close()
         if self._signals is not None:

@@ -43,7 +43,7 @@ def difference(old: Line | Configurations, new: Line | Configurations) -> dict[s
 def _components(line: Line | Configurations) -> Configurations:
     from edgeloop_tools.config.line import Line
 
-    return line.components() if isinstance(line, Line) else line
+    return line.configured() if isinstance(line, Line) else line
 
 
 __all__ = ["Change", "Configurations", "LineErrors", "Place", "Problem", "Update", "difference", "load", "overlays"]

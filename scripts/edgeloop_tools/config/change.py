@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-ACCESS = "accessControl"
+from edgeloop_tools.config import grants
+from edgeloop_tools.config.grants import ACCESS
+
 _NOTHING: Any = object()
 
 
@@ -44,7 +46,8 @@ Configurations = Mapping[str, Mapping[str, Any]]
 
 
 def difference(old: Configurations, new: Configurations) -> dict[str, Update]:
-    """Component → update, of those that change. What the recipe grants (accessControl) is never touched.
+    """Component → update, of those that change. What the recipe grants (accessControl) is never touched, what the line
+    grants goes with the line.
 
     >>> update = difference({"a": {"s": {"x": 1, "y": 2}}}, {"a": {"s": {"x": 3}}})["a"]
     >>> update.merge, update.reset, [str(change) for change in update.changes]
@@ -52,12 +55,17 @@ def difference(old: Configurations, new: Configurations) -> dict[str, Update]:
     """
     result = {}
     for name in sorted(old.keys() | new.keys()):
-        before = {key: value for key, value in old.get(name, {}).items() if key != ACCESS}
-        after = dict(new.get(name, {}))
+        before, after = _own(old.get(name, {})), _own(new.get(name, {}))
         changes = tuple(_changes(before, after, ""))
         if changes:
             result[name] = Update(after, tuple(_resets(before, after, "")), changes)
     return result
+
+
+def _own(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in configuration.items() if key != ACCESS}
+    granted = grants.own(configuration.get(ACCESS))
+    return {**kept, ACCESS: granted} if granted else kept
 
 
 def pointer(above: str, key: str) -> str:

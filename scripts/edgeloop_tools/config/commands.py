@@ -119,11 +119,12 @@ def _render(arguments: argparse.Namespace) -> int:
     if arguments.origins:
         return _origins(line, arguments)
     changes = difference(previous(arguments.previous), line) if arguments.previous else None
-    documents = updates(line.components(), changes)
+    configured = line.configured()
+    documents = updates(configured, changes)
     if arguments.component:
         name = full(arguments.component)
-        if name not in line.components():
-            mend = f"one of {', '.join(line.components())}"
+        if name not in configured:
+            mend = f"one of {', '.join(configured)}"
             raise EdgeloopError("the line does not configure it", where=arguments.component, mend=mend)
         documents = {name: documents.get(name, {})}
     if arguments.out:

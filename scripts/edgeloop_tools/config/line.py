@@ -16,6 +16,7 @@ from edgeloop.config.schema import readable
 from edgeloop.errors import ConfigurationError
 from edgeloop.log import redact
 from edgeloop_tools.config.attempt import attempt, parts
+from edgeloop_tools.config.grants import granted
 from edgeloop_tools.config.outline import INGEST, RUNTIME, SECTIONS, SENT, VIDEO, Outline, declared, full, with_site
 from edgeloop_tools.config.problems import LineErrors, Problem, ordered
 from edgeloop_tools.config.profiles import CORE, needed
@@ -83,16 +84,11 @@ class Line:
     def components(self) -> dict[str, dict[str, Any]]:
         """Component → what a deployment merges. Raises LineErrors."""
         self.raise_problems()
-        return {name: part.merge for name, part in sorted(self.parts.items()) if part.merge}
+        return granted({name: part.merge for name, part in sorted(self.parts.items()) if part.merge})
 
     def configured(self) -> dict[str, dict[str, Any]]:
         """`components` that the line says more of than where they are; of the others there is nothing to run."""
-        return {name: merge for name, merge in self.components().items() if self._runs(name, merge)}
-
-    @staticmethod
-    def _runs(name: str, merge: Mapping[str, Any]) -> bool:
-        """An optional component is there only where its section is, be that empty."""
-        return bool(merge.keys() - {"site", "plugins"}) or (name in declared() and declared()[name].optional)
+        return {name: merge for name, merge in self.components().items() if runs(name, merge)}
 
     @cached_property
     def versions(self) -> dict[str, str]:
@@ -292,6 +288,12 @@ class Line:
             if profile not in words:
                 mend = f"add {profile}, or leave profiles out"
                 self.add(where, "a profile is missing", f"{reason} needs {profile}", mend)
+
+
+def runs(name: str, merge: Mapping[str, Any]) -> bool:
+    """Whether there is more to it than where it and its plug-ins are; an optional component is there only where its section is, be that
+    empty."""
+    return bool(merge.keys() - {"site", "plugins"}) or (name in declared() and declared()[name].optional)
 
 
 def _blamed(node: Node, where: str, why: str) -> tuple[str, Node]:

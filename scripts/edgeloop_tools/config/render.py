@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from edgeloop.errors import EdgeloopError
-from edgeloop_tools.config.change import ACCESS, Configurations, Update
+from edgeloop_tools.config import grants
+from edgeloop_tools.config.change import Configurations, Update
+from edgeloop_tools.config.grants import ACCESS
 from edgeloop_tools.config.outline import declared, full
 
 
@@ -43,12 +45,15 @@ def previous(path: Path) -> Configurations:
     """What was before: a line.yaml, or JSON of component → configuration.
 
     The JSON may be what `config render` wrote, a deployment's `components`, or what a device has; what in it is the
-    recipe's default is left out, as it is no one's to reset.
+    recipe's default is left out, as it is no one's to reset. Components of which it says no more than the site are not
+    there: nothing of them was deployed.
     """
+    from edgeloop_tools.config.line import runs
+
     if path.suffix.lower() != ".json":
         from edgeloop_tools.config.line import load
 
-        return load(path).components()
+        return load(path).configured()
     try:
         said = json.loads(path.read_bytes())
     except OSError as error:
@@ -60,8 +65,9 @@ def previous(path: Path) -> Configurations:
     if not isinstance(said, dict):
         raise _wrong(path, "it is no map of components")
     found = {full(str(name)): _configuration(entry, name, path) for name, entry in said.items()}
-    whole = any(ACCESS in configuration for configuration in found.values())
-    return {name: own(name, configuration) if whole else configuration for name, configuration in found.items()}
+    whole = any(c.get(ACCESS, {}) != grants.own(c.get(ACCESS)) for c in found.values())
+    before = {name: own(name, configuration) if whole else configuration for name, configuration in found.items()}
+    return {name: configuration for name, configuration in before.items() if runs(name, configuration)}
 
 
 def _configuration(entry: Any, name: str, path: Path) -> dict[str, Any]:
@@ -85,6 +91,8 @@ def own(name: str, configuration: dict[str, Any]) -> dict[str, Any]:
 
     declaration = declared().get(name)
     given = {key: value for key, value in configuration.items() if key != ACCESS}
+    if granted := grants.own(configuration.get(ACCESS)):
+        given[ACCESS] = granted
     return _without(given, defaults(declaration.configuration)) if declaration else given
 
 

@@ -145,8 +145,8 @@ class Check:
             for component in (INGEST, ANOMALY):
                 self._kills(component)
             self._upgrade(folder, work)
-            for number, kind in enumerate(("run fails", "install fails"), 2):
-                self._fails(folder, work, versions.later(__version__, 1000 + number), kind)  # type: ignore[arg-type]
+            self._fails(folder, work, INGEST, "run fails", versions.later(__version__, 1002))
+            self._fails(folder, work, RUNTIME, "install fails", versions.later(__version__, 1003))
             if soak:
                 self._soak(soak)
 
@@ -246,28 +246,28 @@ class Check:
         if self._deploy("back to the version before", work, DEPLOY):
             self._is_at("and runs", __version__)
 
-    def _is_at(self, step: str, version: str) -> bool:
+    def _is_at(self, step: str, version: str, component: str = INGEST) -> bool:
         began = time.monotonic()
 
         def seen() -> tuple[str, str]:
-            found = [(c.version, c.state) for c in self.nucleus.components() if c.name == INGEST]
+            found = [(c.version, c.state) for c in self.nucleus.components() if c.name == component]
             return found[0] if found else ("", "gone")
 
         found = _until(seen, lambda value: value == (version, "RUNNING"), 60)
         ok = self.row(step, " ".join(found), f"{version} RUNNING", began, found == (version, "RUNNING"))
         return self._samples("samples") and ok
 
-    def _fails(self, folder: Path, work: Deployment, version: str, kind: versions.Kind) -> None:
+    def _fails(self, folder: Path, work: Deployment, component: str, kind: versions.Kind, version: str) -> None:
         """Classic goes back by itself; lite leaves it, and the version before is deployed again."""
-        out = versions.make(folder, work.recipes, work.artifacts, INGEST, version, kind)
+        out = versions.make(folder, work.recipes, work.artifacts, component, version, kind)
         began = time.monotonic()
-        bad = Deployment({**work.roots, INGEST: version}, work.merge, (), out / "recipes", out / "artifacts")
+        bad = Deployment({**work.roots, component: version}, work.merge, (), out / "recipes", out / "artifacts")
         outcome = self.nucleus.deploy(bad, DEPLOY, _quiet)
-        step = f"a version whose {kind}"
+        step = f"{component.rpartition('.')[2]} whose {kind}"
         self.row(step, f"{outcome.state} {outcome.why}".strip(), "FAILED", began, outcome.state == "FAILED")
         if self.nucleus.kind == "lite":
             self._deploy("the version before again", work, DEPLOY)
-        self._is_at("the version before", __version__)
+        self._is_at("the version before", __version__, component)
 
     def _soak(self, seconds: float) -> None:
         began, seen = time.monotonic(), dict[str, list[tuple[float, float]]]()

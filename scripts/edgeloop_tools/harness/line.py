@@ -17,6 +17,7 @@ from typing import IO, Any, Self
 from edgeloop import __version__, journal
 from edgeloop.clock import now
 from edgeloop.errors import EdgeloopError
+from edgeloop_tools.config.grants import granted
 from edgeloop_tools.core.client import ComponentStatus, CoreClient
 from edgeloop_tools.core.control import ControlError
 from edgeloop_tools.core.daemon import Nucleus, start
@@ -141,9 +142,10 @@ class Line:
     def deploy(
         self, recipes: Path, artifacts: Path, components: Mapping[str, str], merge: Mapping[str, Mapping[str, Any]]
     ) -> str:
-        """Queue a deployment; every configured component is listed as a root, as the classic nucleus wants it."""
+        """Queue a deployment; every configured component is listed as a root, as the classic nucleus wants it, and may
+        act on what its configuration names."""
         roots = {**dict.fromkeys(merge, __version__), **components}
-        return self.core.deploy(roots, merge, recipe_dir=recipes, artifact_dir=artifacts)
+        return self.core.deploy(roots, granted(merge), recipe_dir=recipes, artifact_dir=artifacts)
 
     def poll(self, *, measure: bool = True) -> dict[str, ComponentStatus]:
         """The components as the core has them, and their memory and CPU as /proc has them."""

@@ -14,7 +14,9 @@ from typing import Any
 
 import yaml
 
+from doctor import components
 from edgeloop.errors import EdgeloopError
+from edgeloop_tools.nucleus.arrival import differences
 from edgeloop_tools.nucleus.model import OURS, Component, Deployment, Kind, Outcome, Say, run, tail
 
 MEND = "sudo and the component aws.greengrass.Cli are needed"
@@ -23,7 +25,6 @@ CREDENTIALS = ("io.edgeloop.ModelUpdate", "io.edgeloop.StreamUpload")
 """Those of ours that name token exchange: a nucleus without its recipe refuses them."""
 _CALL = 60.0
 _EVERY = 1.0
-_FIELD = re.compile(r"^\s*(Component Name|Version|State|Configuration): ?(.*)$")
 
 
 class Classic:
@@ -66,7 +67,11 @@ class Classic:
             if found is None:
                 raise EdgeloopError("the nucleus gave no deployment id", where=self._program)
             say(f"deployment {found[1]}; packages may be installed first")
-            return self._wait(found[1], timeout)
+            outcome = self._wait(found[1], timeout)
+        if outcome.succeeded and work.merge:
+            for name, why in differences(work.merge, self.components()):
+                say(f"{name}: {why}: the nucleus takes configuration for components that a deployment names")
+        return outcome
 
     def log(self, component: str, lines: int) -> list[str]:
         return tail(self.root / "logs" / f"{component}.log", lines)
@@ -120,18 +125,9 @@ def parse(lines: Sequence[str]) -> list[Component]:
     >>> parse(["Component Name: a.B", "    Version: 1.0.0", "    State: RUNNING", "    Configuration: {}"])[0].state
     'RUNNING'
     """
-    found: list[dict[str, str]] = []
-    for line in lines:
-        match = _FIELD.match(line)
-        if match is None:
-            continue
-        if match[1] == "Component Name":
-            found.append({})
-        if found:
-            found[-1][match[1]] = match[2].strip()
     return [
         Component(f["Component Name"], f.get("Version", ""), f.get("State", ""), "", _json(f.get("Configuration", "")))
-        for f in found
+        for f in components.parse(lines)
     ]
 
 

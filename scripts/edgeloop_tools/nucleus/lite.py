@@ -22,6 +22,7 @@ from typing import Any
 
 import yaml
 
+from doctor import components
 from edgeloop.errors import EdgeloopError
 from edgeloop_tools.nucleus.model import OURS, Component, Deployment, Kind, Outcome, Say, run
 
@@ -48,11 +49,13 @@ class Lite:
     def components(self) -> list[Component]:
         services = self._state().get("services", {})
         found = []
-        for unit, values in _units():
-            name = unit.removeprefix("ggl.").removesuffix(".service")
+        try:
+            states = components.lite()
+        except (OSError, subprocess.SubprocessError) as error:
+            raise EdgeloopError("systemd does not say", where="systemctl", why=str(error), mend=MEND) from None
+        for name, (state, why) in states.items():
             known = services.get(name)
             if isinstance(known, Mapping) and "version" in known and not name.startswith("aws.greengrass."):
-                state, why = _words(values)
                 found.append(Component(name, str(known["version"]), state, why, known.get("configuration") or {}))
         return sorted(found, key=lambda c: c.name)
 
@@ -172,35 +175,6 @@ def layered(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         below = merged.get(key)
         merged[key] = layered(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
     return merged
-
-
-def _units() -> Iterator[tuple[str, dict[str, str]]]:
-    listed = run(["systemctl", "list-units", "--all", "--plain", "--no-legend", "--no-pager", "ggl.*.service"], _CALL)
-    names = [line.split()[0] for line in listed.splitlines() if line.strip()]
-    names = [name for name in names if not name.startswith("ggl.core.")]
-    if not names:
-        return
-    shown = run(
-        ["systemctl", "show", "-p", "Id,ActiveState,SubState,Result,NRestarts,ExecMainStartTimestampMonotonic", *names],
-        _CALL,
-    )
-    for block in shown.split("\n\n"):
-        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        if values.get("Id"):
-            yield values["Id"], values
-
-
-def _words(values: Mapping[str, str]) -> tuple[str, str]:
-    active, sub, result = (values.get(key, "") for key in ("ActiveState", "SubState", "Result"))
-    if sub == "running":
-        return "RUNNING", ""
-    if active == "failed":
-        return "BROKEN", result
-    if active == "activating":
-        return "STARTING" if sub == "start" else "ERRORED", result if result != "success" else sub
-    if values.get("ExecMainStartTimestampMonotonic", "0") == "0":
-        return "INSTALLED", "never started"
-    return ("FINISHED", "") if result == "success" else ("ERRORED", result)
 
 
 def _journal(*options: str) -> list[str]:

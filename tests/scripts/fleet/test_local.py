@@ -80,7 +80,8 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_greengrass_cli_gets_roots_and_the_whole_configuration_and_is_waited_for(tmp_path: Path) -> None:
-    path = greengrass_cli(tmp_path, nucleus(), "QUEUED", "IN_PROGRESS", "SUCCEEDED")
+    there = {**nucleus(), INGEST: (__version__, "RUNNING", {"sources": {"press1": {"type": "simulator", "seed": 7.0}}})}
+    path = greengrass_cli(tmp_path, there, "QUEUED", "IN_PROGRESS", "SUCCEEDED")
     here = find(tmp_path)
     assert (here.kind, here.version) == ("classic", "2.18.2")
     said: list[str] = []
@@ -91,6 +92,14 @@ def test_the_greengrass_cli_gets_roots_and_the_whole_configuration_and_is_waited
     update = json.loads(words[words.index("--update-config") + 1])
     assert update == {INGEST: {"RESET": [""], "MERGE": MERGE[INGEST]}}
     assert said == ["deployment d-1; packages may be installed first"]
+
+
+def test_what_did_not_arrive_is_said(tmp_path: Path) -> None:
+    there = {**nucleus(), INGEST: (__version__, "RUNNING", {"sources": {"press1": {"type": "simulator"}}})}
+    greengrass_cli(tmp_path, there)
+    said: list[str] = []
+    assert find(tmp_path).deploy(WORK, 60, said.append).succeeded
+    assert said[1].startswith(f"{INGEST}: sources.press1.seed did not arrive: ")
 
 
 def test_a_failure_is_told_with_the_last_line_of_who_failed(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ HUNG_UP: Final = 69
 _EVERY: Final = 500
 """ms between two looks at the parent's id; a hang-up is seen at once."""
 _LOOK: Final = 0.05
-HEIR: Final = 30.0
+HEIR: Final = 60.0
 """s until a successor must have come: one that has not in this time is not about to."""
 
 

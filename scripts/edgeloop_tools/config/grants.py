@@ -1,0 +1,66 @@
+"""What a line grants beyond the recipes: to whoever acts, the topics of the sources it acts on, and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from edgeloop import topics
+
+ACCESS = "accessControl"
+PUBSUB = "aws.greengrass.ipc.pubsub"
+MARK = ":actions"
+_MOST = 15
+"""Topics of one policy: a leaf of nucleus lite's configuration has 1,024 bytes."""
+
+
+def granted(components: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The configurations, each with the policies that its rules, rejects and safe actions need.
+
+    >>> granted({"a": {"rules": {"r": {"source": "press1", "target": "stop"}}}})["a"]["accessControl"]
+    {'aws.greengrass.ipc.pubsub': {'a:actions:1': {'policyDescription': 'Act', 'operations': \
+['aws.greengrass#PublishToTopic'], 'resources': ['edgeloop/actions/press1']}}}
+    """
+    return {name: _with(name, dict(configuration)) for name, configuration in components.items()}
+
+
+def own(access: Any) -> dict[str, Any]:
+    """Of policies, those that a line granted."""
+    policies = access.get(PUBSUB) if isinstance(access, Mapping) else None
+    kept = {id: policy for id, policy in policies.items() if MARK in id} if isinstance(policies, Mapping) else {}
+    return {PUBSUB: kept} if kept else {}
+
+
+def _with(name: str, configuration: dict[str, Any]) -> dict[str, Any]:
+    wanted = [topics.action(source) for source in sorted(set(_sources(configuration)))]
+    if not wanted:
+        return configuration
+    policies = {
+        f"{name}{MARK}:{at // _MOST + 1}": {
+            "policyDescription": "Act",
+            "operations": ["aws.greengrass#PublishToTopic"],
+            "resources": wanted[at : at + _MOST],
+        }
+        for at in range(0, len(wanted), _MOST)
+    }
+    access = dict(configuration.get(ACCESS, {}))
+    return {**configuration, ACCESS: {**access, PUBSUB: {**access.get(PUBSUB, {}), **policies}}}
+
+
+def _sources(configuration: Mapping[str, Any]) -> Iterator[str]:
+    """Named by rules, and by what cameras do with a part."""
+    for rule in _entries(configuration.get("rules")):
+        yield from _source(rule)
+    for camera in _entries(configuration.get("cameras")):
+        for key in ("reject", "safe"):
+            yield from _source(camera.get(key))
+
+
+def _entries(section: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(section, Mapping):
+        yield from (entry for entry in section.values() if isinstance(entry, Mapping))
+
+
+def _source(act: Any) -> Iterator[str]:
+    if isinstance(act, Mapping) and isinstance(act.get("source"), str):
+        yield act["source"]
