@@ -28,6 +28,9 @@ from sensor_ingest.osclock import DeviceClock
 from sensor_ingest.runner import Runner
 from sensor_ingest.standstill import Standstill
 
+TICK = Configuration().tick
+CALM = 0.2
+"""s: the tick by default where no source has actions."""
 LOOK = 0.1
 """s: how soon the end is noticed."""
 RETRY = 1.0
@@ -89,11 +92,19 @@ class Ingest:
 
     def rest(self, stop: threading.Event) -> None:
         """Until the next tick is due, or a source asks for it; ticks that were missed are not made up for."""
-        self._next = max(self._next + self._configuration.tick.seconds, time.monotonic())
+        self._next = max(self._next + self._pace, time.monotonic())
         while not stop.is_set() and (left := self._next - time.monotonic()) > 0:
             if self._lineup.hurried.wait(min(left, LOOK)):
                 self._lineup.hurried.clear()
                 self._next = time.monotonic()
+
+    @property
+    def _pace(self) -> float:
+        """s from tick to tick: where no source has actions, nobody waits for one, and the nucleus's log for each."""
+        tick = self._configuration.tick
+        if tick != TICK or any(runner.targets() for runner in self._watched):
+            return tick.seconds
+        return CALM
 
     def tick(self) -> None:
         """One round: what came in since the last one is in the journal and announced."""

@@ -157,12 +157,11 @@ def _port(flavour: str, root: Path) -> int:
         text = _stored(root / "config.db", ("services", TOKEN_EXCHANGE, "configuration", "port"))
     else:
         try:
-            said = (root / "config" / "effectiveConfig.yaml").read_text(errors="replace")
+            said = (root / "config" / "config.tlog").read_text(errors="replace")
         except OSError:
             said = ""
-        section = re.search(rf"^  {re.escape(TOKEN_EXCHANGE)}:\n((?:    .*\n)+)", said, re.MULTILINE)
-        match = re.search(r"activePort: \"?(\d+)", section[1]) if section else None
-        text = match[1] if match else ""
+        found = re.findall(rf'"{re.escape(TOKEN_EXCHANGE)}","configuration","activePort"\],[^\n]*"V":"?(\d+)', said)
+        text = found[-1] if found else ""
     return int(text) if text.isdecimal() and 0 < int(text) < 65_536 else 0
 
 

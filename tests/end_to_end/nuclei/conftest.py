@@ -159,6 +159,13 @@ class Device:
         core.restart(name)
         core.close()
 
+    def offline(self, offline: bool) -> None:
+        """Of the core; a real one is as it is."""
+        if not self.real:
+            core = CoreClient(self.nucleus.root)
+            core.fault("network", offline=offline)
+            core.close()
+
     def kill_nucleus(self) -> None:
         """A classic one: its process, which is started again."""
         if self.real:

@@ -162,3 +162,20 @@ def test_a_classic_nucleus_that_is_killed_leaves_its_children_and_starts_a_secon
     assert device.deploy(B={"run": "exec sleep 1000"}).succeeded
     device.until(lambda: installed.read_text().count("x") == 3, what="a Timeout is a change after a new begin")
     device.until(lambda: device.component("A").state == "RUNNING")
+
+
+def test_a_subscription_at_iot_core_is_unanswered_while_offline(device: Any) -> None:
+    """The classic nucleus answers once it is online; one that was never provisioned refuses at once."""
+    only(device, "classic")
+    device.offline(True)
+    assert device.deploy(A={"wish": {"cloud": "contract/cloud"}}).succeeded
+    device.until(lambda: device.said("A", "asked"))
+    time.sleep(12 if device.real else 1)
+    answers = device.said("A", "answered")
+    if answers and device.real and answers[0]["code"].endswith("ServiceError"):
+        pytest.skip("this nucleus was never provisioned")
+    assert answers == []
+    device.offline(False)
+    if not device.real:
+        (answer,) = device.until(lambda: device.said("A", "answered"))
+        assert (answer["kind"], answer["code"]) == (0, "")

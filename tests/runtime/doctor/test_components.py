@@ -105,10 +105,12 @@ def running(classic: Path) -> Iterator[None]:
 
 
 def active(root: Path, port: int) -> None:
+    """As the classic nucleus writes down its configuration: a line for each change."""
     (root / "config").mkdir(exist_ok=True)
-    service = f"  {components.TOKEN_EXCHANGE}:\n    configuration:\n      activePort: {port}\n"
-    text = f"services:\n  a.B:\n    x: 1\n{service}"
-    (root / "config" / "effectiveConfig.yaml").write_text(text)
+    path = ["services", components.TOKEN_EXCHANGE, "configuration", "activePort"]
+    entry = {"TS": 0, "TP": path, "W": "changed", "V": port}
+    with (root / "config" / "config.tlog").open("a") as log:
+        log.write(json.dumps(entry, separators=(",", ":")) + "\n")
 
 
 @pytest.mark.usefixtures("running")

@@ -160,3 +160,32 @@ def test_logs_are_their_owners_alone(folder: Any) -> None:
     modes = {path.name: path.stat().st_mode & 0o777 for path in logs.glob("*.log")}
     assert {"t.A.log", "core.log", "bus.log"} <= modes.keys()
     assert set(modes.values()) == {0o600}
+
+
+@pytest.mark.parametrize("state", ["broken", "absent"])
+def test_a_nucleus_without_token_exchange(folder: Any, state: str) -> None:
+    """Without a role alias who depends SOFT on it runs, who depends HARD never does; without its recipe neither may."""
+    name = "aws.greengrass.TokenExchangeService"
+    folder.component("t.Soft", "echo \"uri=$AWS_CONTAINER_CREDENTIALS_FULL_URI\"; exec sleep 100", soft=(name,))
+    folder.component("t.Hard", hard=(name,))
+    core = folder.start(token_exchange=state)
+    folders = {"recipe_dir": folder.recipes}
+    if state == "absent":
+        for part in ("t.Soft", "t.Hard"):
+            with pytest.raises(ControlError, match=name):
+                core.deploy({part: "1.0.0"}, **folders)
+        return
+    with pytest.raises(ControlError, match="role alias"):
+        core.wait(core.deploy({"t.Soft": "1.0.0", "t.Hard": "1.0.0"}, failure="DO_NOTHING", **folders), 60)
+    assert folder.said("t.Soft", "uri=").strip() == "uri="
+    assert core.component(name).state == "BROKEN"
+    assert core.component("t.Hard").state == "INSTALLED"
+
+
+def test_a_deployment_waits_for_the_poll(folder: Any) -> None:
+    folder.component("t.A")
+    core = folder.start(poll=1.5)
+    folders = {"recipe_dir": folder.recipes}
+    began = time.monotonic()
+    core.wait(core.deploy({"t.A": "1.0.0"}, **folders), 60)
+    assert time.monotonic() // 1.5 > began // 1.5, "the next look was awaited"
