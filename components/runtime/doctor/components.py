@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import re
 import shutil
 import sqlite3
@@ -11,7 +10,6 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from doctor.device import Device
 from doctor.finding import Finding
@@ -166,7 +164,7 @@ def _port(flavour: str, root: Path) -> int:
 
 
 def _stored(path: Path, keys: Sequence[str]) -> str:
-    """A value of nucleus lite's configuration; "" where there is none."""
+    """A number or a plain text of nucleus lite's configuration, which keeps JSON; "" where there is none."""
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as base:
             top = "SELECT keyid FROM keyTable WHERE keyvalue=? AND keyid NOT IN (SELECT keyid FROM relationTable)"
@@ -180,8 +178,7 @@ def _stored(path: Path, keys: Sequence[str]) -> str:
                       base.execute("SELECT value FROM valueTable WHERE keyid=?", (key,))]  # fmt: skip
     except sqlite3.Error:
         return ""
-    found: Any = json.loads(values[0]) if values else ""
-    return str(found)
+    return str(values[0]).strip('"') if values else ""
 
 
 def _token(device: Device, root: Path) -> str:
