@@ -92,7 +92,7 @@ def lite() -> dict[str, tuple[str, str]]:
         values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         if values.get("Id"):
             found[values["Id"].removeprefix("ggl.").removesuffix(".service")] = state_of(values)
-    return found
+    return {name: state for name, state in found.items() if not name.endswith(".install") or state[0] == "BROKEN"}
 
 
 def state_of(unit: Mapping[str, str]) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import re
 import shutil
@@ -55,7 +56,9 @@ class Classic:
                 (recipes / f"{TOKEN_EXCHANGE}-{recipe['ComponentVersion']}.yaml").write_text(yaml.safe_dump(recipe))
             words = [self._program, "deployment", "create", "--failure-handling-policy", work.failure]
             if work.roots:
-                words += ["--recipeDir", str(recipes), "--artifactDir", str(work.artifacts)]
+                words += ["--recipeDir", str(recipes)]
+                if artifacts := self._newer(work.artifacts, stack):
+                    words += ["--artifactDir", str(artifacts)]
             for name, version in work.roots.items():
                 words += ["--merge", f"{name}={version}"]
             for name in work.remove:
@@ -87,6 +90,20 @@ class Classic:
         nucleus = known.get("aws.greengrass.Nucleus")
         return str(nucleus.configuration.get("iotRoleAlias") or "") if nucleus else ""
 
+    def _newer(self, artifacts: Path, stack: ExitStack) -> Path | None:
+        """Of the artifacts, those that the nucleus has not: one that it copies again belongs to root until the nucleus
+        starts its component anew, so that a process that is killed meanwhile cannot be started by its run script."""
+        held = self.root / "packages" / "artifacts"
+        there = [path.relative_to(artifacts) for path in artifacts.glob("*/*/*") if path.is_file()]
+        newer = [path for path in there if not _same(artifacts / path, held / path)]
+        if not newer:
+            return None
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeloop-deploy-")))
+        for path in newer:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(artifacts / path, folder / path)
+        return folder
+
     def _token_exchange(self, work: Deployment) -> dict[str, Any]:
         """A recipe that names the service, which is a class of the nucleus: it comes from the cloud, or from here."""
         known = {c.name: c for c in self._all()}
@@ -113,6 +130,13 @@ class Classic:
 
     def _all(self) -> list[Component]:
         return parse(run([self._program, "component", "list"], _CALL, mend=MEND).splitlines())
+
+
+def _same(path: Path, held: Path) -> bool:
+    try:
+        return filecmp.cmp(path, held, shallow=False)
+    except OSError:
+        return False
 
 
 def _needs(roots: Mapping[str, str]) -> bool:

@@ -39,6 +39,10 @@ if words[:2] == ["component", "list"]:
 elif words[:2] == ["deployment", "create"]:
     if state["refuse"]:
         sys.exit("Error: no permission to create")
+    if "--artifactDir" in words:
+        given = pathlib.Path(words[words.index("--artifactDir") + 1])
+        found = sorted(str(p.relative_to(given)) for p in given.rglob("*") if p.is_file())
+        (here / "given.json").write_text(json.dumps(found))
     if "--recipeDir" in words:
         shutil.copytree(words[words.index("--recipeDir") + 1], here / "recipes", dirs_exist_ok=True)
     for at, word in enumerate(words):
@@ -92,6 +96,25 @@ def test_the_greengrass_cli_gets_roots_and_the_whole_configuration_and_is_waited
     update = json.loads(words[words.index("--update-config") + 1])
     assert update == {INGEST: {"RESET": [""], "MERGE": MERGE[INGEST]}}
     assert said == ["deployment d-1; packages may be installed first"]
+
+
+def test_an_artifact_that_the_nucleus_has_is_not_handed_over_again(tmp_path: Path) -> None:
+    path = greengrass_cli(tmp_path, nucleus())
+    artifacts, held = tmp_path / "artifacts", tmp_path / "packages" / "artifacts"
+    for folder in (artifacts, held):
+        for name, content in (("a.A", "same"), ("a.B", str(folder))):
+            (folder / name / "1.0.0").mkdir(parents=True)
+            (folder / name / "1.0.0" / "x.pyz").write_text(content)
+    work = Deployment({"a.A": "1.0.0"}, {}, (), RECIPES, artifacts)
+    assert find(tmp_path).deploy(work, 60, print).succeeded
+    (words,) = calls(path, "deployment", "create")
+    given = json.loads((tmp_path / "bin" / "given.json").read_text())
+    assert given == ["a.B/1.0.0/x.pyz"]
+    (held / "a.B" / "1.0.0" / "x.pyz").write_text(str(artifacts))
+    greengrass_cli(tmp_path, nucleus())
+    assert find(tmp_path).deploy(work, 60, print).succeeded
+    assert "--artifactDir" in words
+    assert "--artifactDir" not in calls(path, "deployment", "create")[1]
 
 
 def test_what_did_not_arrive_is_said(tmp_path: Path) -> None:
