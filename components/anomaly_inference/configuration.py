@@ -145,9 +145,10 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             extra={"ge": "1 MiB"},
         ),
     ] = Size("64 MiB")
-    publish: Annotated[Duration, Meta(title="Publish", description="least time between two messages of results")] = (
-        Duration("200 ms")
-    )
+    publish: Annotated[
+        Duration,
+        Meta(title="Publish", description="least time between two messages of results; unless said 1 s in calm"),
+    ] = Duration("200 ms")
     save: Annotated[Duration, Meta(title="Save", description="time between two savings of what was learned")] = (
         Duration("10 s")
     )

@@ -33,6 +33,9 @@ UPLOAD_INTERVAL = clock.NS
 """Least time between two messages of results that go up; the bus has them all."""
 QUIET_INTERVAL = 10 * clock.NS
 """The same where no alarm is open and no monitor has changed its state."""
+PUBLISH = Configuration().publish
+CALM = clock.NS
+"""ns between two messages of results while nothing changes, where no other time was configured."""
 
 
 class Service:
@@ -116,7 +119,7 @@ class Service:
                 result.indicators = known.indicators
             self._results[result.monitor] = result
         now, elapsed = clock.now(), clock.elapsed()
-        if self._results and elapsed - self._published >= self._app.config.publish:
+        if self._results and elapsed - self._published >= self._pause:
             self._published = elapsed
             results = list(self._results.values())
             self._results = {}
@@ -131,6 +134,14 @@ class Service:
                     self._upload(RESULTS, message)
         if self._learned.due:
             self.save()
+
+    @property
+    def _pause(self) -> int:
+        """ns between two messages of results: a calm second while all is as it was, unless one was configured."""
+        wanted = self._app.config.publish
+        same = all(self._states.get(result.monitor) == result.state for result in self._results.values())
+        quiet = same and not self.engine.book.open
+        return CALM if quiet and wanted == PUBLISH else wanted
 
     def _noticed(self, topic: str, payload: bytes) -> None:
         self._silence.noticed(time.monotonic())

@@ -291,8 +291,8 @@ class Line:
 
 
 def runs(name: str, merge: Mapping[str, Any]) -> bool:
-    """Whether there is more to it than where it and its plug-ins are; an optional component is there only where its section is, be that
-    empty."""
+    """Whether there is more to it than where it and its plug-ins are; an optional component is there only where its
+    section is, be that empty."""
     return bool(merge.keys() - {"site", "plugins"}) or (name in declared() and declared()[name].optional)
 
 
