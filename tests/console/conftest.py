@@ -20,11 +20,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright import sync_api as playwright
 
 from edgeloop_tools.build.components import declarations
 from edgeloop_tools.core.ipc.backend import MemoryBackend
 from edgeloop_tools.core.ipc.server import Server
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]  # fmt: skip
 ROOT = Path(__file__).parents[2]
 SOURCES = os.pathsep.join([str(ROOT / "components"), str(ROOT / "components" / "runtime")])
 PUBSUB = "aws.greengrass.ipc.pubsub"
@@ -179,6 +185,18 @@ class Answer:
 class _Stays(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
         return None
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        if "EDGELOOP_ALL_PEERS" in os.environ:
+            pytest.fail("chromium is not installed (Debian: chromium)")
+        pytest.skip("chromium is not installed (Debian: chromium)")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
 
 
 @pytest.fixture(scope="session")

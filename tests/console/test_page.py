@@ -11,24 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright import sync_api as playwright
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]  # fmt: skip
+from edgeloop.alarms.journal import read
+
 WORST = ("critical", "high", "medium", "low")
-MISSING = CHROMIUM is None and "EDGELOOP_ALL_PEERS" not in os.environ
-pytestmark = pytest.mark.skipif(MISSING, reason="chromium is not installed (Debian: chromium)")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.fixture
@@ -117,6 +103,58 @@ def test_numbers_with_units_are_those_of_the_journal(page: Any, line: Any) -> No
     assert min(abs(value - shown) for value in values) <= abs(shown) * 1e-4
 
 
+def test_an_alarm_s_numbers_are_those_of_its_owner(page: Any, line: Any) -> None:
+    kept = {alarm.id: alarm for alarm in read(line.work("anomaly_inference") / "alarms.jsonl")}
+    id = next(id for id, alarm in kept.items() if alarm.cause.attribution)
+    page.goto(f"{line.url}/#/alarms/{id}")
+    page.get_by_role("heading", name="Around the alarm").wait_for()
+    said = [text for text in page.locator("dd li").all_inner_texts() if "normal" in text]
+    assert len(said) == len(kept[id].cause.attribution)
+    for text, one in zip(said, kept[id].cause.attribution, strict=True):
+        shown = re.search(r": ([\d.,]+|[\d.]+E-?\d+) (times its|spreads from) normal", text)
+        assert shown is not None, text
+        meant = one.ratio if shown[2] == "times its" else one.z
+        assert float(shown[1].replace(",", "")) == pytest.approx(meant, rel=1e-4)
+        assert one.channel in text
+
+
+def test_the_system_s_numbers_are_those_of_the_machine(page: Any, line: Any) -> None:
+    page.goto(f"{line.url}/#/system")
+    page.get_by_role("row").filter(has_text="SensorIngest").wait_for()
+    cells = page.get_by_role("row").filter(has_text="SensorIngest").get_by_role("cell").all_inner_texts()
+    resident = int(Path(f"/proc/{line.processes['sensor_ingest'].pid}/statm").read_text().split()[1])
+    assert float(cells[1].replace(",", "")) == pytest.approx(resident * os.sysconf("SC_PAGE_SIZE") / 1e6, rel=0.3)
+    facts = page.get_by_role("main").locator("dl").inner_text()
+    total, free = shutil.disk_usage(line.root).total / 2**30, shutil.disk_usage(line.root).free / 2**30
+    disk = re.search(r"([\d.,]+) GiB / ([\d.,]+) GiB", facts)
+    assert disk is not None
+    assert float(disk[2].replace(",", "")) == pytest.approx(total, abs=0.06)
+    assert float(disk[1].replace(",", "")) == pytest.approx(free, abs=max(1.0, 0.05 * total))
+    assert f"{os.cpu_count()} cores" in facts
+
+
+def test_the_gate_s_counts_are_those_of_its_verdicts(page: Any, line: Any) -> None:
+    before = line.ask("/api/v1/parts", token=line.token).json["counts"]["gate"]
+    page.goto(f"{line.url}/#/now")
+    text = page.get_by_text(re.compile(r"[\d,]+ good, [\d,]+ bad, [\d,]+ unknown")).first.inner_text()
+    counted = re.search(r"([\d,]+) good, ([\d,]+) bad, ([\d,]+) unknown", text)
+    assert counted is not None
+    shown = [int(number.replace(",", "")) for number in counted.groups()]
+    after = line.ask("/api/v1/parts", token=line.token).json["counts"]["gate"]
+    for count, name in zip(shown, ("pass", "fail", "unknown"), strict=True):
+        assert before.get(name, 0) <= count <= after.get(name, 0), name
+
+
+def test_the_waterfall_says_where_it_is_loudest(page: Any, line: Any) -> None:
+    page.goto(f"{line.url}/#/signals/press1_vib")
+    drawn = page.get_by_role("img", name=re.compile("the newest at the bottom"))
+    drawn.wait_for(timeout=60_000)
+    shown = re.search(r"strongest at ([\d.,]+) Hz", drawn.get_attribute("aria-label"))
+    assert shown is not None
+    assert 0 < float(shown[1].replace(",", "")) <= 12_800
+    assert drawn.evaluate("c => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size") > 20
+
+
 def test_a_wrong_verdict_becomes_a_label(page: Any, line: Any) -> None:
     page.get_by_role("link", name="Parts").click()
     page.get_by_role("button", name="This is wrong").first.wait_for(timeout=60_000)
@@ -141,6 +179,9 @@ def test_the_language_is_switched_in_the_page(page: Any, code: str, title: str) 
     page.get_by_label("Language").select_option(code)
     page.get_by_role("heading", name=title).wait_for()
     assert page.evaluate("document.documentElement.lang") == code
+    kinds = {"de": "die Maschine hat ihren Normalzustand verlassen", "ja": "機械が通常状態を外れました"}
+    page.goto(page.url.partition("#")[0] + "#/alarms?show=all")
+    page.get_by_role("link", name=re.compile(kinds[code])).first.wait_for()
 
 
 def test_accessibility(page: Any, line: Any) -> None:

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from console.signals.pyramid import STEP, Pyramid, read, thinned, trim
+from console.signals.query import waterfall
 from edgeloop.clock import NS
+from edgeloop.errors import EdgeloopError
+from edgeloop.journal import JournalWriter, directory
 from edgeloop.wire.batch import Batch, Channel
 
 START = 1_790_000_000 * NS
@@ -90,3 +93,30 @@ def test_a_budget_takes_the_finest_of_the_oldest(tmp_path: Path) -> None:
     kept = sorted(p.name for p in (tmp_path / "s").glob("*-0-*.bins"))
     assert kept in ([], fine[-1:])
     assert list((tmp_path / "s").glob("*-1-*.bins"))
+
+
+def test_a_waterfall_shows_a_tone_where_and_when_it_is(tmp_path: Path) -> None:
+    rate, seconds = 2_560, 40
+    time = np.arange(rate * seconds) / rate
+    tone = np.where(time < seconds / 2, np.sin(2 * np.pi * 200 * time), 0.2 * np.sin(2 * np.pi * 800 * time))
+    values = np.c_[tone, np.zeros_like(tone)].astype(np.float32)
+    with JournalWriter(directory(tmp_path), epoch=1) as journal:
+        for at in range(0, len(values), rate):
+            part = values[at : at + rate]
+            journal.append([Batch("s", 1, at, START + at * NS // rate, CHANNELS, part, rate=Fraction(rate))])
+    end = START + seconds * NS
+    shown = waterfall(tmp_path, "s", rate, end, "x", 40)
+    levels, frequencies = np.array(shown["levels"]), np.array(shown["frequencies"])
+    loudest = frequencies[levels.argmax(axis=1)]
+    assert shown["strongest"] == pytest.approx(200, abs=3)
+    assert shown["reference"] == pytest.approx(1.0, rel=0.05)
+    began = np.array(shown["times"]) - START // 1_000_000
+    early, late = began < 20_000, began > 21_000
+    assert early.sum() > 5
+    assert late.sum() > 5
+    np.testing.assert_allclose(loudest[early], 200, atol=6)
+    np.testing.assert_allclose(loudest[late], 800, atol=6)
+    assert levels[-1].max() == pytest.approx(20 * np.log10(0.2), abs=2)
+    assert shown["times"] == sorted(shown["times"])
+    with pytest.raises(EdgeloopError, match="no samples for a waterfall"):
+        waterfall(tmp_path, "nothing", rate, end, "x", 40)

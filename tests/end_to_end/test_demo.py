@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,8 @@ def test_demo_keeps_its_promise(root: Path, tmp_path: Path, nucleus: str, second
     report = json.loads(path.read_text())
     late = [line for line in report["promise"]["broken"] if line.startswith("the first score took")]
     assert report["promise"]["broken"] == late
+    assert re.search(r"http://127\.0\.0\.1:\d+/ \(name demo, password \w+\)", done.stdout)
+    assert report["components"]["io.edgeloop.Console"]["restarts"] == 0
     assert done.returncode == (1 if late else 0), done.stderr
     assert report["nucleus"] == nucleus
     assert report["journal"]["kills"] == 1

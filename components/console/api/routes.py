@@ -68,28 +68,29 @@ class Api:
     def routes(self) -> list[Route]:
         get, post = ["GET"], ["POST"]
         return [
-            Route("/api/v1/openapi.json", _json(lambda request: openapi()), methods=get),
-            Route("/api/v1/session", _json(self.session), methods=get),
-            Route("/api/v1/line", _json(self.line), methods=get),
-            Route("/api/v1/assets", _json(lambda request: self._console.line.assets()), methods=get),
-            Route("/api/v1/alarms", _json(self.alarms), methods=get),
-            Route("/api/v1/alarms/{id}", _json(self.alarm), methods=get),
-            Route("/api/v1/alarms/{id}/acknowledge", _json(self.acknowledge, Acknowledgement), methods=post),
-            Route("/api/v1/alarms/{id}/shelve", _json(self.shelve, Shelving), methods=post),
-            Route("/api/v1/alarms/{id}/unshelve", _json(self.unshelve), methods=post),
-            Route("/api/v1/alarms/{id}/comment", _json(self.comment, Comment), methods=post),
-            Route("/api/v1/streams", _json(self.streams), methods=get),
-            Route("/api/v1/streams/{id}/points", _json(self.points), methods=get),
-            Route("/api/v1/streams/{id}/spectrum", _json(self.spectrum), methods=get),
-            Route("/api/v1/parts", _json(self.parts), methods=get),
-            Route("/api/v1/parts/{camera}/{part}/label", _json(self.label, PartLabel), methods=post),
+            Route("/api/v1/openapi.json", answering(lambda request: openapi()), methods=get),
+            Route("/api/v1/session", answering(self.session), methods=get),
+            Route("/api/v1/line", answering(self.line), methods=get),
+            Route("/api/v1/assets", answering(lambda request: self._console.line.assets()), methods=get),
+            Route("/api/v1/alarms", answering(self.alarms), methods=get),
+            Route("/api/v1/alarms/{id}", answering(self.alarm), methods=get),
+            Route("/api/v1/alarms/{id}/acknowledge", answering(self.acknowledge, Acknowledgement), methods=post),
+            Route("/api/v1/alarms/{id}/shelve", answering(self.shelve, Shelving), methods=post),
+            Route("/api/v1/alarms/{id}/unshelve", answering(self.unshelve), methods=post),
+            Route("/api/v1/alarms/{id}/comment", answering(self.comment, Comment), methods=post),
+            Route("/api/v1/streams", answering(self.streams), methods=get),
+            Route("/api/v1/streams/{id}/points", answering(self.points), methods=get),
+            Route("/api/v1/streams/{id}/spectrum", answering(self.spectrum), methods=get),
+            Route("/api/v1/streams/{id}/waterfall", answering(self.waterfall), methods=get),
+            Route("/api/v1/parts", answering(self.parts), methods=get),
+            Route("/api/v1/parts/{camera}/{part}/label", answering(self.label, PartLabel), methods=post),
             Route("/api/v1/pictures/{camera}/{time}", self.picture, methods=get),
-            Route("/api/v1/models", _json(lambda request: self._console.line.models()), methods=get),
-            Route("/api/v1/models/{name}/hold", _json(self.hold, Hold), methods=post),
-            Route("/api/v1/system", _json(self.system), methods=get),
-            Route("/api/v1/settings", _json(lambda request: self._console.line.settings()), methods=get),
-            Route("/api/v1/budget", _json(self.budget), methods=get),
-            Route("/api/v1/audit", _json(lambda request: list(self._console.audit.newest)[::-1]), methods=get),
+            Route("/api/v1/models", answering(lambda request: self._console.line.models()), methods=get),
+            Route("/api/v1/models/{name}/hold", answering(self.hold, Hold), methods=post),
+            Route("/api/v1/system", answering(self.system), methods=get),
+            Route("/api/v1/settings", answering(lambda request: self._console.line.settings()), methods=get),
+            Route("/api/v1/budget", answering(self.budget), methods=get),
+            Route("/api/v1/audit", answering(lambda request: list(self._console.audit.newest)[::-1]), methods=get),
             Route("/api/v1/events", self.events, methods=get),
             Route("/metrics", self.metrics, methods=get),
         ]
@@ -111,7 +112,7 @@ class Api:
         """Query: open=1 for those that are not over; newest first."""
         only_open = request.query_params.get("open") == "1"
         alarms = [a for a in self._console.live.alarms() if not only_open or a.open or a.unseen]
-        return [self._shown(a) for a in alarms[::-1][: _count(request, "most", MOST)]]
+        return [shown(a) for a in alarms[::-1][: count(request, "most", MOST)]]
 
     def alarm(self, request: Request) -> Any:
         id = request.path_params["id"]
@@ -121,8 +122,8 @@ class Api:
         group = [a for a in self._console.live.alarms() if a.group and a.group == alarm.group and a.id != id]
         monitor = self._console.line.monitors().get(alarm.monitor, {})
         return {
-            **self._shown(alarm),
-            "members": [self._shown(a) for a in group[:20]],
+            **shown(alarm),
+            "members": [shown(a) for a in group[:20]],
             "comments": self._console.commands.comments(id),
             "budget": monitor.get("budget", ""),
             "streams": str(monitor.get("input", "")).split() or [alarm.cause.stream],
@@ -139,18 +140,26 @@ class Api:
         """Query: from, to (ms since 1970), points, raw=1 for samples out of the journal."""
         console, stream = self._console, self._stream(request)
         now = clock.now()
-        end = _milliseconds(request, "to", now)
-        start = _milliseconds(request, "from", end - 600 * clock.NS)
+        end = milliseconds(request, "to", now)
+        start = milliseconds(request, "from", end - 600 * clock.NS)
         raw = request.query_params.get("raw") == "1"
-        most = _count(request, "points", 1_000)
+        most = count(request, "points", 1_000)
         return query.points(console.app.root, console.recorder.folder, stream, start, end, most, raw)
 
     def spectrum(self, request: Request) -> Any:
         stream = self._stream(request)
-        end = _milliseconds(request, "to", clock.now())
+        end = milliseconds(request, "to", clock.now())
         rate = self._console.recorder.streams[stream].rate
-        length = _count(request, "samples", 4_096, 65_536)
+        length = count(request, "samples", 4_096, 65_536)
         return query.spectrum(self._console.app.root, stream, rate, end, length)
+
+    def waterfall(self, request: Request) -> Any:
+        """Query: to (ms since 1970), channel, rows."""
+        stream = self._stream(request)
+        end = milliseconds(request, "to", clock.now())
+        rate = self._console.recorder.streams[stream].rate
+        channel, rows = request.query_params.get("channel", ""), count(request, "rows", query.ROWS, query.ROWS)
+        return query.waterfall(self._console.app.root, stream, rate, end, channel, rows)
 
     def parts(self, request: Request) -> Any:
         """Query: camera, verdict, label; newest first."""
@@ -160,7 +169,7 @@ class Api:
         found = [
             part for part in live.parts([camera] if camera else None)
             if (not verdict or part.get("verdict") == verdict) and (not label or part.get("label") == label)
-        ][: _count(request, "most", 100)]  # fmt: skip
+        ][: count(request, "most", 100)]  # fmt: skip
         kept = {c: pictures.kept(root, c) for c in {str(p["camera"]) for p in found}}
         return {
             "parts": [
@@ -205,16 +214,16 @@ class Api:
     # -- saying --------------------------------------------------------------------------------------------------------
 
     def acknowledge(self, request: Request, body: Acknowledgement) -> Any:
-        return self._shown(self._console.commands.acknowledge(self._known(request), body.reason, _by(request)))
+        return shown(self._console.commands.acknowledge(self._known(request), body.reason, _by(request)))
 
     def shelve(self, request: Request, body: Shelving) -> Any:
-        return self._shown(self._console.commands.shelve(self._known(request), body.span, _by(request)))
+        return shown(self._console.commands.shelve(self._known(request), body.span, _by(request)))
 
     def unshelve(self, request: Request) -> Any:
-        return self._shown(self._console.commands.unshelve(self._known(request), _by(request)))
+        return shown(self._console.commands.unshelve(self._known(request), _by(request)))
 
     def comment(self, request: Request, body: Comment) -> Any:
-        return self._shown(self._console.commands.comment(self._known(request), body.text, _by(request)))
+        return shown(self._console.commands.comment(self._known(request), body.text, _by(request)))
 
     def label(self, request: Request, body: PartLabel) -> Any:
         path = request.path_params
@@ -240,15 +249,17 @@ class Api:
             raise Problem(404, "no such stream, or nothing came of it since this page's program began")
         return stream
 
-    def _shown(self, alarm: Alarm) -> dict[str, Any]:
-        """Times as ms beside the ns, which a browser's numbers do not hold."""
-        document: dict[str, Any] = msgspec.to_builtins(alarm)
-        for name in ("raised_at", "time", "sample_time", "began", "shelved_until"):
-            document[f"{name}_ms"] = document.pop(name) // 1_000_000
-        return document
 
 
-def _json(handler: Callable[..., Any], body: Any = None) -> Handler:
+def shown(alarm: Alarm) -> dict[str, Any]:
+    """An alarm's times as ms instead of the ns, which a browser's numbers do not hold."""
+    document: dict[str, Any] = msgspec.to_builtins(alarm)
+    for name in ("raised_at", "time", "sample_time", "began", "shelved_until"):
+        document[f"{name}_ms"] = document.pop(name) // 1_000_000
+    return document
+
+
+def answering(handler: Callable[..., Any], body: Any = None) -> Handler:
     """A handler of plain values as one of responses; `body` is the type of what is sent."""
 
     async def answered(request: Request) -> Response:
@@ -269,7 +280,7 @@ def _by(request: Request) -> str:
     return name
 
 
-def _count(request: Request, name: str, default: int, most: int = query.MOST) -> int:
+def count(request: Request, name: str, default: int, most: int = query.MOST) -> int:
     text = request.query_params.get(name, "")
     if not text:
         return default
@@ -278,7 +289,7 @@ def _count(request: Request, name: str, default: int, most: int = query.MOST) ->
     return min(int(text), most)
 
 
-def _milliseconds(request: Request, name: str, default: int) -> int:
+def milliseconds(request: Request, name: str, default: int) -> int:
     """ns of a query's ms."""
     text = request.query_params.get(name, "")
     if not text:

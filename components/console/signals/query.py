@@ -21,6 +21,8 @@ FINE: Final = 16
 RAW_BYTES: Final = 48 << 20
 """Of the journal, that one question reads."""
 RAW_ROWS: Final = 600_000
+LINE, ROWS, COLUMNS = 2_048, 120, 256
+"""Of a waterfall: samples of a line, lines, and frequencies of each."""
 
 
 def points(root: Path, folder: Path, stream: str, start: int, end: int, most: int, raw: bool) -> dict[str, Any]:
@@ -98,6 +100,39 @@ def spectrum(root: Path, stream: str, rate: float, end: int, length: int) -> dic
         "channels": [c.name for c in columns], "units": [c.unit for c in columns],
         "frequencies": [round(float(f), 4) for f in frequencies],
         "amplitudes": [[float(f"{v:.5g}") for v in amplitudes[:, c]] for c in range(len(columns))],
+    }  # fmt: skip
+
+
+def waterfall(root: Path, stream: str, rate: float, end: int, channel: str, rows: int) -> dict[str, Any]:
+    """Spectra of one channel one after the other, as the journal reaches back from `end` (ns UTC), the oldest first.
+
+    At most ROWS of them, each over LINE samples, half overlapping where there is room; the loudest of neighbouring
+    frequencies stands for COLUMNS of them. levels: dB to `reference`, the largest amplitude (peak value, Hann window).
+    """
+    rows = max(2, min(rows, ROWS))
+    length = min(RAW_ROWS, LINE * rows)
+    found = samples(root, stream, end - int(NS * length / max(rate, 1.0)) - NS, end)
+    if found is None or len(found[1]) < 2 * LINE:
+        raise EdgeloopError("no samples for a waterfall", where=stream, mend="choose a time that the journal holds")
+    columns, times, values = found
+    names = [column.name for column in columns]
+    at = names.index(channel) if channel in names else 0
+    begins = np.unique(np.linspace(0, len(times) - LINE, rows).astype(int))
+    pieces = np.stack([values[begin : begin + LINE, at] for begin in begins]).astype(np.float64)
+    window = np.hanning(LINE)
+    amplitudes = np.abs(np.fft.rfft((pieces - pieces.mean(axis=1, keepdims=True)) * window, axis=1)) * 2 / window.sum()
+    edges = np.unique(np.linspace(0, amplitudes.shape[1], COLUMNS + 1).astype(int))[:-1]
+    loudest = np.maximum.reduceat(amplitudes, edges, axis=1)
+    top = float(loudest.max()) or 1.0
+    counted = (LINE - 1) * NS / float(times[LINE - 1] - times[0])
+    whole = np.fft.rfftfreq(LINE, 1 / counted)
+    strongest = np.unravel_index(int(amplitudes[:, 1:].argmax()), amplitudes[:, 1:].shape)
+    return {
+        "stream": stream, "channel": names[at], "unit": columns[at].unit, "reference": float(f"{top:.5g}"),
+        "times": [int(times[begin + LINE - 1] // 1_000_000) for begin in begins],
+        "frequencies": [round(float(whole[edge]), 3) for edge in edges], "highest": round(float(whole[-1]), 3),
+        "strongest": round(float(whole[1 + strongest[1]]), 3),
+        "levels": np.round(20 * np.log10(np.maximum(loudest / top, 1e-6))).astype(int).tolist(),
     }  # fmt: skip
 
 

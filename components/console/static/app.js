@@ -3,6 +3,7 @@
 import "./texts.js";
 import { ask, make } from "./dom.js";
 import { age } from "./format.js";
+import { words } from "./parts_of_pages.js";
 import { NAMES, choose, language, say } from "./words.js";
 
 const PAGES = ["now", "alarms", "signals", "parts", "models", "system", "settings"];
@@ -75,7 +76,7 @@ function listen() {
   for (const kind of ["alarm", "monitors", "part", "health", "values"]) {
     hear(kind, (news) => {
       current?.news?.(kind, news);
-      if (kind === "alarm" && news.state === "raised" && !news.held_by) announce(`${news.asset}: ${news.text}`, `#/alarms/${news.id}`);
+      if (kind === "alarm" && news.state === "raised" && !news.held_by) announce(`${news.asset}: ${words(news)}`, `#/alarms/${news.id}`);
     });
   }
   hear("reload", () => current?.again?.());

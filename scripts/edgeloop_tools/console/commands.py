@@ -12,14 +12,40 @@ if TYPE_CHECKING:
 def register(verbs: Subparsers) -> None:
     """Add `console`."""
     console = verbs.add_parser(
-        "console", help="who may use the page of a line",
+        "console", help="who may use the page of a line; the page of many",
         description="`console user add NAME --role viewer|operator|engineer`, `remove NAME`, `list`; of the local "
-        "core, or of the nucleus at --root. On a device: console.pyz user …, as the component's user.",
+        "core, or of the nucleus at --root. On a device: console.pyz user …, as the component's user. "
+        "`console --fleet` serves the same pages on this machine over what went up.",
     )  # fmt: skip
-    actions = console.add_subparsers(dest="action", required=True, metavar="ACTION")
+    console.add_argument("--fleet", metavar="DIR|s3://…", help="the pages over what went up from many lines")
+    console.add_argument("--port", type=int, default=8322, metavar="N", help="of the fleet's page (8322; 0: any)")
+    console.set_defaults(run=_fleet)
+    actions = console.add_subparsers(dest="action", metavar="ACTION")
     user = actions.add_parser("user", help="add, remove, list", add_help=False, prefix_chars="\0")
     user.add_argument("words", nargs="*")
     user.set_defaults(run=_user)
+
+
+def _fleet(arguments: argparse.Namespace) -> int:
+    from edgeloop.errors import EdgeloopError
+    from edgeloop_tools import extras
+
+    if not arguments.fleet:
+        raise EdgeloopError("wrong use", where="console", mend="console user …, or console --fleet DIR|s3://…")
+    extras.need("console", "parquet")
+    import tempfile
+    import time
+    from pathlib import Path
+
+    from edgeloop_tools.console.fleet import NAME, Fleet
+
+    with (
+        tempfile.TemporaryDirectory(prefix="edgeloop-") as work,
+        Fleet(arguments.fleet, arguments.port, Path(work)) as fleet,
+    ):
+        print(f"{fleet.url} (name {NAME}, password {fleet.password}); Ctrl-C ends it", flush=True)
+        while True:
+            time.sleep(3600)
 
 
 def _user(arguments: argparse.Namespace) -> int:

@@ -19,6 +19,7 @@ ANOMALY = "io.edgeloop.AnomalyInference"
 CAMERA = "io.edgeloop.CameraInference"
 MODELS = "io.edgeloop.ModelUpdate"
 UPLOAD = "io.edgeloop.StreamUpload"
+CONSOLE = "io.edgeloop.Console"
 
 SHAFT = 29.95
 BEARING = {"outer_race": 3.585, "inner_race": 5.415, "rolling_element": 4.714}
@@ -28,6 +29,7 @@ SETTLE, LEARN, FIRST, EVERY, HOLD = 2, 8, 20, 9, 5
 """Seconds: after a start, to learn what is normal, to the first fault, between faults, of a fault."""
 
 PROFILES = ("core", "vision", "upload")
+INSTALLED = (*PROFILES, "console")
 BUCKET = "edgeloop-demo"
 SITE = "demo"
 CAPTURE = {"policy": "windows alarms", "length": "2 s", "every": "10 s", "before": "2 s", "after": "2 s"}
@@ -43,7 +45,8 @@ KINDS = ("outer_race", "imbalance", "drift", "dropout", "clock_jump")
 
 @dataclass(slots=True)
 class Plan:
-    """sources, monitors, rules: the components' own configuration, by id. truth: what recordings are known to hold."""
+    """sources, monitors, rules: the components' own configuration, by id. truth: what recordings are known to hold.
+    listen: the page's address and port; without one the line has no page."""
 
     sources: dict[str, Any] = field(default_factory=dict)
     monitors: dict[str, Any] = field(default_factory=dict)
@@ -53,6 +56,7 @@ class Plan:
     truth: list[Fault] = field(default_factory=list)
     machines: list[str] = field(default_factory=list)
     unlabelled: list[str] = field(default_factory=list)
+    listen: str = ""
 
     @property
     def simulated(self) -> bool:
@@ -77,7 +81,7 @@ class Plan:
     def merge(self) -> dict[str, dict[str, Any]]:
         """Component → configuration to merge."""
         return {
-            RUNTIME: {"profiles": " ".join([*PROFILES, *self.more])},
+            RUNTIME: {"profiles": " ".join([*(INSTALLED if self.listen else PROFILES), *self.more])},
             INGEST: {"site": SITE, "sources": self.sources},
             ANOMALY: {
                 "site": SITE,
@@ -88,6 +92,7 @@ class Plan:
             CAMERA: {"site": SITE, "cameras": self.cameras},
             MODELS: {"probation": {"inferences": 3 * PARTS, "time": "3 s"}},
             UPLOAD: {"site": SITE, "bucket": BUCKET, "every": "10 s", "fast": dict(CAPTURE)},
+            **({CONSOLE: {"site": SITE, "listen": self.listen}} if self.listen else {}),
         }
 
 

@@ -19,13 +19,14 @@ from edgeloop_tools import extras
 from edgeloop_tools.core.daemon import default_root
 from edgeloop_tools.demo.acts import SHORTEST_WITH_KILL, Acts
 from edgeloop_tools.demo.models import GOOD
+from edgeloop_tools.demo.page import Page
 from edgeloop_tools.demo.plan import (
     ANOMALY,
     BEARING,
     BUCKET,
     CAMERA,
+    INSTALLED,
     MODEL,
-    PROFILES,
     RUNTIME,
     SHAFT,
     STANDS,
@@ -94,6 +95,8 @@ def measure(options: Options) -> tuple[dict[str, Any], Path]:
     announced = announce_install(root)
     with _stoppable() as stop, Line(root, options.nucleus) as line:
         plan = _plan(options, root)
+        page = Page.free()
+        plan.listen = f"127.0.0.1:{page.port}"
         expected = Expectation(
             machines=plan.machines,
             watched=plan.watched,
@@ -117,6 +120,7 @@ def measure(options: Options) -> tuple[dict[str, Any], Path]:
             installed = _deploy(line, plan, view, progress, stop)
             if installed is not None:
                 progress.installed = installed
+                threading.Thread(target=_open, args=(page, line, view, progress), daemon=True).start()
                 _watch(line, Acts(line, plan, options.duration, lambda: progress.seconds, armed=options.arm),
                        view, progress, stop)  # fmt: skip
         ended = now()
@@ -146,7 +150,7 @@ def announce_install(root: Path) -> str | None:
     from environment import Environments, within
     from requirements import Lock
 
-    lock = Lock.merge(*map(locks.read, PROFILES))
+    lock = Lock.merge(*map(locks.read, INSTALLED))
     environments = Environments(root / "work" / RUNTIME, lambda _: None)
     current = environments.current()
     if current is not None and within(lock, current):
@@ -244,6 +248,18 @@ def _deploy(line: Line, plan: Plan, view: View, progress: Progress, stop: thread
         view.show(line, progress)
         stop.wait(LOOK)
     return None
+
+
+def _open(page: Page, line: Line, view: View, progress: Progress) -> None:
+    """Says where the page is, and shows it where there is a screen."""
+    try:
+        page.admit(line.root, CHECKOUT / "artifacts")
+    except EdgeloopError as error:
+        view.say("page", str(error))
+        return
+    progress.title += f" · {page}"
+    view.say("page", str(page))
+    page.open()
 
 
 def _watch(line: Line, acts: Acts, view: View, progress: Progress, stop: threading.Event) -> None:

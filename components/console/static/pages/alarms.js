@@ -3,8 +3,8 @@
 import { announce, failed, may } from "../app.js";
 import { Chart } from "../chart.js";
 import { ask, make } from "../dom.js";
-import { age, moment, number } from "../format.js";
-import { choice, state } from "../parts_of_pages.js";
+import { age, moment } from "../format.js";
+import { choice, part, state, words } from "../parts_of_pages.js";
 import { known, say } from "../words.js";
 
 const ORDER = ["critical", "high", "medium", "low"];
@@ -69,7 +69,7 @@ export class Page {
   async one() {
     const alarm = this.alarm = await ask(`alarms/${encodeURIComponent(this.id)}`);
     return [
-      make("h1", { text: `${alarm.asset}: ${alarm.text}` }),
+      make("h1", { text: `${alarm.asset}: ${words(alarm)}` }),
       make("p", { class: "row" }, state(alarm.severity), state(alarm.state), make("span", { text: known(`kind.${alarm.kind}`) ? say(`kind.${alarm.kind}`) : alarm.kind })),
       make("dl", {},
         make("dt", { text: say("alarm.raised") }), make("dd", { text: `${moment(alarm.raised_at_ms)} (${say("ago", { age: age((Date.now() - alarm.raised_at_ms) / 1000) })})` }),
@@ -80,7 +80,7 @@ export class Page {
       make("h2", { text: say("alarm.around") }),
       this.around = make("div"),
       alarm.members.length ? make("h2", { text: say("alarm.group") }) : null,
-      alarm.members.length ? make("ul", {}, alarm.members.map((one) => make("li", {}, make("a", { href: `#/alarms/${one.id}`, text: `${one.asset}: ${one.text}` }), " ", state(one.state)))) : null,
+      alarm.members.length ? make("ul", {}, alarm.members.map((one) => make("li", {}, make("a", { href: `#/alarms/${one.id}`, text: `${one.asset}: ${words(one)}` }), " ", state(one.state)))) : null,
       make("h2", { text: say("alarm.comment") }),
       make("ul", {}, alarm.comments.map((one) => make("li", { text: `${moment(one.time / 1e6)} ${one.user}: ${one.text}` }))),
       may("operator") ? this.remark() : null,
@@ -163,7 +163,7 @@ function row(alarm) {
   const marks = [alarm.first_out && alarm.group ? say("alarms.first") : "", alarm.count > 1 ? say("alarms.count", { count: alarm.count }) : ""].filter(Boolean).join(", ");
   return make("tr", {},
     make("td", {}, state(alarm.severity)),
-    make("td", {}, make("a", { href: `#/alarms/${alarm.id}`, text: alarm.text }), marks ? make("div", { class: "soft", text: marks }) : null),
+    make("td", {}, make("a", { href: `#/alarms/${alarm.id}`, text: words(alarm) }), marks ? make("div", { class: "soft", text: marks }) : null),
     make("td", { text: alarm.asset }),
     make("td", {}, state(alarm.state)),
     make("td", { text: say("ago", { age: age((Date.now() - alarm.raised_at_ms) / 1000) }) }),
@@ -171,10 +171,7 @@ function row(alarm) {
 }
 
 function why(alarm) {
-  const said = alarm.cause.attribution.map((one) => {
-    const key = Math.abs(Math.log2(Math.max(one.ratio, 1e-9))) > 0.2 && one.ratio > 0 && one.ratio !== 1 ? "alarm.ratio" : "alarm.spreads";
-    return make("li", { text: say(key, { band: one.band, channel: one.channel, ratio: number(one.ratio), z: number(one.z) }) });
-  });
+  const said = alarm.cause.attribution.map((one) => make("li", { text: part(one) }));
   const budget = alarm.budget ? make("span", { class: "soft", text: say("alarm.budget", { budget: alarm.budget }) }) : null;
   return [make("span", { text: alarm.text }), said.length ? make("ul", {}, said) : null, budget].filter(Boolean);
 }

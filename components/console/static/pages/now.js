@@ -3,7 +3,7 @@
 import { ask, make } from "../dom.js";
 import { age } from "../format.js";
 import { known, say } from "../words.js";
-import { state } from "../parts_of_pages.js";
+import { state, words } from "../parts_of_pages.js";
 
 export class Page {
   async load() {
@@ -47,7 +47,7 @@ export class Page {
 function card(asset) {
   const worst = asset.worst;
   const lines = [];
-  if (worst) lines.push(make("p", { text: worst.text }));
+  if (worst) lines.push(make("p", { text: words(worst) }));
   else for (const monitor of asset.monitors) {
     const learning = monitor.state === "learning" && monitor.learned !== null ? ` · ${say("now.learned", { percent: Math.round(monitor.learned * 100) })}` : "";
     lines.push(make("p", { class: "soft", text: `${monitor.id}: ${say(`state.${monitor.state}`)}${learning}` }));

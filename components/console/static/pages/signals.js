@@ -4,6 +4,7 @@ import { Chart } from "../chart.js";
 import { ask, make } from "../dom.js";
 import { number } from "../format.js";
 import { choice } from "../parts_of_pages.js";
+import { Waterfall } from "../waterfall.js";
 import { say } from "../words.js";
 
 const SPANS = { m10: 600e3, h1: 3600e3, h8: 8 * 3600e3, d1: 86400e3, d7: 7 * 86400e3 };
@@ -24,6 +25,7 @@ export class Page {
     this.chart = new Chart(this.stream, { height: 340, zoomed: (from, to) => { this.view = [from, to]; this.draw(); } });
     this.chart.box.addEventListener("dblclick", () => { this.view = null; this.draw(); });
     this.spectrum = new Chart(say("signals.spectrum"), { height: 240 });
+    this.waterfall = new Waterfall(say("signals.waterfall"));
     this.values = make("p", { class: "row" });
     const channels = this.one.channels.map((c) => c.name);
     this.channel = channels[0];
@@ -36,6 +38,7 @@ export class Page {
       this.chart.element,
       this.one.rate >= 50 ? make("div", { class: "actions" }, choice(say("signals.spectrum"), "channel", channels.map((c) => [c, c]), this.channel, (value) => { this.channel = value; this.draw(); })) : null,
       this.one.rate >= 50 ? this.spectrum.element : null,
+      this.one.rate >= 50 ? this.waterfall.element : null,
     ].filter(Boolean);
   }
 
@@ -61,6 +64,11 @@ export class Page {
       if (this.one.rate >= 50) {
         const spectrum = await ask(`streams/${encodeURIComponent(this.stream)}/spectrum?to=${to}`);
         await this.spectrum.spectrum(spectrum, this.channel);
+        if (!this.fallen || this.fallen !== `${this.channel} ${this.view}` || Date.now() - this.fell > 10000) {
+          this.fallen = `${this.channel} ${this.view}`;
+          this.fell = Date.now();
+          this.waterfall.show(await ask(`streams/${encodeURIComponent(this.stream)}/waterfall?to=${to}&channel=${encodeURIComponent(this.channel)}`));
+        }
       }
     } catch (error) {
       if (error.message !== "offline") this.chart.caption.textContent = error.message;

@@ -11,7 +11,7 @@ from edgeloop.clock import rfc3339
 
 Kind = Literal[
     "process", "event", "drift", "gap", "flat_line", "clock", "range", "flood", "camera", "notice", "silent",
-    "agreement", "high_high", "high", "low", "low_low", "limit",
+    "agreement", "fleet", "high_high", "high", "low", "low_low", "limit",
 ]  # fmt: skip
 LIMITS: frozenset[Kind] = frozenset({"high_high", "high", "low", "low_low", "limit"})
 """Kinds of what people have set."""
