@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from edgeloop.alarms import AlarmSettings, Severity
 from edgeloop.config.identifiers import Id, Site, is_id
-from edgeloop.config.quantities import Budget, Duration, Rate, Size
+from edgeloop.config.quantities import Budget, Duration, Learning, Rate, Size
 from edgeloop.detect.registry import DETECTORS
 from edgeloop.detect.sensor import Range
 from edgeloop.errors import ConfigurationError
@@ -46,7 +46,15 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     settle: Annotated[
         Duration, Meta(title="Settle", description="time after a start or a change of product not scored")
     ] = Duration("2 s")
-    learn: Annotated[Duration, Meta(title="Learn", description="length of the learning window")] = Duration("1 min")
+    learn: Annotated[
+        Learning,
+        Meta(
+            title="Learn",
+            description="length of the learning window; auto: until 200 rows that are independent of each other and "
+            "two visits of each state of the machine were seen; a minute at least, a day where rows are slower than "
+            "10 s",
+        ),
+    ] = Learning("auto")
     shadow: Annotated[
         Duration, Meta(title="Shadow", description="time after learning with scores but without alarms")
     ] = Duration("0 s")
@@ -122,8 +130,6 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         for name in self.models.split():
             if not is_id(name):
                 raise ValueError(f"models: {name!r} is no name of a model")
-        if not self.learn:
-            raise ValueError("learn must be longer than 0")
         if self.bearing and self.shaft is None:
             raise ValueError("bearing needs shaft, the turns a second")
 

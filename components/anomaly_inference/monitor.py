@@ -86,7 +86,7 @@ class Monitor:
         if layout is None or detectors is None:
             return
         yield "event", bool(reporter.until)
-        yield "notice", reporter.notice is not None
+        yield "notice", reporter.notice is not None or bool(reporter.held)
         if detectors.models.all:
             yield "drift", bool(detectors.models.drift)
         if reporter.idle:
@@ -112,7 +112,7 @@ class Monitor:
         elif detectors is not None and kind == "drift":
             words = detectors.models.drift, ()
         elif kind == "notice":
-            words = self.reporter.notice or "answered", self.reporter.words[1]
+            words = self.reporter.notice or self.reporter.held or "answered", self.reporter.words[1]
         elif detectors is not None:
             words = self.reporter.words
         cause = Cause(stream=self.streams[0], epoch=epoch, index=index, attribution=words[1])
@@ -129,6 +129,8 @@ class Monitor:
             return
         if kind in ("process", "event") and reason == "true":
             detectors.ledger.refund(point=kind == "event")
+            if kind == "process":
+                detectors.regimes.refuse()
         if kind == "process" and reason == "process_change":
             self.relearn()
         if kind == "notice" and reporter.notice is not None:

@@ -76,6 +76,8 @@ class Reporter:
         self.until = self.point = self.hold = self.live_rows = 0
         self.idle = self.judged = self.abnormal = False
         self.notice: str | None = None
+        self.held = ""
+        self.alike: Words = ("unusual", ())
         self.insisted = False
         self.began = self._shown = 0
         self._fresh = False
@@ -87,7 +89,7 @@ class Reporter:
         self.idle = self.judged = self.abnormal = False
 
     def relearn(self) -> None:
-        self.live_rows, self.abnormal, self.insisted, self.notice = 0, False, False, None
+        self.live_rows, self.abnormal, self.insisted, self.notice, self.held = 0, False, False, None, ""
 
     def drain(self) -> Result | None:
         """The newest result with the worst score since the last call; None where nothing was scored."""
@@ -124,6 +126,8 @@ class Reporter:
         learned = int(np.count_nonzero(verdict.learning))
         shadow = min(n - learned, max(0, int(self._config.shadow / NS / detectors.step) - self.live_rows))
         self.live_rows += n - learned
+        if detectors.held.fresh >= 0:
+            self.alike, detectors.held.fresh = detectors.words(verdict, detectors.held.fresh), -1
         signals: list[Signal] = []
         spans: tuple[tuple[int, int, State], ...] = (
             (0, learned, "learning"),
@@ -137,11 +141,14 @@ class Reporter:
             part = RowScores(
                 segment.first + first + a, state,
                 verdict.condition[a:b], (verdict.abnormal[a:b] | verdict.models[a:b]) & live,
-                verdict.changepoint[a:b] & live, verdict.event[a:b], verdict.alert[a:b] & live,
+                verdict.changepoint[a:b] & live, verdict.event[a:b], verdict.alert[a:b] & (state != "shadow"),
                 np.zeros(b - a, dtype=np.bool_), verdict.returns,
             )  # fmt: skip
             if live:
                 signals += self._live(detectors, batch, part, verdict, a, now)
+            elif state == "learning":
+                for i in np.flatnonzero(part.alert).tolist():
+                    signals += self._point(detectors, batch, part, verdict, a, i, now)
             self._say(detectors, batch, part, verdict, a, segment.shown or {})
         return signals
 
@@ -160,6 +167,8 @@ class Reporter:
                 signals += self._change(detectors, batch, scores, verdict, at, i)
         if self.notice or self.insisted or verdict.settled.any():
             signals += self._notices(detectors, batch, scores, verdict, at)
+        if detectors.held.news or detectors.held.over:
+            signals += self._held_back(detectors, batch, scores, at)
         self.abnormal = bool(scores.abnormal[-1])
         calm = np.flatnonzero(scores.abnormal[::-1])
         rows = int(calm[0]) if len(calm) else len(scores.abnormal)
@@ -203,6 +212,9 @@ class Reporter:
         signals, n = [], len(scores.notice)
         settled, returned = verdict.settled[at : at + n], verdict.returned[at : at + n]
         for i in np.flatnonzero(settled | returned).tolist():
+            if self.held:
+                signals.append(self._signal(detectors, batch, scores.first + i, "notice", False, 0.0, (self.held, ())))
+                self.held = ""
             scores.notice[i:] = settled[i]
             since = rfc3339(self.began or batch.time_of(scores.first + i))[:16].replace("T", " ")
             text = f"since {since} steady at a new level: {self.words[0]}; was this intended?"
@@ -213,6 +225,22 @@ class Reporter:
             self.insisted = False
         if not (settled | returned).any():
             scores.notice[:] = self.notice is not None
+        return signals
+
+    def _held_back(self, detectors: MonitorDetectors, batch: Batch, scores: RowScores, at: int) -> list[Signal]:
+        """What the budget has held back is told as one, again when it has become many times as many."""
+        held, signals = detectors.held, []
+        row = scores.first + max(0, held.place - at)
+        if self.notice is not None:
+            return []
+        if self.held:
+            signals.append(self._signal(detectors, batch, row, "notice", False, 0.0, (self.held, ())))
+        if held.over:
+            self.held = ""
+            held.forget()
+        else:
+            self.held = held.text(self.alike[0])
+            signals.append(self._signal(detectors, batch, row, "notice", True, 0.0, (self.held, self.alike[1])))
         return signals
 
     def answered(self, *, insist: bool) -> None:
@@ -273,7 +301,7 @@ class Reporter:
             monitor=self._name, stream=batch.stream, epoch=batch.epoch, index=batch.index + last, time=time,
             state=scores.state, score=detectors.display(return_time) if judged else 0.0,
             return_time=return_time, event=event, models=models, attribution=attribution, indicators=indicators,
-            learned=detectors.learned,
+            learned=detectors.learned, missing=detectors.missing,
         )  # fmt: skip
 
     def state(self) -> dict[str, object]:
@@ -282,6 +310,7 @@ class Reporter:
             "until": self.until, "point": self.point, "shown": self._shown, "hold": self.hold,
             "abnormal": self.abnormal, "told": self._last, "live_rows": self.live_rows, "idle": self.idle,
             "judged": self.judged, "notice": self.notice, "began": self.began, "insisted": self.insisted,
+            "held": self.held,
         }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -292,5 +321,6 @@ class Reporter:
         self.abnormal, self.idle, self.judged = (bool(state[k]) for k in ("abnormal", "idle", "judged"))
         self.insisted, self.point = bool(state.get("insisted")), int(state.get("point", 0))
         self.notice, self.began = state.get("notice"), int(state.get("began", 0))
+        self.held = str(state.get("held", ""))
         return_time, abnormal = state["told"]
         self._last = float(return_time), bool(abnormal)

@@ -25,7 +25,8 @@ class ModelScore(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, kw_only=True):
-    """One monitor's newest word. time: ns UTC of the newest sample; learned: share, 0 to 1.
+    """One monitor's newest word. time: ns UTC of the newest sample; learned: share, 0 to 1; missing: what has to be
+    seen until it is 1, in words.
 
     return_time, event: of the condition and of single points, log10 s; models: by name.
     """
@@ -43,6 +44,7 @@ class Result(msgspec.Struct, kw_only=True):
     attribution: Sequence[Contribution] = ()
     indicators: dict[str, float] = msgspec.field(default_factory=dict)
     learned: float = 1.0
+    missing: str = ""
 
 
 def pack(results: Sequence[Result], *, site: str, device: str, component: str, time: int) -> list[bytes]:
@@ -90,4 +92,6 @@ def _plain(result: Result, strip: int) -> dict[str, object]:
         document["indicators"] = {k: float(f"{v:.5g}") for k, v in result.indicators.items()}
     if result.learned < 1:
         document["learned"] = round(result.learned, 3)
+        if result.missing:
+            document["missing"] = result.missing
     return document

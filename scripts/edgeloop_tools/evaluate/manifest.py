@@ -12,18 +12,23 @@ from msgspec import Meta
 
 from edgeloop.config.quantities import Budget
 from edgeloop.errors import EdgeloopError
+from edgeloop_tools.evaluate.generators import GENERATORS
 
 _VARIABLE = re.compile(r"\$\{([A-Z_]+)\}")
 
 
 class Set(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """files: a glob below `data`. learn: rows, or "name": the number that ends a file's name. label: column of the
-    truth; ignore: columns left out. healthy: rows that count as healthy: those without a label ("unlabelled"), or those
-    before the first one ("before"). quiet: globs of files in which nothing is to be found whatever their labels say.
-    goals: by figure, such as {f1: ">= 0.85", budgets: "<= 1.5"}.
+    """files: a glob below `data`; or generate: a generator's name (`generators`), with so many seeds of so many rows.
+    learn: rows, or "name": the number that ends a file's name. label: column of the truth; ignore: columns left out.
+    healthy: rows that count as healthy: those without a label ("unlabelled"), or those before the first one
+    ("before"). quiet: globs of files in which nothing is to be found whatever their labels say. goals: by figure, such
+    as {f1: ">= 0.85", budgets: "<= 1.5"}.
     """
 
-    files: Annotated[str, Meta(min_length=1)]
+    files: str = ""
+    generate: str = ""
+    seeds: Annotated[int, Meta(ge=1, le=1000)] = 10
+    rows: Annotated[int, Meta(ge=100, le=10_000_000)] = 40_000
     learn: int | str = 400
     label: str = ""
     ignore: tuple[str, ...] = ()
@@ -51,6 +56,11 @@ def read(path: Path) -> tuple[Manifest, Path]:
     for name, each in found.sets.items():
         for goal, text in each.goals.items():
             limit(text, f"sets.{name}.goals.{goal}")
+        if bool(each.files) == bool(each.generate):
+            raise EdgeloopError("not a manifest", where=f"sets.{name}", why="it needs files or generate, one of them")
+        if each.generate and each.generate not in GENERATORS:
+            mend = f"there are {', '.join(GENERATORS)}"
+            raise EdgeloopError("no such generator", where=f"sets.{name}", why=each.generate, mend=mend)
         if each.healthy not in ("before", "unlabelled"):
             raise EdgeloopError("not a manifest", where=f"sets.{name}.healthy", why=repr(each.healthy))
         if isinstance(each.learn, str) and each.learn != "name":

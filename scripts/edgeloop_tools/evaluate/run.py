@@ -7,6 +7,7 @@ import html
 import json
 import sys
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from edgeloop_tools.backtest.count import alarms, longest, merged, onsets
 from edgeloop_tools.backtest.recording import Recording
 from edgeloop_tools.backtest.recording import read as read_recording
 from edgeloop_tools.backtest.replay import replay
+from edgeloop_tools.evaluate.generators import recording as generated
 from edgeloop_tools.evaluate.manifest import Manifest, Set, learned, limit, read
 from edgeloop_tools.evaluate.metrics import Flags, Float, affiliation, interval, spans, vus_pr
 from edgeloop_tools.evaluate.rules import TRIVIAL, peers
@@ -113,7 +115,7 @@ def evaluate(path: Path, *, peers: bool, only: tuple[str, ...], report: Path | N
         tallies, bad = _set(each, data, peers)
         failed += bad
         if not tallies:
-            failed.append(f"{name}: no file of {each.files!r} below {data} can be used")
+            failed.append(f"{name}: nothing of {each.files or each.generate!r} below {data} can be used")
             continue
         found = {rule: tally.document() for rule, tally in tallies.items()}
         figures[name] = {"figures": found, "goals": _goals(each, found[PRODUCT]), "seconds": time.monotonic() - begin}
@@ -134,16 +136,15 @@ def _set(each: Set, data: Path, with_peers: bool) -> tuple[dict[str, Tally], lis
     tallies: dict[str, Tally] = {}
     failed, pending = [], []
     others = peers() if with_peers else {}
-    for file in sorted(data.glob(each.files)):
+    for name, load in _recordings(each, data):
         try:
-            recording = read_recording(file, each.ignore, each.label)
-            learn = min(learned(each, file), len(recording) - 1)
+            recording, learn = load()
+            learn = min(learn, len(recording) - 1)
             columns = replay(recording, learn=learn, budget=each.budget)
         except (EdgeloopError, ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
-            failed.append(f"{file.name}: {error}")
+            failed.append(f"{name}: {error}")
             continue
-        name = file.relative_to(data).as_posix()
-        quiet = any(fnmatch.fnmatch(name, glob) or fnmatch.fnmatch(file.name, glob) for glob in each.quiet)
+        quiet = any(fnmatch.fnmatch(name, glob) or fnmatch.fnmatch(Path(name).name, glob) for glob in each.quiet)
         truth = np.zeros_like(recording.labels) if quiet else recording.labels
         healthy = ~truth
         if each.healthy == "before" and truth.any():
@@ -169,6 +170,27 @@ def _set(each: Set, data: Path, with_peers: bool) -> tuple[dict[str, Tally], lis
         for _, rated, recording, learn, truth, healthy, budget in own:
             _rule(tallies, rule, rated, threshold, recording, learn, truth, healthy, budget)
     return tallies, failed
+
+
+Load = Callable[[], tuple[Recording, int]]
+
+
+def _recordings(each: Set, data: Path) -> Iterator[tuple[str, Load]]:
+    """(name, what reads it and says how many rows are learned) of the files of a set, or of its seeds."""
+    if not each.generate:
+        for file in sorted(data.glob(each.files)):
+            yield (
+                file.relative_to(data).as_posix(),
+                lambda file=file: (read_recording(file, each.ignore, each.label), learned(each, file)),  # type: ignore[misc]
+            )
+        return
+    learn = each.learn if isinstance(each.learn, int) else 0
+    for seed in range(each.seeds):
+        at = learn + (each.rows - learn) // 2 + 97 * seed
+        yield (
+            f"{each.generate}:{seed}",
+            lambda seed=seed, at=at: (generated(each.generate, seed, each.rows, at), learn),  # type: ignore[misc]
+        )
 
 
 def _rule(

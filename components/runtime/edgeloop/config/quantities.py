@@ -247,7 +247,29 @@ class Rate(Fraction):
         return (Rate, (f"{self.numerator}/{self.denominator}",))
 
 
-QUANTITIES: tuple[type, ...] = (Duration, Rate, Size, Budget)
+class Learning(Duration):
+    """How long is learned: a time span, or `auto`, which is 0.
+
+    >>> Learning("1 h"), Learning("auto"), int(Learning("auto"))
+    (Learning('1 h'), Learning('auto'), 0)
+    """
+
+    EXPECTED = 'duration (such as "1 h"), or auto'
+
+    @classmethod
+    def _parse(cls, value: object) -> int:
+        if isinstance(value, str) and value.strip().lower() == "auto":
+            return 0
+        span = super()._parse(value)
+        if not span:
+            raise ValueError("it must be longer than 0, or auto")
+        return span
+
+    def __str__(self) -> str:
+        return super().__str__() if self else "auto"
+
+
+QUANTITIES: tuple[type, ...] = (Duration, Rate, Size, Budget, Learning)
 
 _NUMBER = r"[+-]?(\d[\d_]*(\.\d*)?|\.\d+)([eE][+-]?\d+)?(\s*/\s*\d+)?"
 _SPANS = (*NANOSECONDS, *_WORDS)
@@ -265,6 +287,8 @@ def pattern_of(quantity: type) -> str:
     >>> bool(re.search(pattern_of(Duration), "50 ms")), bool(re.search(pattern_of(Duration), "1 parsec"))
     (True, False)
     """
+    if quantity is Learning:
+        return rf"^\s*[aA][uU][tT][oO]\s*$|{pattern_of(Duration)}"
     names, more = _UNITS[quantity]
     units = ("".join(f"[{c.lower()}{c.upper()}]" if c.isascii() and c.isalpha() else c for c in name) for name in names)
     return rf"^\s*{_NUMBER}\s*({'|'.join(dict.fromkeys(units))}{more})?\s*$"

@@ -43,11 +43,15 @@ class Ledger:
 
     def __init__(self, budget: float, learn: int) -> None:
         self.budget = max(budget, 1.0)
-        self._young = max(1.0, math.log(max(self.budget / max(learn, 1), 1.0)) / EXTRA)
+        self.learned(learn)
         self.rows = 0
         self.overdraft = self.points = 0.0
         self.alarms = 0
         self._last = -TOGETHER - 1
+
+    def learned(self, rows: int) -> None:
+        """So many were learned."""
+        self._young = max(1.0, math.log(max(self.budget / max(rows, 1), 1.0)) / EXTRA)
 
     @property
     def left(self) -> int:

@@ -17,19 +17,21 @@ from numpy.typing import NDArray
 from edgeloop.detect.levels.words import number
 from edgeloop.detect.regimes.lasting import Lasting
 from edgeloop.detect.regimes.regime import Regime, named
-from edgeloop.detect.regimes.stays import WINDOW, Stay, Stays
+from edgeloop.detect.regimes.stays import SPAN, WINDOW, Stay, Stays
 
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
-KNOWN = 3
-"""Stays from which on a state is known; while the machine is learned, one."""
+KNOWN, LEARNED, SHARE = 3, 2, 0.2
+"""Stays from which on a state is known; while the machine is learned; share of what was learned that is one anyway."""
 MOST = 12
 """States."""
 NEAR, FIT = 4.0, 5.0
 """Deviations within which a stay is one of a state; within which a row is."""
 SPARED = 0.2
 """Share of the channels that may be further off: what is wrong with few of them is for the detectors to say."""
+APART = 3.0
+"""Deviations of the noisier one by which a state differs from the usual one."""
 CONFIRM = 2
 """Rows that are in another state until the machine is."""
 SETTLE = 5
@@ -37,6 +39,8 @@ SETTLE = 5
 WAY, LONGEST_WAY = 10, 100
 """Rows that a way between two states takes at least, and at most, before it is abnormal itself."""
 TWICE = 2.0
+FINEST = 0.005
+"""Share of what lies between a channel's states that its deviation in one is at least."""
 PART = 16
 """Windows of a stay after which its state hears of them."""
 
@@ -44,11 +48,12 @@ PART = 16
 @dataclass(frozen=True, slots=True)
 class Passage:
     """Of n rows: rows (n, channels) as in the most usual state, NaN where left out; which (n,): the state; age (n,):
-    rows that it has lasted."""
+    rows that it has lasted; lasting (n,): how rarely it lasts so long, log10 rows, 0 where that is nothing unusual."""
 
     rows: Float
     which: NDArray[np.intp]
     age: NDArray[np.int64]
+    lasting: Float
 
 
 class Regimes:
@@ -60,7 +65,7 @@ class Regimes:
     >>> regimes = Regimes(("speed", "oil"))
     >>> seen = regimes.learn(rows)
     >>> regimes.names
-    ('speed about 60', 'stopped (speed about 0.99)')
+    ('speed about 60', 'stopped (speed about 1)')
     >>> bool(np.nanmin(seen.rows[:, 0]) > 40)
     True
     """
@@ -89,6 +94,11 @@ class Regimes:
         return len(self._known) > 1
 
     @property
+    def usual(self) -> int:
+        """The state that the machine is mostly in."""
+        return self._reference
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Of the known ones, the most usual first."""
         if not self.several:
@@ -96,7 +106,14 @@ class Regimes:
         order = sorted(self._known, key=lambda k: (k != self._reference, -self.all[k].windows))
         return tuple(self.name(k) for k in order)
 
+    @property
+    def visits(self) -> list[tuple[str, int]]:
+        """Names of all that were found, and how often they were there."""
+        found = [k for k in range(len(self.all)) if self._apart(k)]
+        return [(self.name(k), self.all[k].stays) for k in found] if len(found) > 1 else []
+
     def name(self, k: int) -> str:
+        """In words."""
         other = self.all[self._reference]
         if k == self._reference:
             others = [self.all[j] for j in self._known if j != k]
@@ -105,28 +122,31 @@ class Regimes:
             return f"{self._channels[first]} about {number(float(other.level[first]))}"
         return named(self.all[k], other, self._channels, self._moving)
 
-    def learn(self, rows: Float) -> Passage:
-        """The learning window (n, channels): whatever it has is normal."""
+    def learn(self, rows: Float, least: int = LEARNED) -> Passage:
+        """The learning window (n, channels): whatever was there so many times is normal."""
         self.relearn()
         self._learning = True
-        for at in range(0, len(rows), WINDOW):
-            self._discover(rows[at : at + WINDOW])
-        self._absorb(PART)
+        for at in range(0, len(rows), WINDOW * SPAN):
+            self._discover(rows[at : at + WINDOW * SPAN])
+        if self._stays.current is not None:
+            self._tell(self._stays.current)
         self._learning = False
         self.watched = 0
+        whole = sum(regime.windows for regime in self.all)
         for regime in self.all:
-            regime.known = True
+            regime.known = regime.stays >= least or regime.windows >= SHARE * whole
         if self.all:
             self._reference = self.now = max(range(len(self.all)), key=lambda k: self.all[k].windows)
+            self.all[self._reference].known = True
         self._refresh()
-        parts = [self._pass(rows[at : at + WINDOW]) for at in range(0, len(rows), WINDOW)]
-        return _joined(parts, rows.shape[1])
+        size = WINDOW * SPAN
+        return _joined([self._pass(rows[at : at + size]) for at in range(0, len(rows), size)], rows.shape[1])
 
     def update(self, rows: Float) -> Passage:
         """Rows (n, channels) after those learned."""
         parts, at = [], 0
         while at < len(rows):
-            n = min(len(rows) - at, WINDOW - self._stays.filled)
+            n = min(len(rows) - at, self._stays.left)
             part = rows[at : at + n]
             parts.append(self._pass(part))
             self._discover(part)
@@ -159,20 +179,27 @@ class Regimes:
         n = len(rows)
         self.watched += n
         if not self.several:
-            ages = self._age + 1 + np.arange(n)
-            self._age += n
-            return Passage(rows, np.full(n, self.now), ages)
+            self.now = self._reference
+            return self._same(rows, n)
+        if self.now not in self._centre:
+            self.now = self._reference
         moving, here = rows[:, self._moving], self.now
         if not self._out and not self._settle and not self._far(moving, here).any():
-            ages = self._age + 1 + np.arange(n)
-            self._age += n
-            return Passage(self._moved(rows, here), np.full(n, here), ages)
-        found, which, ages = rows.copy(), np.empty(n, dtype=np.intp), np.empty(n, dtype=np.int64)
+            return self._same(self._moved(rows, here), n)
+        found, which, ages, lasting = rows.copy(), np.empty(n, dtype=np.intp), np.empty(n, dtype=np.int64), np.zeros(n)
         for i in range(n):
             left_out = self._step(moving[i : i + 1])
             which[i], ages[i] = self.now, self._age
+            lasting[i] = self.lasting(self.now).return_time(self._age)
             found[i] = np.nan if left_out else self._moved(rows[i : i + 1], self.now)[0]
-        return Passage(found, which, ages)
+        return Passage(found, which, ages, lasting)
+
+    def _same(self, rows: Float, n: int) -> Passage:
+        """The machine stays where it is."""
+        first = self._age + 1
+        self._age += n
+        lasting = self.lasting(self.now).return_times(first, n) if self.several else np.zeros(n)
+        return Passage(rows, np.full(n, self.now), np.arange(first, first + n), lasting)
 
     def _step(self, row: Float) -> bool:
         """One row's channels that move (1, channels). Whether it is left out."""
@@ -222,17 +249,13 @@ class Regimes:
     # -- which ones there are ------------------------------------------------------------------------------------------
 
     def _discover(self, rows: Float) -> None:
-        before = self._stays.current
-        begun = self._stays.update(rows)
-        stay = self._stays.current
-        if stay is None:
-            return
-        if begun:
+        for before, stay in self._stays.update(rows):
             if before is not None:
                 self._tell(before)
-            self._arrive(begun[-1])
-        elif stay.n - stay.told >= PART:
-            self._tell(stay)
+            self._arrive(stay)
+        current = self._stays.current
+        if current is not None and current.n - current.told >= PART:
+            self._tell(current)
 
     def _tell(self, stay: Stay) -> None:
         """A stay's state hears of its windows."""
@@ -240,10 +263,6 @@ class Regimes:
         if windows and self.all and (self.teach or not self.all[self._of_stay].known):
             self.all[self._of_stay].absorb(stay, windows)
             self._refresh()
-
-    def _absorb(self, least: int) -> None:
-        if self._stays.current is not None:
-            self._tell(self._stays.current)
 
     def _arrive(self, stay: Stay) -> None:
         if not stay.first:
@@ -258,7 +277,7 @@ class Regimes:
         self._of_stay = k
         regime = self.all[k]
         regime.stays += 1
-        if not regime.known and not regime.refused and (self._learning or regime.stays >= KNOWN):
+        if not regime.known and not regime.refused and regime.stays >= (LEARNED if self._learning else KNOWN):
             regime.known = True
         self._refresh()
 
@@ -293,9 +312,9 @@ class Regimes:
 
     def _refresh(self) -> None:
         """What rows are held against."""
-        self._known = [k for k, regime in enumerate(self.all) if regime.known]
         self._lasting: dict[int, Lasting] = {}
         self._moving = self._jumping()
+        self._known = [k for k, regime in enumerate(self.all) if regime.known and self._apart(k)]
         self._centre: dict[int, Float] = {}
         self._scale: dict[int, Float] = {}
         self._gain: dict[int, Float] = {}
@@ -304,13 +323,24 @@ class Regimes:
             return
         self._spared = int(SPARED * np.count_nonzero(self._moving))
         usual = self.all[self._reference]
+        levels = np.array([self.all[k].level for k in self._known])
+        least = FINEST * np.ptp(levels, axis=0)
+        own = np.maximum(usual.deviation, least)
         for k in self._known:
-            regime, deviation = self.all[k], self.all[k].deviation
+            regime, deviation = self.all[k], np.maximum(self.all[k].deviation, least)
             self._centre[k] = regime.level[self._moving]
             self._scale[k] = 1.0 / deviation[self._moving]
-            gain = np.where(self._moving, usual.deviation / deviation, 1.0)
+            gain = np.where(self._moving, own / deviation, 1.0)
             self._gain[k] = gain
             self._shift[k] = np.where(self._moving, usual.level - regime.level * gain, 0.0)
+
+    def _apart(self, k: int) -> bool:
+        """Whether a state is one of its own, beside the usual one: what overlaps it is that one, at its noisier."""
+        if k == self._reference:
+            return True
+        one, other = self.all[k], self.all[self._reference]
+        away = np.abs(one.level - other.level) / np.maximum(one.deviation, other.deviation)
+        return bool((away[self._moving] > APART).any())
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         own: dict[str, NDArray[np.generic]] = {
@@ -343,8 +373,9 @@ def _joined(parts: Sequence[Passage], channels: int) -> Passage:
     if len(parts) == 1:
         return parts[0]
     if not parts:
-        return Passage(np.zeros((0, channels)), np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.int64))
+        none = np.zeros(0)
+        return Passage(np.zeros((0, channels)), none.astype(np.intp), none.astype(np.int64), none)
     return Passage(
         np.concatenate([p.rows for p in parts]), np.concatenate([p.which for p in parts]),
-        np.concatenate([p.age for p in parts]),
+        np.concatenate([p.age for p in parts]), np.concatenate([p.lasting for p in parts]),
     )  # fmt: skip

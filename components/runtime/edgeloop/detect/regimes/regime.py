@@ -17,7 +17,7 @@ Float = NDArray[np.float64]
 OLDEST = 2000.0
 """Windows that what is known of a state is worth at most."""
 DURATIONS = 256
-FEW = 4.0
+FEW = 1.0
 """Stays that halve the confidence in a state's variance."""
 
 

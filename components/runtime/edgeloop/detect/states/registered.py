@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgeloop.alarms import Contribution
 from edgeloop.detect.learning import adapting_rows, learning_rows
 from edgeloop.detect.protocol import Context, DetectorType, Rows, Scores, Setup, State, Words
+from edgeloop.detect.states.carried import Carried
 from edgeloop.detect.states.detector import ConditionDetector
 from edgeloop.detect.states.settings import ConditionScores, ConditionSettings
 
@@ -28,6 +29,7 @@ class States:
         )
         self._detector, self._columns = ConditionDetector(len(setup.columns), settings), setup.columns
         self._scores: ConditionScores | None = None
+        self._carried = Carried(len(setup.columns))
 
     @property
     def learned(self) -> float:
@@ -35,7 +37,7 @@ class States:
 
     def update(self, rows: Rows, context: Context) -> Scores:
         self._scores = s = self._detector.update(
-            rows.values, context=context.name, demand=context.demand, base=context.base
+            self._carried.fill(rows.values), context=context.name, demand=context.demand, base=context.base
         )
         channel = np.zeros(len(rows), dtype=np.intp)
         return Scores(s.return_time, s.abnormal, s.changepoint, s.learning, channel, s.settled, s.returned)
@@ -60,6 +62,7 @@ class States:
 
     def interrupt(self) -> None:
         self._detector.interrupt()
+        self._carried.forget()
 
     def calm(self) -> None:
         """Rows that are normal again end it."""
@@ -71,9 +74,11 @@ class States:
         self._detector.accept()
 
     def state(self) -> State:
-        return dict(self._detector.state())
+        return dict(self._detector.state()) | self._carried.state()
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> bool:
+        if "carried" in state:
+            self._carried.restore(state)
         return self._detector.restore(dict(state))
 
 
