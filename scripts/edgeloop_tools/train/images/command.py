@@ -19,6 +19,7 @@ from edgeloop.models.manifest import Manifest
 from edgeloop.models.package import Package, open_package, unpack
 from edgeloop_tools.label.dataset import DataSet, Item
 from edgeloop_tools.loop.gate import Decision, Truth, cost, judge, weigh
+from edgeloop_tools.model.keys import private
 from edgeloop_tools.train.images.groups import groups_of, leaked, print_of
 from edgeloop_tools.train.images.run import Costs, Trained, report, train
 from edgeloop_tools.train.images.source import data_set, pictures
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace, job: Job) -> int:
     data = sited(data_set(Path(source)), arguments.site_column)
     if (tests := job.channel("validation", "test")) and not data.splits.get("test"):
         data = with_test(data, data_set(Path(tests)))
-    key = arguments.key.read_text().strip() if arguments.key else None
+    key = private(arguments.key) if arguments.key else None
     folder = Path(arguments.model_dir or job.model or ".")
     with tempfile.TemporaryDirectory() as scratch:
         active = opened(arguments.against, arguments.name, arguments.root, Path(scratch)) if arguments.against else None
