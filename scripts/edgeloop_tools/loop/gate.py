@@ -130,6 +130,8 @@ def weigh(
         f"it saves {gain:.4g} a part ({low:.4g} to {high:.4g}) {parts}: better in {better:.1%} of {DRAWS} draws"
         if gain > 0
         else f"it costs {-gain:.4g} a part more ({-high:.4g} to {-low:.4g}) {parts}"
+        if gain < 0
+        else f"it saves nothing {parts}"
     )
     if not accepted and gain > 0:
         words.append(f"that is not more than chance: {SURE:.0%} are needed; label more")

@@ -69,7 +69,7 @@ def test_the_line_is_better_after_a_turn_of_the_loop(
     plan = tmp_path / "LOOP.yaml"
     plan.write_text(
         "model: surface\nwork: work\npictures: uploaded\nlabels: labels\nafter: 20\nfirst: surface-1.0.0.tar\n"
-        "key: release.key\npublish: shelf\ncosts: escape=5,reject=1\n"
+        "key: release.key\npublish: shelf\n"
     )
     assert main(["loop", "run", str(plan), "--once"]) == 0
     said = capsys.readouterr().out
