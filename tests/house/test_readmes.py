@@ -19,10 +19,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from moto.server import ThreadedMotoServer
 
+from edgeloop.sim.conveyor import Camera, Conveyor
 from edgeloop_tools.harness.aws import Cloud
 from edgeloop_tools.harness.aws.state import Device
 
@@ -124,7 +126,30 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 stamp = f"2026-03-01T{at // 3600:02d}:{at // 60 % 60:02d}:{at % 60:02d}Z"
                 label = f",{int(bad)},{int(bad)}" if name == "recordings" else ""
                 print(f"{stamp},{pressure:.4f},{current:.4f}{label}", file=file)
+    _pictures(folder)
     return folder
+
+
+def _pictures(folder: Path) -> None:
+    """Good parts, and parts with labels: boards of DeepPCB where EDGELOOP_DATA has them, else of a simulated belt."""
+    boards = sorted((Path(os.environ.get("EDGELOOP_DATA", "/nowhere")) / "deeppcb").rglob("*_temp.jpg"))[:60]
+    for number in range(24):
+        good = folder / "good_parts" / f"{number:02}.png"
+        for place in (good.parent, folder / "parts" / "good", folder / "parts" / "bad"):
+            place.mkdir(parents=True, exist_ok=True)
+        if boards:
+            temp = boards[2 * number]
+            shutil.copy(temp, good.with_suffix(".jpg"))
+            shutil.copy(boards[2 * number + 1], folder / "parts" / "good" / f"{number:02}.jpg")
+            bad = temp.with_name(temp.name.replace("_temp", "_test"))
+            shutil.copy(bad, folder / "parts" / "bad" / f"{number:02}.jpg")
+            continue
+        for path, part, share in (
+            (good, 100 * number, 0.0), (folder / "parts" / "good" / good.name, 7000 + 50 * number, 0.0),
+            (folder / "parts" / "bad" / good.name, 9000 + 50 * number, 1.0),
+        ):  # fmt: skip
+            image = Camera(Conveyor("gate", 5, 96, 80, defective=share)).image(part)
+            cv2.imwrite(str(path), image[:, :, ::-1])
 
 
 def run(block: Block, checkout: Path, environ: dict[str, str]) -> str:

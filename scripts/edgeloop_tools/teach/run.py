@@ -17,6 +17,7 @@ from edgeloop.models.package import unpack
 from edgeloop.teach import template
 from edgeloop.teach.lesson import Options, Taught, teach
 from edgeloop.teach.package import write
+from edgeloop_tools.model.keys import private
 from edgeloop_tools.teach.pictures import read
 
 VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.-]+)?")
@@ -39,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         _show(taught)
     if not arguments.yes and sys.stdin.isatty() and not quiet and not _agreed(taught):
         return 1
-    key = arguments.key.read_text().strip() if arguments.key else None
+    key = private(arguments.key) if arguments.key else None
     digest = write(
         taught, out, name, version, by=arguments.by, source=arguments.source, key=key, parent=parent,
     )  # fmt: skip

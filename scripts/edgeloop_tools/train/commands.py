@@ -21,12 +21,52 @@ def register(subparsers: Subparsers) -> None:
     )  # fmt: skip
     _timeseries(series)
     series.set_defaults(run=_train)
+    images = kinds.add_parser(
+        "images", help="a model of labelled pictures, and whether it beats the one that is active",
+        description="Frozen features and logistic regression: seconds, no PyTorch. Splits keep parts, moments and "
+        "near-duplicates together. With --against only what is better by more than chance is offered (else exit 3).",
+    )  # fmt: skip
+    _images(images)
+    images.set_defaults(run=_run_images)
     bundle = kinds.add_parser(
         "bundle", help="sourcedir.tar.gz for SageMaker's script mode",
         description="The training program and the library, with train.py and requirements.txt.",
     )  # fmt: skip
     bundle.add_argument("-o", "--output", type=Path, default=Path("sourcedir.tar.gz"), metavar="FILE")
     bundle.set_defaults(run=_bundle)
+
+
+def _images(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--input", metavar="WHERE", help="a data set, .lst, .rec, augmented manifest; a channel `training` of a job")
+    add("--name", default="model", help="of the model (model)")
+    add("--version", default="", help="of the model (1.0.0; the next minor one of --against)")
+    add("--model-dir", metavar="DIR", help="where the package goes (.)")
+    add("--costs", default="", metavar="escape=50,reject=1", help="of a bad part that passes, of a good one rejected")
+    add("--site-column", default="site", metavar="NAME", help="of the manifest's `about`, that says the site (site)")
+    add("--against", metavar="active|FILE.tar", help="the gain gate: exit code 3 where it is no better than that")
+    add("--force", default="", metavar="REASON", help="although the gate refuses; the reason goes into the manifest")
+    add("--root", type=Path, metavar="DIR", help="of the core whose model is `active` ($EDGELOOP_CORE_ROOT)")
+    add("--key", type=Path, metavar="NAME.key", help="signs the package")
+    add("--seed", type=int, default=0, metavar="N", help="(0)")
+    add("--json", action="store_true", help="package, metrics and the gate's word as one JSON object")
+
+
+def _run_images(arguments: argparse.Namespace) -> int:
+    from edgeloop_tools.train.job import Job
+
+    job = Job.here()
+    try:
+        if not job.model:
+            from edgeloop_tools.extras import need
+
+            need("vision")
+        from edgeloop_tools.train.images.command import run
+
+        return run(arguments, job)
+    except Exception as error:
+        job.failed(str(error))
+        raise
 
 
 def _timeseries(parser: argparse.ArgumentParser) -> None:

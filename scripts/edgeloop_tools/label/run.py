@@ -1,0 +1,94 @@
+"""What `label` does: imports, exports, likely wrong labels, the page."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from edgeloop.errors import EdgeloopError
+from edgeloop_tools.label import formats
+from edgeloop_tools.label.commands import FORMATS
+from edgeloop_tools.label.dataset import DataSet, read, write
+from edgeloop_tools.label.groundtruth import read_manifest
+
+SHOWN = 20
+"""Lines of what was left out."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    classes = [name for name in arguments.classes.replace(",", " ").split() if name]
+    where: Path = arguments.data
+    if arguments.bring:
+        data = _brought(arguments.bring, arguments.pictures)
+        _tell(data)
+        print(f"{write(data, where)}: {len(data.items)} pictures, {len(data.classes)} classes")
+        return 0
+    data = read(where, classes)
+    data.classes = classes or data.classes
+    _tell(data)
+    doubts = likely_wrong(data) if arguments.wrong else []
+    if arguments.export:
+        name, file = _pair(arguments.export, "--export")
+        if name == "groundtruth":
+            write(data, file)
+        else:
+            formats.WRITERS[name](data, file)
+        print(f"{file}: {len(data.items)} pictures, {sum(bool(i.kind) for i in data.items)} labelled")
+        return 0
+    if arguments.serve:
+        from edgeloop_tools.label.page import serve
+
+        order = [place for place, _ in doubts]
+        return serve(data, order, arguments.port, arguments.listen, arguments.password_file)
+    if arguments.json:
+        kinds = Counter(i.kind for i in data.items)
+        wrong = [{"source": data.items[k].source, "label": data.items[k].kind, "doubt": round(d, 3)} for k, d in doubts]
+        print(json.dumps({"pictures": len(data.items), "labels": dict(kinds), "digest": data.digest(), "wrong": wrong}))
+    elif arguments.wrong:
+        for place, doubt in doubts[: max(SHOWN, len(doubts) // 5)]:
+            print(f"{doubt:7.2f}  {data.items[place].kind:16} {data.items[place].source}")
+    else:
+        for name, count in Counter(i.kind or "(no label)" for i in data.items).most_common():
+            print(f"{count:7}  {name}")
+    return 0
+
+
+def likely_wrong(data: DataSet) -> list[tuple[int, float]]:
+    """Places of labelled pictures and how doubtful each label is, most doubtful first. Raises EdgeloopError."""
+    from edgeloop_tools.train.images import learn
+    from edgeloop_tools.train.images.run import check, describe
+
+    labelled = [k for k, item in enumerate(data.items) if item.kind]
+    found = describe(data, [data.items[k] for k in labelled])
+    check(found)
+    logits = learn.held_out(found.x, found.y, len(found.classes), found.groups)
+    doubts = learn.doubt(logits / learn.temperature(logits, found.y), found.y)
+    place = {data.items[k].source: k for k in labelled}
+    order = np.argsort(-doubts)
+    return [(place[found.items[int(k)].source], float(doubts[int(k)])) for k in order]
+
+
+def _brought(text: str, pictures: Path | None) -> DataSet:
+    name, file = _pair(text, "--import")
+    if not file.exists():
+        raise EdgeloopError("there is no such file of labels", where=str(file), mend="correct its path")
+    return read_manifest(file) if name == "groundtruth" else formats.READERS[name](file, pictures)
+
+
+def _pair(text: str, where: str) -> tuple[str, Path]:
+    name, _, file = text.partition("=")
+    if name not in FORMATS or not file:
+        raise EdgeloopError("no format of labels", where=where, why=repr(text), mend=f"{'|'.join(FORMATS)}=FILE")
+    return name, Path(file)
+
+
+def _tell(data: DataSet) -> None:
+    for line in data.lines[:SHOWN]:
+        print(line, file=sys.stderr)
+    if len(data.lines) > SHOWN:
+        print(f"… and {len(data.lines) - SHOWN} more lines like these", file=sys.stderr)
