@@ -18,6 +18,7 @@ from edgeloop.config.quantities import Duration
 from edgeloop.decode import document, file
 from edgeloop.durable import replace
 from edgeloop.errors import DecodeError, EdgeloopError
+from edgeloop.supervise.handling import Handling
 from sensor_ingest.payload.feed import Feed
 from sensor_ingest.payload.gather import Gather
 from sensor_ingest.payload.sparkplug import Sparkplug
@@ -148,6 +149,7 @@ class Mqtt(Source[Configuration]):
         self._connected = threading.Event()
         self._client: Any = None
         self._failed = False
+        self._hand: Handling | None = None
         self._alarms = row("alarms", configuration.alarms, needed=False) if configuration.alarms else None
         self._heard: Closable | None = None
 
@@ -161,6 +163,8 @@ class Mqtt(Source[Configuration]):
         return foreseen(id, configuration.topics)
 
     def setup(self) -> None:
+        if self.configuration.qos:
+            self._hand = Handling.of_source(self.outlet, "a message")
         self._mqtt = optional.load("paho.mqtt.client", PURPOSE)
         properties = optional.load("paho.mqtt.properties", PURPOSE)
         packets = optional.load("paho.mqtt.packettypes", PURPOSE)
@@ -286,7 +290,7 @@ class Mqtt(Source[Configuration]):
     def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
         arrival = clock.now()
         try:
-            self._take(message, arrival)
+            self._handle(message, arrival)
         except Exception as error:
             self._guarded(error)
             return
@@ -295,6 +299,16 @@ class Mqtt(Source[Configuration]):
             self._taken.append((message.mid, message.qos))
             if len(self._taken) == 1:
                 self._feed.wake()
+
+    def _handle(self, message: Any, arrival: int) -> None:
+        """What the broker sends again must not end one process after the other."""
+        if self._hand is None or not message.qos:
+            self._take(message, arrival)
+        elif self._hand.deadly_message(message.topic, message.payload):
+            self.outlet.count("set_aside_again")
+        else:
+            with self._hand.message(message.topic, message.payload):
+                self._take(message, arrival)
 
     def _written(self) -> Callable[[], None] | None:
         """Acknowledges what was taken so far, once it is in the journal."""
@@ -368,6 +382,9 @@ class Mqtt(Source[Configuration]):
         if client is not None:
             assert self._link is not None
             self._link.close()
+        if self._hand is not None:
+            self._hand.close()
+            self._hand = None
 
 
 def _channel(alarm: Mapping[str, Any]) -> str:
