@@ -57,14 +57,14 @@ class Service:
         configuration = app.config
         self._queue = UploadQueue(app.root, NAME, budget=int(configuration.upload))
         self._models = ModelStore(app)
-        self._models.apply(configuration)
         self.engine = Engine(
-            configuration,
+            Configuration(),
             AlarmBook(self._alarms.alarms, self._record, configuration.alarms),
             self._monitor_told,
             self._models.provide,
         )
-        self._check(configuration)
+        begun = Outcome()
+        self._apply(configuration, begun)
         self._hand = Handling(app.work / "samples.in-hand", app.work, "a batch of samples", self._set_aside)
         self._samples = SamplesSubscriber(directory(app.root), None, self._restore())
         self._silence, self._unheard = Silence(), Unheard()
@@ -109,7 +109,7 @@ class Service:
         self._app.health.problem("set-aside", line)
 
     def _apply(self, configuration: Configuration, outcome: Outcome) -> None:
-        """As at the start; whatever fails is a line, and what was applied before stays."""
+        """At the start and later; whatever fails is a line, and what was applied before stays."""
         try:
             self._check(configuration)
             self._models.apply(configuration)

@@ -6,18 +6,20 @@ once, and in the bucket once. A simulated machine and a conveyor load the line b
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from edgeloop import topics
 from edgeloop.clock import NS, now
 from edgeloop.data import read
 from edgeloop.wire.batch import Batch, RecordBatch
@@ -34,6 +36,11 @@ NUMBER: Final = "n"
 DAY: Final = 86_400
 SETTLED: Final = 40.0
 """s after a fault until every health has to be ok again; a step of a clock is shown for 30 s."""
+FLOWS: Final = 6.0
+"""s without results that are too many where nothing stops them."""
+RESULTS: Final = topics.results("AnomalyInference")
+SHORT: Final = 240.0
+"""s of faults below which they are short ones."""
 TOLD: Final = 60.0
 """s within which a health has to say what is wrong."""
 LOOK: Final = 0.5
@@ -65,11 +72,12 @@ def merge(made: Plan) -> dict[str, dict[str, Any]]:
 @dataclass(slots=True)
 class Trouble:
     """Something done to the line, begun and ended at s monotonic. may: whose health it excuses until SETTLED after its
-    end. must: whose health has to say something meanwhile."""
+    end. must: whose health has to say something meanwhile. flows: results come all through."""
 
     kind: str
     may: frozenset[str]
     must: frozenset[str] = frozenset()
+    flows: bool = False
     begun: float = 0.0
     ended: float = 0.0
 
@@ -166,20 +174,22 @@ class Plant:
 
 
 class Soak:
-    """`run` on a line that was deployed with `plan` and `merge`. clock: the file that moves the components' clocks."""
+    """`run` on a line that was deployed with `plan` and `merge`. clock: the file that moves the components' clocks.
+    only: kinds of trouble; none: all."""
 
     def __init__(
-        self, line: Line, broker: Broker, seed: int, *, clock: Path | None = None,
+        self, line: Line, broker: Broker, seed: int, *, clock: Path | None = None, only: Collection[str] = (),
         say: Callable[[str], None] = lambda line: None,
     ) -> None:  # fmt: skip
         self._line, self._broker, self._clock, self._say = line, broker, clock, say
-        self._dice = random.Random(seed)
+        self._dice, self._only = random.Random(seed), only
         self._troubles: list[Trouble] = []
         self._seen: dict[str, list[tuple[float, str, str]]] = {name: [] for name in OURS}
+        self._results: list[tuple[float, int]] = []
         self._memory: dict[str, list[tuple[float, float]]] = {}
         self._over = threading.Event()
         self._begun = time.monotonic()
-        self._probes = -1000
+        self._probes, self._seconds = -1000, 0.0
 
     def run(self, seconds: float, hours: float, folder: Path) -> Verdict:
         """seconds: of faults; hours: of the plant's time within them. folder: for what was uploaded."""
@@ -188,7 +198,7 @@ class Soak:
         self._wait(lambda: self._listens(plant), 120, "the plant's first row")
         watch = threading.Thread(target=self._watch, name="soak-watch", daemon=True)
         self._settle()
-        self._begun = time.monotonic()
+        self._begun, self._seconds = time.monotonic(), seconds
         watch.start()
         plant.start()
         try:
@@ -212,7 +222,7 @@ class Soak:
 
     def _round(self, seconds: float) -> Iterator[tuple[Trouble, Callable[[], object], Callable[[], object], float]]:
         """Every kind of trouble once, in some order; short ones while there is not much time."""
-        long = 20.0 if seconds >= 240 else 6.0
+        long = 20.0 if seconds >= SHORT else 6.0
         core, everyone = self._line.core, frozenset(OURS)
         readers = frozenset({INGEST, ANOMALY, UPLOAD})
         kinds: list[tuple[Trouble, Callable[[], object], Callable[[], object], float]] = [
@@ -222,18 +232,18 @@ class Soak:
         kinds += [
             (Trouble("kill the bus", everyone), lambda: core.fault("kill_bus"), _no, 0.0),
             (Trouble("kill Stream Manager", frozenset({UPLOAD})), lambda: core.fault("kill_stream_manager"), _no, 0.0),
-            (Trouble("network away", frozenset({UPLOAD, MODELS})), lambda: core.fault("network", offline=True),
-             lambda: core.fault("network", offline=False), long),
+            (Trouble("network away", frozenset({UPLOAD, MODELS}), flows=True),
+             lambda: core.fault("network", offline=True), lambda: core.fault("network", offline=False), long),
             (Trouble("the plant's broker stands", readers, frozenset({INGEST})),
              lambda: self._broker.freeze(True), lambda: self._broker.freeze(False), long),
         ]  # fmt: skip
         if self._clock is not None:
             for step in ("-1d", "+1d"):
-                kinds.append(
-                    (Trouble(f"clock {step}", everyone, frozenset({INGEST})), self._set(step), self._set("+0"), long)
-                )
+                trouble = Trouble(f"clock {step}", everyone, frozenset({INGEST}), flows=True)
+                kinds.append((trouble, self._set(step), self._set("+0"), long))
+        kinds = [kind for kind in kinds if not self._only or kind[0].kind in self._only]
         self._dice.shuffle(kinds)
-        if time.monotonic() - self._begun < seconds / 4:
+        if not self._only and time.monotonic() - self._begun < seconds / 4:
             size = self._used() + (12 << 20)
             full = Trouble("full disk", readers, frozenset({INGEST}))
             kinds.append(
@@ -291,6 +301,7 @@ class Soak:
         measured = 0.0
         while not self._over.wait(LOOK):
             at = time.monotonic()
+            self._results.append((at, self._line.recording.messages[RESULTS]))
             for name in OURS:
                 health = self._line.recording.health.get(name)
                 if health is not None:
@@ -316,6 +327,9 @@ class Soak:
                     told = words
                     verdict.untrue.append(f"{at - self._begun:.1f} s: {name} is {state}, and nothing is wrong: {words}")
         for trouble in self._troubles:
+            if trouble.flows and (gap := self._longest(trouble)) > FLOWS:
+                at = trouble.begun - self._begun
+                verdict.untrue.append(f"{at:.1f} s: {trouble.kind}: no results for {gap:.0f} s")
             for name in trouble.must:
                 if not self._says(name, trouble):
                     verdict.untrue.append(
@@ -372,6 +386,13 @@ class Soak:
         """Whether a health was not ok meanwhile."""
         return any(state != "ok" for at, state, _ in self._seen[name] if trouble.begun <= at <= trouble.ended + 5)
 
+    def _longest(self, trouble: Trouble) -> float:
+        """s without a message of results meanwhile."""
+        came = [at for at, count in self._results if trouble.begun <= at <= trouble.ended]
+        first = {count: at for at, count in reversed(self._results) if trouble.begun <= at <= trouble.ended}
+        moments = [trouble.begun, *sorted(first.values()), came[-1] if came else trouble.ended]
+        return max(b - a for a, b in itertools.pairwise(moments))
+
     def _settle(self) -> None:
         """Until every health is ok, or it is too late for that to be true."""
         self._wait(lambda: self._healthy() or False, SETTLED + 60, "every health ok", fails=False)
@@ -407,7 +428,7 @@ class Soak:
 
         def up() -> bool:
             time.sleep(2)
-            return time.monotonic() - stand > 40 and not any(spool.glob("*"))
+            return time.monotonic() - stand > (15 if self._seconds < SHORT else 40) and not any(spool.glob("*"))
 
         self._wait(up, DRAINED, "every file in the bucket", fails=False)
 
