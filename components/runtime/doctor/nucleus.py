@@ -162,15 +162,14 @@ def logs(device: Device) -> Iterator[Finding]:
 
 def _closed(folder: Path, top: Path) -> bool:
     """Whether others cannot come to what is in a folder, or this user cannot look."""
-    while True:
+    while folder not in (top, folder.parent):
         try:
             if not folder.stat().st_mode & stat.S_IXOTH:
                 return True
         except OSError:
             return True
-        if folder in (top, folder.parent):
-            return False
         folder = folder.parent
+    return False
 
 
 def _configuration(device: Device) -> str:
