@@ -18,6 +18,7 @@ from edgeloop.config.quantities import Duration
 from edgeloop.decode import document, file
 from edgeloop.durable import replace
 from edgeloop.errors import DecodeError, EdgeloopError
+from edgeloop.secret import Arn
 from edgeloop.supervise.handling import Handling
 from sensor_ingest.payload.feed import Feed
 from sensor_ingest.payload.gather import Gather
@@ -51,6 +52,9 @@ class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unkno
     key: Annotated[str, Meta(title="Key", description="file with its private key")] = ""
     username: Annotated[str, Meta(title="User name", description="for the broker")] = ""
     password_file: Annotated[str, Meta(title="Password file", description="file whose first line is the password")] = ""
+    password_secret: Annotated[
+        Arn, Meta(title="Password secret", description="in its place, on classic: the ARN in Secrets Manager")
+    ] = ""
     client: Annotated[
         str, Meta(title="Client", description="client id, unique; empty: from thing and source", max_length=64)
     ] = ""
@@ -110,7 +114,9 @@ class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unkno
             raise ValueError("certificates need TLS: the broker is mqtts://…")
         if self.key and not self.certificate:
             raise ValueError("a key needs its certificate")
-        if self.password_file and not self.username:
+        if self.password_file and self.password_secret:
+            raise ValueError("the password is in a file or in Secrets Manager: one of them")
+        if (self.password_file or self.password_secret) and not self.username:
             raise ValueError("a password needs a username")
         if self.session and not self.qos:
             raise ValueError("a session needs qos 1")
@@ -181,7 +187,8 @@ class Mqtt(Source[Configuration]):
         )
         client.connect_timeout = PATIENCE
         if c.username:
-            client.username_pw_set(c.username, address.secret(c.password_file) if c.password_file else None)
+            place = c.password_file or c.password_secret
+            client.username_pw_set(c.username, address.secret(place) if place else None)
         if self._address.secure:
             client.tls_set_context(address.context(c.ca, c.certificate, c.key))
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
