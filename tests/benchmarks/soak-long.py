@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from edgeloop_tools.bench.suite import CHECKOUT, show
 from edgeloop_tools.build import build
-from edgeloop_tools.core.environment import CLOCK
+from edgeloop_tools.core.environment import CLOCK, clock_mover
 from edgeloop_tools.harness import soak
 from edgeloop_tools.harness.broker import Broker
 from edgeloop_tools.harness.line import Line
@@ -39,7 +39,8 @@ def run(minutes: float = MINUTES, hours: float = HOURS, seed: int = 1) -> Mappin
                     CHECKOUT / "recipes", CHECKOUT / "artifacts", plan.roots, soak.merge(plan)
                 )
                 line.core.wait(deployment, timeout=INSTALLED)
-                soaked = soak.Soak(line, broker, seed, clock=clock, say=lambda text: print(text, flush=True))
+                moved = clock if clock_mover() else None
+                soaked = soak.Soak(line, broker, seed, clock=moved, say=lambda text: print(text, flush=True))
                 verdict = soaked.run(60 * minutes, hours, folder / "bucket")
         finally:
             del os.environ[CLOCK]

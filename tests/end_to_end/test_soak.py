@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from edgeloop_tools.core.environment import CLOCK, clock_mover
 from edgeloop_tools.demo.plan import INGEST, UPLOAD
 from edgeloop_tools.harness import soak
 from edgeloop_tools.harness.broker import BINARY, Broker
@@ -16,7 +17,7 @@ from edgeloop_tools.harness.line import Line
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SHORT = {f"kill {name.rpartition('.')[2]}" for name in (INGEST, UPLOAD)} | {
-    "kill the bus", "kill Stream Manager", "network away"
+    "kill the bus", "kill Stream Manager", "network away", "clock -1d"
 }  # fmt: skip
 pytestmark = pytest.mark.skipif(
     BINARY is None and "EDGELOOP_ALL_PEERS" not in os.environ, reason="there is no mosquitto"
@@ -25,12 +26,19 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_a_quarter_of_a_minute_of_kills_loses_nothing(root: Path, tmp_path: Path) -> None:
+def test_a_quarter_of_a_minute_of_kills_loses_nothing(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = root.parent / "clock"
+    clock.write_text("+0\n")
+    monkeypatch.setenv(CLOCK, str(clock))
+    assert clock_mover() or "EDGELOOP_ALL_PEERS" not in os.environ, "there is no faketime"
     with Broker(tmp_path / "broker") as broker, Line(root) as line:
         plan = soak.plan(broker, 3)
         deployment = line.deploy(CHECKOUT / "recipes", CHECKOUT / "artifacts", plan.roots, soak.merge(plan))
         line.core.wait(deployment, timeout=400)
-        verdict = soak.Soak(line, broker, 3, only=SHORT).run(15.0, 0.5, tmp_path / "bucket")
+        soaked = soak.Soak(line, broker, 3, clock=clock if clock_mover() else None, only=SHORT)
+        verdict = soaked.run(15.0, 0.5, tmp_path / "bucket")
     assert verdict.arrived > 1000
     assert _wrong(verdict, growth=False) == []
 

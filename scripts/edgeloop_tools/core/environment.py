@@ -83,10 +83,15 @@ class Environment:
         return found
 
 
+def clock_mover() -> str:
+    """libfaketime (Debian's package `faketime`); empty where it is not installed."""
+    return next(iter(sorted(glob.glob(_FAKETIME))), "")
+
+
 def _moved() -> dict[str, str]:
     """For a clock that is not this machine's; what only rises stays as it is."""
-    file, library = os.environ.get(CLOCK), next(iter(sorted(glob.glob(_FAKETIME))), None)
-    if not file or library is None:
+    file, library = os.environ.get(CLOCK), clock_mover()
+    if not file or not library:
         return {}
     return {
         "LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": file, "FAKETIME_DONT_FAKE_MONOTONIC": "1",

@@ -209,7 +209,8 @@ class Soak:
                         break
         finally:
             plant.close()
-        self._settle()
+        if seconds >= SHORT:
+            self._settle()
         verdict = Verdict(line_hours=hours, seconds=time.monotonic() - self._begun)
         self._over.set()
         watch.join()
