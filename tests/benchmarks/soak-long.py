@@ -16,6 +16,8 @@ from edgeloop_tools.harness import soak
 from edgeloop_tools.harness.broker import Broker
 from edgeloop_tools.harness.line import Line
 
+LONG = True
+EXTRAS = ("dev",)
 MINUTES: Final = 50.0
 """Of faults; installing before, and what waits for its upload behind, take the rest of an hour."""
 HOURS: Final = 24.0
