@@ -161,7 +161,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     silence: Annotated[
         Duration,
         Meta(title="Silence", description="time without any samples at all after which the streams count as gone"),
-    ] = Duration("15 s")
+    ] = Duration("5 s")
 
 
 def orphans(configuration: Configuration) -> list[ConfigurationError]:

@@ -6,12 +6,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from anomaly_inference.configuration import Configuration
+from anomaly_inference.configuration import Monitor as MonitorConfiguration
 from anomaly_inference.deduplication import AlarmDeduplication
 from anomaly_inference.monitor import Monitor
 from anomaly_inference.reporter import Signal, Tap
@@ -23,6 +25,7 @@ from edgeloop.join import Latest
 from edgeloop.join.asof import column
 from edgeloop.limits import Limits
 from edgeloop.rules import Action, Rules
+from edgeloop.supervise.roster import Roster
 from edgeloop.wire.batch import Batch, Item, RecordBatch
 
 OWN = ".engine"
@@ -74,15 +77,13 @@ class Engine:
         self._columns: dict[tuple[str, str], Latest] = {}
         self._columns_of: dict[str, list[tuple[str, Latest]]] = {}
         self._monitors: dict[str, Monitor] = {}
+        self._roster: Roster[Monitor, Any] = Roster(self, lambda id: id)
         self._by_stream: dict[str, list[Monitor]] = {}
         self._clocks: dict[str, deque[int]] = {}
         self._newest = 0
         self.limits = Limits(configuration.limits)
         self.configuration = configuration
         self._arrange(configuration)
-        for alarm in self.book.open:
-            if alarm.kind == "process" and alarm.monitor in self._monitors:
-                self._monitors[alarm.monitor].assume()
 
     def process(self, *items: Item, now: int | None = None) -> Outcome:
         """The items of a tick. now: ns UTC at which they arrived; without it, when their newest sample was taken."""
@@ -141,12 +142,14 @@ class Engine:
         return Outcome(alarms=alarms)
 
     def apply(self, configuration: Configuration, now: int) -> Outcome:
-        """A new configuration: what has not changed goes on as it was."""
-        self.configuration = configuration
+        """A new configuration: what has not changed goes on as it was. None where there was none retires no alarm: it
+        may be one that could not be read."""
+        old, self.configuration = self.configuration, configuration
         self.rules.replace(configuration.rules)
         self.limits.apply(configuration.limits)
         self._arrange(configuration)
-        return Outcome(alarms=self.book.retire([*configuration.monitors, *configuration.limits], now))
+        watched = [*configuration.monitors, *configuration.limits]
+        return Outcome(alarms=self.book.retire(watched, now) if watched or old.monitors or old.limits else [])
 
     def unheard(self) -> dict[str, tuple[str, str]]:
         """By monitor and limit that waits for what has never arrived: (asset, what). Not of `gap: 0`."""
@@ -195,28 +198,12 @@ class Engine:
                     self._abandon(self._monitors[name], str(error))
 
     def _arrange(self, configuration: Configuration) -> None:
-        monitors: dict[str, Monitor] = {}
-        for name, config in configuration.monitors.items():
-            known = self._monitors.get(name)
-            try:
-                if known is not None and known.config == config:
-                    monitors[name] = known
-                else:
-                    monitors[name] = made = Monitor(name, config, self._latest, self._models, self._tap)
-                    if known is not None:
-                        made.restore(known.state())
-            except Exception as error:
-                why = str(error) if isinstance(error, EdgeloopError) else f"{type(error).__name__}: {error}"
-                self._problem(name, f"the new configuration was not applied: {why}" if known else why)
-                self._refused.add(name)
-                monitors.pop(name, None)
-                if known is not None:
-                    monitors[name] = known
-                continue
-            if name in self._refused:
-                self._refused.discard(name)
-                self._problem(name, "")
-        self._monitors = monitors
+        known = set(self._monitors)
+        self._roster.apply(configuration.monitors, self._monitor)
+        self._monitors = monitors = dict(self._roster.wanted)
+        for alarm in self.book.open:
+            if alarm.kind == "process" and alarm.monitor in monitors.keys() - known:
+                monitors[alarm.monitor].assume()
         wanted = {key for m in monitors.values() for key in m.input.operating.columns}
         self._columns = {key: self._columns.get(key) or Latest() for key in wanted}
         self._columns_of = {}
@@ -226,6 +213,27 @@ class Engine:
         for monitor in monitors.values():
             for stream in monitor.streams:
                 self._by_stream.setdefault(stream, []).append(monitor)
+
+    def _monitor(self, name: str, config: MonitorConfiguration) -> Monitor:
+        """As the configuration says: the one there is, or a new one that goes on where that stands."""
+        known = self._monitors.get(name)
+        if known is not None and known.config == config:
+            return known
+        made = Monitor(name, config, self._latest, self._models, self._tap)
+        if known is not None:
+            made.restore(known.state())
+        return made
+
+    # what the roster tells
+
+    def problem(self, key: str, line: str) -> None:
+        self._refused.add(key)
+        self._problem(key, f"the new configuration was not applied: {line}" if key in self._monitors else line)
+
+    def clear(self, key: str) -> None:
+        if key in self._refused:
+            self._refused.discard(key)
+            self._problem(key, "")
 
     def _arrived(self, item: Batch | RecordBatch, now: int) -> None:
         """Remembers how the stream's clock stands to arrival, and the columns that conditions look up."""

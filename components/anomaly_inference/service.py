@@ -22,7 +22,9 @@ from edgeloop.errors import EdgeloopError
 from edgeloop.journal import Position, directory
 from edgeloop.queue import QueueError, UploadQueue
 from edgeloop.samples import SamplesSubscriber
-from edgeloop.wire.batch import Item
+from edgeloop.supervise.handling import Handling
+from edgeloop.wire.batch import Dropped, Item
+from edgeloop.wire.codec import encode
 
 CAUGHT_UP = clock.NS
 ALARMS, LABELS, RESULTS = "alarms", "labels", "results"
@@ -58,14 +60,15 @@ class Service:
         configuration = app.config
         self._queue = UploadQueue(app.root, NAME, budget=int(configuration.upload))
         self._models = ModelStore(app)
-        self._models.apply(configuration)
         self.engine = Engine(
-            configuration,
+            Configuration(),
             AlarmBook(self._alarms.alarms, self._record, configuration.alarms),
             self._monitor_told,
             self._models.provide,
         )
-        self._check(configuration)
+        begun = Outcome()
+        self._apply(configuration, begun)
+        self._hand = Handling(app.work / "samples.in-hand", app.work, "a batch of samples", self._set_aside)
         self._samples = SamplesSubscriber(directory(app.root), None, self._restore())
         self._silence, self._unheard = Silence(), Unheard()
         app.bus.subscribe(topics.SAMPLES, self._noticed)
@@ -86,11 +89,30 @@ class Service:
                 self._app.health.problem("alarm command", str(e))
         items = self._samples.read(timeout)
         self._listen(outcome, heard=bool(items))
-        _extend(outcome, self.engine.process(*items, now=self._now(items)) if items or self._live else Outcome())
+        self._process(items, outcome)
         return outcome
 
+    def _process(self, items: list[Item], outcome: Outcome) -> None:
+        """Those of a tick together; where the process died of some, one by one, and without the one it died of."""
+        now = self._now(items)
+        if not items:
+            _extend(outcome, self.engine.process(now=now) if self._live else Outcome())
+            return
+        items = [item for item in items if not self._hand.deadly(_place(item))]
+        if not self._hand.careful:
+            with self._hand.together(map(_place, items)):
+                _extend(outcome, self.engine.process(*items, now=now))
+            return
+        for item in items:
+            with self._hand.of(_place(item), data=b"".join(encode(item)), among=True):
+                _extend(outcome, self.engine.process(item, now=now))
+
+    def _set_aside(self, line: str) -> None:
+        self._app.health.count("set_aside")
+        self._app.health.problem("set-aside", line)
+
     def _apply(self, configuration: Configuration, outcome: Outcome) -> None:
-        """As at the start; whatever fails is a line, and what was applied before stays."""
+        """At the start and later; whatever fails is a line, and what was applied before stays."""
         try:
             self._check(configuration)
             self._models.apply(configuration)
@@ -176,6 +198,7 @@ class Service:
         elif heard and book.find(NO_MONITOR, "silent") is not None:
             outcome.alarms += book.clear(NO_MONITOR, "silent", cause=cause, now=sample, sample=sample)
         outcome.alarms += self._unheard.listen(self.engine, now, sample)
+        self._app.health.set("unheard", self._unheard.line(now) or None)
 
     def save(self) -> None:
         """What was learned, and where the samples stand, to disk."""
@@ -205,6 +228,7 @@ class Service:
     def close(self) -> None:
         self.save()
         self._samples.close()
+        self._hand.close()
         self._models.close()
         self._alarms.close()
         self._queue.close()
@@ -284,6 +308,10 @@ class Service:
             self._alarms.announced(alarm)
         except OSError as e:
             self._app.health.problem("alarms", f"cannot write alarms.jsonl: {e.strerror}; free space on the disk")
+
+
+def _place(item: Item) -> str:
+    return f"{item.stream}/{item.epoch:x}/{item.first if isinstance(item, Dropped) else item.index}"
 
 
 def _extend(outcome: Outcome, more: Outcome) -> None:

@@ -10,7 +10,7 @@ from edgeloop.alarms import NO_MONITOR, Alarm, Cause
 
 SILENT: Final = 15.0
 """s without any sample: a problem of health, and the alarm `silent`."""
-FIRST: Final = 60.0
+FIRST: Final = 30.0
 """s until the alarm where nothing has arrived since the start: sources connect meanwhile."""
 _LONGER: Final = 3.0
 """Times the longest pause so far: a source that speaks once a minute is not silent between."""
@@ -68,6 +68,11 @@ class Unheard:
 
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
+
+    def line(self, now: float) -> str:
+        """Who has waited for SILENT; empty where nobody has."""
+        late = sorted(name for name, since in self._since.items() if now - since >= SILENT)
+        return f"nothing has arrived since the start of what is watched by {', '.join(late)}" if late else ""
 
     def listen(self, engine: Engine, now: float, sample: int) -> list[Alarm]:
         """An alarm of each who has waited for FIRST, unless nothing speaks at all; over with the first sample.

@@ -11,6 +11,7 @@ from edgeloop.config.identifiers import Id, Site
 from edgeloop.config.quantities import Duration, Rate, Size
 from edgeloop.opinions.settings import Opinion
 from edgeloop.plugins import Plugins
+from edgeloop.secret import Arn
 from edgeloop.video.settings import Video
 
 Policy = Literal["latest", "every"]
@@ -88,6 +89,9 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="file of the device with `user:password` of a camera of the network, not readable by all",
             max_length=512,
         ),
+    ] = ""
+    credentials_secret: Annotated[
+        Arn, Meta(title="Credentials secret", description="in its place, on classic: the ARN in Secrets Manager")
     ] = ""
     patience: Annotated[
         Duration,

@@ -145,7 +145,8 @@ class Service:
             self._registry = self._registered()
 
         def wanted(id: str, camera: Camera) -> Wanted:
-            place = self._registry.find(camera.uri, f"cameras.{id}.uri", camera.credentials_file)
+            secret = camera.credentials_file or camera.credentials_secret
+            place = self._registry.find(camera.uri, f"cameras.{id}.uri", secret)
             patience, rate = camera.patience.seconds, float(camera.rate)
             return Wanted(camera, replace(place, patience=patience, transport=camera.transport, rate=rate), options)
 

@@ -18,6 +18,7 @@ from edgeloop.clock import NS, rfc3339
 from edgeloop.decode import document
 from edgeloop.errors import DecodeError, EdgeloopError
 from edgeloop.recent import HOUR, Times
+from edgeloop.supervise.handling import Handling
 from sensor_ingest.audit import Audit
 from sensor_ingest.failsafe import LOOK, Entry, Held, HeldTargets
 from sensor_ingest.interlock import Interlocks
@@ -29,6 +30,7 @@ REMEMBERED = 10_000
 WAITING = 256
 DEFAULT_EXPIRY = 2 * NS
 DAY = 86_400 * NS
+DEADLY = "the process died with it in hand, twice: it is set aside"
 AHEAD = 2 * NS
 """How far an action may seem to come from the future."""
 
@@ -72,6 +74,7 @@ class Actions:
     """Executes what comes over the bus, in its own thread: a machine may be slow to answer.
 
     find(source): the source by id, or None. publish(document): the result. now: ns UTC; elapsed: s, monotonic.
+    told: told in one line of an action that this process died of before.
     """
 
     def __init__(
@@ -81,7 +84,9 @@ class Actions:
         publish: Callable[[dict[str, Any]], object],
         now: Callable[[], int] = clock.now,
         elapsed: Callable[[], float] = time.monotonic,
+        told: Callable[[str], None] = lambda line: None,
     ) -> None:
+        self._hand = Handling(audit.with_name("actions.in-hand"), audit.parent, "an action", told)
         self._audit = Audit(audit)
         self._find, self._publish, self._now, self._elapsed = find, publish, now, elapsed
         self.interlocks = Interlocks(elapsed)
@@ -102,6 +107,7 @@ class Actions:
             self._thread.join(2.0)
         if not self._thread.is_alive():
             self._audit.close()
+            self._hand.close()
 
     def receive(self, topic: str, payload: bytes) -> None:
         """From the bus; never waits. Raises queue.Full when more than 256 wait."""
@@ -141,8 +147,11 @@ class Actions:
 
     def execute(self, source: str, payload: bytes) -> dict[str, Any]:
         """What became of one command to a source: the document of the result."""
+        if self._hand.deadly_message(source, payload):
+            return self._result(source, "", "", None, "refused", DEADLY, {})
         try:
-            action = document(payload, Action, what="an action", where=source, strict=False)
+            with self._hand.message(source, payload):
+                action = document(payload, Action, what="an action", where=source, strict=False)
         except DecodeError as error:
             return self._result(source, "", "", None, "refused", f"no action: {error.why}", {})
         outcome, reason = self._judge(source, action)
@@ -172,14 +181,17 @@ class Actions:
             self._unhold(source, action)
         return outcome, reason
 
-    @staticmethod
-    def _write(writable: Writable, action: Action, source: str) -> tuple[Outcome, str]:
+    def _write(self, writable: Writable, action: Action, source: str) -> tuple[Outcome, str]:
+        what = f"{source}.{action.target}={action.value!r}"
+        if self._hand.deadly(what):
+            return "refused", DEADLY
         try:
             carry = getattr(writable, "carry", None)
-            if carry is None:
-                writable.write(action.target, action.value)
-            else:
-                carry(action.target, action.value, {"id": action.id, **action.cause})
+            with self._hand.of(what, data=msgspec.json.encode(action), among=True):
+                if carry is None:
+                    writable.write(action.target, action.value)
+                else:
+                    carry(action.target, action.value, {"id": action.id, **action.cause})
         except (EdgeloopError, OSError) as error:
             return "refused", str(error)
         except Exception as error:

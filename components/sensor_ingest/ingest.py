@@ -68,6 +68,7 @@ class Ingest:
             app.work / "actions.jsonl",
             self._lineup.find,
             lambda document: app.bus.publish_document(topics.ACTION_RESULTS, document),
+            told=self._set_aside,
         )
 
     def __enter__(self) -> Self:
@@ -123,6 +124,10 @@ class Ingest:
         if not self._unwritten:
             self._confirm()
         self._watch()
+
+    def _set_aside(self, line: str) -> None:
+        self._app.health.count("set_aside")
+        self._app.health.problem("set-aside", line)
 
     def _confirm(self) -> None:
         confirmations, self._confirmations = self._confirmations, []
@@ -246,6 +251,8 @@ class Ingest:
     def _watch(self) -> None:
         """Streams that fell silent; problems that are old enough to go."""
         now = time.monotonic()
+        for runner in self._watched:
+            runner.listen(now)
         for stream, seen in list(self._seen.items()):
             if not self._lineup.expects(stream):
                 del self._seen[stream]

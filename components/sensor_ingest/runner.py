@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,9 @@ from edgeloop.sequence import Chunk, Stream
 from edgeloop.supervise import Supervisor, Surroundings
 from sensor_ingest.intake import Intake
 from sensor_ingest.sources.base import Closable, Source, SourceConfiguration, Target
+
+UNHEARD = 30.0
+"""s after its start until a source that has brought nothing is told."""
 
 
 class Around(Surroundings, Protocol):
@@ -50,6 +54,8 @@ class Runner(Supervisor[Source[Any], Around]):
         self.connections = 0
         """How often it began anew with the machine: a run, or what `reconnected` told."""
         self._kind = kind
+        self._began = time.monotonic()
+        self._unheard = kind.foresee(id, configuration) != {}
         self._streams: set[str] = set()
         self._interrupted: set[str] = set()
 
@@ -84,11 +90,19 @@ class Runner(Supervisor[Source[Any], Around]):
             raise EdgeloopError(f"the source {self.id} is not connected")
         source.write(target, value)
 
+    def listen(self, now: float) -> None:
+        """Tells where nothing has ever come. now: s, monotonic."""
+        if self._unheard and now - self._began >= UNHEARD and not self.ended and not self._parts:
+            self.problem(f"{self.id}: nothing has come since it was started; look at what it listens to", "unheard")
+
     def declare(self, *streams: Stream) -> None:
         self.around.declare(self.id, streams)
 
     def put(self, chunk: Chunk) -> bool:
         self.delivered()
+        if self._unheard:
+            self._unheard = False
+            self.clear("unheard")
         if chunk.stream in self._interrupted:
             self._interrupted.discard(chunk.stream)
             chunk = replace(chunk, gap=True)

@@ -24,6 +24,8 @@ PASS: Final = 8 << 20
 """Bytes of the journal read at once."""
 MEMORY: Final = 64 << 20
 """Bytes of samples in hand beyond which no more are read, over and above one file of each stream."""
+STANDS: Final = 60 * clock.NS
+"""ns without a step forward, with newer segments there, until that is told."""
 LEASE: Final = 300.0
 """s for which the journal spares the segment at the cursor."""
 
@@ -38,6 +40,8 @@ class Harvest:
         self._cursor = cursor
         self._saved: Position | None = None
         self._leased = 0
+        self._moved = clock.elapsed()
+        self._last = START
         self._gaps_since: int | None = None
         self.configuration = configuration
         self.alarms = Alarms(state.alarms)
@@ -92,6 +96,18 @@ class Harvest:
         files = len(self._assemblers) * int(self.configuration.file)
         room = self.configuration.disk * self.configuration.shares.of("samples")
         return self._spool.held("samples", "gaps") >= room or self.held >= MEMORY + files
+
+    @property
+    def stands(self) -> str:
+        """Why no more of the journal goes up, where that is so."""
+        now, position = clock.elapsed(), self._reader.position
+        if self.full:
+            return "what waits to go up fills its share of `disk`: the journal is read on once some of it has arrived"
+        if position != self._last or not self._reader.newer:
+            self._last, self._moved = position, now
+        if now - self._moved < STANDS:
+            return ""
+        return f"the journal is not read on at {position.segment} byte {position.offset}, and there is more"
 
     def account(self) -> None:
         """Brings the state up to what is settled, and what is declared into a file where it is due."""

@@ -23,6 +23,8 @@ PATIENCE: Final = 600.0
 """s after which a task that was done without a word is given again."""
 SHORTEST: Final = 2.0
 LONGEST: Final = 600.0
+STANDS: Final = 120.0
+"""s for which Stream Manager has files and none of them arrives: nothing flows, whatever it says."""
 _MULTIPART: Final = 8 * MIB
 
 
@@ -66,7 +68,7 @@ class Tasks:
         self._manager, self._state, self._on_problem = manager, state, on_problem
         self._files: dict[str, File] = {}
         self._allowance = 0.0
-        self._refilled = time.monotonic()
+        self._refilled = self._flowed = time.monotonic()
         self.counts = Counts()
         self.failing: dict[str, str] = {}
 
@@ -88,6 +90,7 @@ class Tasks:
         self._hear(configuration)
         self._find_lost(configuration)
         self._give(configuration)
+        self._flows()
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
@@ -124,7 +127,18 @@ class Tasks:
             file.pause.failed()
             self._tell(file, why)
 
+    def _flows(self) -> None:
+        """Whether what is handed over arrives."""
+        now = time.monotonic()
+        if not self._state.flight:
+            self._flowed = now
+        stands = now - self._flowed
+        count = len(self._files)
+        line = f"nothing has arrived in the cloud for {stands:.0f} s, {count} files wait: look at the network"
+        self._on_problem("upload.stands", line if stands >= STANDS else None)
+
     def _arrived(self, path: str, file: File) -> None:
+        self._flowed = time.monotonic()
         self._state.flight.pop(path, None)
         del self._files[path]
         self._state.objects += 1

@@ -93,6 +93,7 @@ class Uploader:
         self._part("queue", lambda: self._records.look(readers))
         self._more = False
         self._part("journal", self._read)
+        self._app.health.set("journal.stands", self._harvest.stands or None)
         if not configuration.kinesis:
             self._part("records", lambda: self._records.store(readers, configuration))
         if self._part("state", lambda: self._save(lazily=self._spool.made == self._files)):

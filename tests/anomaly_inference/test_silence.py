@@ -23,10 +23,10 @@ def test_who_speaks_once_a_minute_is_not_silent_between() -> None:
     assert silence.silent(241.0)
 
 
-def test_before_the_first_sample_sources_have_a_minute() -> None:
+def test_before_the_first_sample_sources_have_half_a_minute() -> None:
     silence = Silence(0.0)
     assert silence.silent(16.0)
-    assert not silence.alarming(59.0)
+    assert not silence.alarming(29.0)
     assert silence.alarming(61.0)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
@@ -224,3 +226,37 @@ def test_a_camera_over_tls_is_verified_before_it_gets_the_password(
         server.server_close()
     assert bool(asked) is trusted
     assert trusted or "is its certificate signed by an authority of" in around.lines[0]
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_camera_over_rtsps_is_verified_before_it_hears_a_word(
+    tmp_path: Path, certificate: Path, trusted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, tmp_path / "key.pem")
+    said: list[bytes] = []
+    done = threading.Event()
+    around = Around()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError), server.accept()[0] as plain, context.wrap_socket(
+                plain, server_side=True
+            ) as secure:
+                said.append(secure.recv(4096))
+            done.set()
+
+        threading.Thread(target=serve, daemon=True).start()
+        place = found(f"rtsps://localhost:{server.getsockname()[1]}/live", secret(tmp_path / "c"))
+        sink = Sink(lambda frame: None, lambda: True, str)
+        capture = Capture("gate", place, "latest", tmp_path / "state", sink, around)
+        capture.start()
+        try:
+            assert done.wait(60)
+            assert around.told.wait(60)
+        finally:
+            capture.end()
+            capture.join(30)
+    assert [text.split()[0] for text in said] == ([b"OPTIONS"] if trusted else [])

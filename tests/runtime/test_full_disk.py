@@ -16,7 +16,10 @@ import pytest
 
 from edgeloop.bus import Bus
 
-COMPONENTS = ("sensor_ingest", "anomaly_inference", "camera_inference", "model_update", "stream_upload")
+COMPONENTS = (
+    "sensor_ingest", "anomaly_inference", "camera_inference", "model_update", "stream_upload", "video_upload",
+    "console",
+)  # fmt: skip
 NAMES = {package: "io.edgeloop." + "".join(word.title() for word in package.split("_")) for package in COMPONENTS}
 ALARM = (
     b'{"id":"a1","monitor":"m","asset":"press1","kind":"process","severity":"low","state":"raised","text":"t",'

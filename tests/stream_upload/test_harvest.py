@@ -377,12 +377,24 @@ def test_a_full_spool_holds_the_journal_back(tmp_path: Path, later: Callable[[fl
     cursor = device.cursor.load()
     assert cursor is not None
     assert device.harvest.samples < 300_000
+    assert "fills its share of `disk`" in device.harvest.stands
     while device.spool.files:
         device.upload()
         while device.step(upload=False):
             pass
     finish(device, later)
     device.check()
+
+
+def test_a_journal_that_is_not_read_on_is_told(tmp_path: Path, later: Callable[[float], None]) -> None:
+    device = Device(tmp_path, segment_bytes=4096)
+    for k in range(20):
+        device.append(vibration(1, 1000 * k, 1000))
+    assert device.harvest.stands == ""
+    later(61)
+    assert device.harvest.stands.endswith("and there is more")
+    device.step()
+    assert device.harvest.stands == ""
 
 
 def test_disk_full_while_writing(

@@ -19,7 +19,7 @@ from edgeloop.errors import EdgeloopError
 from stream_upload.configuration import Configuration, Priorities
 from stream_upload.manager import Manager, Refused, Unavailable
 from stream_upload.state import State
-from stream_upload.tasks import FLIGHT, File, Tasks, definitions
+from stream_upload.tasks import FLIGHT, STANDS, File, Tasks, definitions
 
 CONFIGURATION = Configuration(bucket="bucket", kinesis="k")
 
@@ -53,6 +53,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     moved = [time.monotonic()]
     monkeypatch.setattr(time, "monotonic", lambda: moved[0])
     return moved
+
+
+def test_files_of_which_none_arrives_are_told(line: Line, clock: list[float]) -> None:
+    line.offer("one.parquet")
+    line.tasks.step(CONFIGURATION)
+    clock[0] += STANDS + 1
+    line.tasks.step(CONFIGURATION)
+    assert "nothing has arrived in the cloud for 121 s, 1 files wait" in str(line.problems["upload.stands"])
+    line.memory.tell("samples", 0, Status.Success)
+    line.tasks.step(CONFIGURATION)
+    assert line.problems["upload.stands"] is None
 
 
 def test_a_file_is_released_on_success_alone(line: Line) -> None:

@@ -14,7 +14,7 @@ from doctor.finding import Finding
 
 CHECKS: tuple[Callable[[Device], Iterator[Finding]], ...] = (
     machine.python, machine.architecture, machine.load, machine.memory, machine.disk, machine.clock,
-    access.user, access.nodes, nucleus.nucleus, nucleus.runtime, nucleus.cloud, components.states,
+    access.user, access.nodes, nucleus.nucleus, nucleus.runtime, nucleus.cloud, nucleus.logs, components.states,
     components.credentials,
 )  # fmt: skip
 

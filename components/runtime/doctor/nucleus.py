@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,6 +130,46 @@ def cloud(device: Device) -> Iterator[Finding]:
             yield Finding("warning", "token exchange", "no role alias seen",
                           "uploads and models from S3 need credentials",
                           "set iotRoleAlias of the nucleus, and look with sudo")  # fmt: skip
+
+
+def logs(device: Device) -> Iterator[Finding]:
+    """What components print is written down by the nucleus: who on the device may read it."""
+    if device.nucleus is None:
+        return
+    flavour, root = device.nucleus
+    folders = [root / "logs"]
+    if flavour == "lite":
+        folders += [device.path("/var/log/journal"), device.path("/run/log/journal")]
+    seen = bare = 0
+    for folder in folders:
+        if _closed(folder, device.top):
+            continue
+        for path in sorted(folder.rglob("*")):
+            try:
+                mode = path.lstat().st_mode
+            except OSError:
+                continue
+            seen += stat.S_ISREG(mode)
+            bare += stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
+    if bare:
+        where = " and ".join(str(folder) for folder in folders if folder.is_dir())
+        yield Finding("warning", "log files", f"{bare} of {seen} below {where} are readable by everybody on the device",
+                      "the nucleus writes them so; they name machines, hosts and topics, and no secret of ours",
+                      f"chmod 0750 {root / 'logs'}, or the nucleus's umask 027")  # fmt: skip
+    elif seen:
+        yield Finding("ok", "log files", "not for everybody on the device")
+
+
+def _closed(folder: Path, top: Path) -> bool:
+    """Whether others cannot come to what is in a folder, or this user cannot look."""
+    while folder not in (top, folder.parent):
+        try:
+            if not folder.stat().st_mode & stat.S_IXOTH:
+                return True
+        except OSError:
+            return True
+        folder = folder.parent
+    return False
 
 
 def _configuration(device: Device) -> str:

@@ -25,7 +25,7 @@ from typing import Any, Final, Generic, Self, TypeVar
 
 import msgspec
 
-from edgeloop import profiles, topics
+from edgeloop import profiles, secret, topics
 from edgeloop.bus import Bus
 from edgeloop.config.declaration import Declaration
 from edgeloop.config.live import LiveConfiguration
@@ -105,6 +105,7 @@ class App(Generic[C]):
             report=self._report,
         )
         self.bus = Bus(name=self.name, on_problem=self._problem, on_refused=self._token_refused)
+        secret.asked_of(self.bus.get_secret)
         self._live = LiveConfiguration(
             self.declaration.configuration,
             self.bus,

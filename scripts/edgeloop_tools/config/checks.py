@@ -12,6 +12,7 @@ from edgeloop.config.load import InvalidConfiguration, absent, convert
 from edgeloop.config.quantities import Duration
 from edgeloop.join import Condition
 from edgeloop.log import secret_in
+from edgeloop.secret import ARN
 from edgeloop_tools.config.footprint import too_large
 from edgeloop_tools.config.line import Line
 from edgeloop_tools.config.outline import ANOMALY, CAMERA, INGEST, MODELS, UPLOAD, declared
@@ -26,7 +27,7 @@ _FILES = {"sources": "password_file", "cameras": "credentials_file"}
 
 def check(line: Line, nucleus: Nucleus = "lite") -> None:
     """Adds to the line's problems. nucleus: lite's limits count too, as a line may move to it."""
-    _secrets(line)
+    _secrets(line, nucleus)
     streams = Streams(line)
     _monitors(line, streams)
     _limits(line, streams)
@@ -55,15 +56,20 @@ def _ids(line: Line, component: str, section: str) -> dict[str, Any]:
     return {id: entry for id, entry in node.map().items() if not absent(entry.value)} if node else {}
 
 
-def _secrets(line: Line) -> None:
+def _secrets(line: Line, nucleus: Nucleus) -> None:
     hidden = set()
     for path, node in line.tree.leaves():
         name = path.rpartition(".")[2]
         if absent(node.value):
             continue
-        if _SECRET.search(name) and not name.endswith("_file"):
+        if name.endswith("_secret") and str(node.value).startswith(ARN):
+            if nucleus == "lite":
+                why, mend = "nucleus lite has no GetSecretValue", f"write {name.removesuffix('_secret')}_file"
+                line.add(path, "no secret can be asked for", why, f"{mend}, the path of a file on the device")
+        elif _SECRET.search(name) and not name.endswith("_file"):
+            name = name.removesuffix("_secret")
             line.add(path, "a secret in the configuration", mend=f"write {name}_file, the path of a file on the device")
-            hidden.add(node.key)
+            hidden |= {node.key, node.place}
         elif not isinstance(node.value, str):
             continue
         elif (found := secret_in(node.value)) == "a URL":

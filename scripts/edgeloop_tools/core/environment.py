@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -18,6 +19,9 @@ _PASSED_PREFIXES = ("LC_", "PIP_")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _ROOT_CA = "/etc/ssl/certs/ca-certificates.crt"
+CLOCK = "EDGELOOP_CORE_CLOCK"
+"""In the core's own environment: a file that moves the components' clocks, "-1d" for a day back (libfaketime)."""
+_FAKETIME = "/usr/lib/*/faketime/libfaketimeMT.so.1"
 
 
 @dataclass(slots=True)
@@ -69,9 +73,27 @@ class Environment:
             found["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = self.credentials_uri
             found["AWS_CONTAINER_AUTHORIZATION_TOKEN"] = token
         found[builtin.PORT_KEY] = str(self.stream_manager_port())
+        if not plan.core:
+            found |= _moved()
         if plan.core:
             found["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, sys.path)))
             found |= self.endpoint
             if self.user.owner:
                 found["EDGELOOP_COMPONENT_OWNER"] = "{}:{}".format(*self.user.owner)
         return found
+
+
+def clock_mover() -> str:
+    """libfaketime (Debian's package `faketime`); empty where it is not installed."""
+    return next(iter(sorted(glob.glob(_FAKETIME))), "")
+
+
+def _moved() -> dict[str, str]:
+    """For a clock that is not this machine's; what only rises stays as it is."""
+    file, library = os.environ.get(CLOCK), clock_mover()
+    if not file or not library:
+        return {}
+    return {
+        "LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": file, "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_CACHE_DURATION": "1",
+    }  # fmt: skip

@@ -185,3 +185,16 @@ def test_one_file_on_a_device_without_the_repository(tmp_path: Path) -> None:
     assert {"Python", "venv", "memory", "disk", "clock", "user", "nucleus"} <= {f.what for f in findings}
     assert done.returncode == int(doctor.failed(findings))
     assert done.stderr == ""
+
+
+def test_logs_that_everybody_on_the_device_may_read(tree: Path) -> None:
+    (tree / "greengrass/v2/alts").mkdir(parents=True)
+    log = write(tree, "/greengrass/v2/logs/greengrass.log", "line")
+    log.chmod(0o644)
+    found = one(doctor.examine(Device(top=tree, machine="aarch64")), "log files")
+    assert (found.level, found.seen.split(" below")[0]) == ("warning", "1 of 1")
+    log.chmod(0o640)
+    assert [f.level for f in nucleus.logs(Device(top=tree))] == ["ok"]
+    log.chmod(0o644)
+    log.parent.chmod(0o750)
+    assert list(nucleus.logs(Device(top=tree))) == []

@@ -290,3 +290,18 @@ def test_renewals_fit_their_target(target: str, renew: str, notes: list[str], to
     text = GOOD.replace("stop: {range: 0..1}", f"stop: {{range: 0..1, {target}}}")
     text = text.replace("a, target: stop}\ncam", f"a, target: stop, renew: {renew}}}\ncam")
     assert told(text) == [f"line.yaml:11:51: note: {note}" for note in notes]
+
+
+ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:plant-AbCdEf"
+
+
+def test_a_secret_by_its_arn_is_for_the_classic_nucleus(told: Told) -> None:
+    hall = "  hall: {type: mqtt, broker: mqtts://b, username: e, topics: {t: {filter: a}}, password_secret: "
+    line = GOOD.replace("sources:\n", f"sources:\n{hall}{ARN}}}\n")
+    assert told(line, nucleus="classic") == []
+    (said,) = told(line)
+    assert "no secret can be asked for (sources.hall.password_secret): nucleus lite has no GetSecretValue" in said
+    assert said.endswith("write password_file, the path of a file on the device")
+    (said,) = told(GOOD.replace("sources:\n", f"sources:\n{hall}hunter2}}\n"), nucleus="classic")
+    assert "a secret in the configuration (sources.hall.password_secret)" in said
+    assert "hunter2" not in said

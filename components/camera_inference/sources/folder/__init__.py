@@ -62,8 +62,7 @@ class Folder(Source[FolderOptions]):
     def setup(self) -> None:
         if not self._folder.is_dir():
             raise EdgeloopError("there is no such folder", where=self.place, mend="create it, or correct the URI")
-        page = self.outlet.state.with_suffix(".in-hand")
-        self._handling = Handling(page, page.parent.parent, "an image", self._set_aside)
+        self._handling = Handling.of_source(self.outlet, "an image")
         if self._once:
             self._mark = self._load()
 
@@ -87,10 +86,6 @@ class Folder(Source[FolderOptions]):
             self._handling.close()
         if self._once:
             self._save()
-
-    def _set_aside(self, line: str) -> None:
-        self.outlet.count("set_aside")
-        self.outlet.problem(line, "set-aside")
 
     def _take(self, mark: Mark) -> bool:
         began = time.monotonic()

@@ -55,6 +55,12 @@ class JournalReader:
         """After the newest item returned."""
         return self._position
 
+    @property
+    def newer(self) -> bool:
+        """Whether there are segments after that of the position."""
+        names = segments(self.directory, self._listing)
+        return bool(names) and names[-1] > self._position.segment
+
     def seek(self, position: Position) -> None:
         self._position = position
         self._sealed = False

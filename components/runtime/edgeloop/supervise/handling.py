@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -23,18 +24,20 @@ MOST, LARGEST = 32, 16 << 20
 _PAGE: Final = 256 << 10
 _HEAD: Final = struct.Struct("<II")
 """Lengths of what is noted about the input, and of its bytes; 0: nothing is in hand."""
+_BETWEEN: Final = "\n"
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 class InHand(msgspec.Struct, forbid_unknown_fields=True):
-    """what: of which kind; where: its file or topic; stamp: ns, which content of a file; deaths: processes that ended
-    with it in hand; boot: a power cut is nobody's fault."""
+    """what: of which kind; where: its file or topic, or those of several; stamp: ns, which content of a file; deaths:
+    processes that ended with it in hand; boot: a power cut is nobody's fault; among: others may come before it."""
 
     what: str
     where: str
     stamp: int = 0
     deaths: int = 0
     boot: str = ""
+    among: bool = False
 
 
 class About(msgspec.Struct, kw_only=True, rename={"source": "from"}):
@@ -46,6 +49,16 @@ class About(msgspec.Struct, kw_only=True, rename={"source": "from"}):
     stamp: int
     why: str
     time: int
+
+
+class Outlet(Protocol):
+    """What a source is given."""
+
+    state: Path
+
+    def problem(self, line: str, part: str = "") -> None: ...
+
+    def count(self, name: str, n: int = 1) -> None: ...
 
 
 class Handling:
@@ -62,6 +75,7 @@ class Handling:
         self._what, self._folder, self._patience, self._told = what, work / FOLDER, patience, told
         self._boot = _boot()
         self._struck: InHand | None = None
+        self._suspects: set[str] = set()
         self._page = -1
         with suppress(OSError):
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -70,21 +84,55 @@ class Handling:
             self._empty()
         self._known = set(self._listed())
 
+    @classmethod
+    def of_source(cls, outlet: Outlet, what: str) -> Handling:
+        """Of a sensor's or a camera's thread, whose file of state lies in a folder of the work folder."""
+
+        def told(line: str) -> None:
+            outlet.count("set_aside")
+            outlet.problem(line, "set-aside")
+
+        return cls(outlet.state.with_suffix(".in-hand"), outlet.state.parent.parent, what, told)
+
+    @property
+    def careful(self) -> bool:
+        """Whether the last process died of one among several, which has not come again: they are taken one by one."""
+        return bool(self._suspects)
+
     @contextmanager
-    def of(self, where: str, stamp: int = 0, data: bytes = b"") -> Iterator[None]:
-        """Around all that is done with one input. data: its bytes, unless `where` is its file."""
-        struck, self._struck = self._struck, None
-        again = struck is not None and (struck.where, struck.stamp) == (where, stamp)
+    def of(self, where: str, stamp: int = 0, data: bytes = b"", *, among: bool = False) -> Iterator[None]:
+        """Around all that is done with one input. data: its bytes, unless `where` is its file. among: one that comes
+        `together` with others, in any number and after any others."""
+        struck = self._struck
+        if among:
+            again = struck is not None and struck.stamp == stamp and where in self._suspects
+            if again:
+                self._suspects.discard(where)
+        else:
+            again = struck is not None and (struck.where, struck.stamp) == (where, stamp)
+            self._struck = None
         deaths = struck.deaths if struck is not None and again else 0
-        head = msgspec.json.encode(InHand(self._what, where, stamp, deaths, self._boot))
-        content = _HEAD.pack(len(head), len(data)) + head + data
-        if self._page >= 0 and len(content) <= _PAGE:
-            with suppress(OSError):
-                os.pwrite(self._page, content, 0)
+        self._note(InHand(self._what, where, stamp, deaths, self._boot, among), data)
         try:
             yield
         finally:
             self._empty()
+
+    @contextmanager
+    def together(self, where: Iterable[str]) -> Iterator[None]:
+        """Around what is done with several at once; where it ends the process, `careful` says so to the next."""
+        self._note(InHand(self._what, _BETWEEN.join(where), boot=self._boot, among=True), b"")
+        try:
+            yield
+        finally:
+            self._empty()
+
+    def message(self, topic: str, payload: bytes) -> AbstractContextManager[None]:
+        """As `of`, of a message."""
+        return self.of(topic, _digest(payload), payload, among=True)
+
+    def deadly_message(self, topic: str, payload: bytes) -> bool:
+        return bool(self._known) and self.deadly(topic, _digest(payload))
 
     def deadly(self, where: str, stamp: int = 0) -> bool:
         """Whether this input was set aside: it is not to be read again."""
@@ -96,6 +144,12 @@ class Handling:
             self._page = -1
 
     # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _note(self, known: InHand, data: bytes) -> None:
+        head = msgspec.json.encode(known)
+        if self._page >= 0 and _HEAD.size + len(head) + len(data) <= _PAGE:
+            with suppress(OSError):
+                os.pwrite(self._page, _HEAD.pack(len(head), len(data)) + head + data, 0)
 
     def _empty(self) -> None:
         if self._page >= 0:
@@ -116,8 +170,10 @@ class Handling:
         if known.boot == self._boot:
             known.deaths += 1
             self._struck = known
-            if known.deaths >= self._patience:
+            if known.deaths >= self._patience and _BETWEEN not in known.where:
                 self._set_aside(known, page[begin:end])
+            elif known.among:
+                self._suspects = set(known.where.split(_BETWEEN))
 
     def _listed(self) -> Iterator[tuple[str, int]]:
         for path in sorted(self._folder.glob("*.json")):
@@ -149,6 +205,10 @@ class Handling:
             oldest = there.pop(0)
             for end in ("json", "input"):
                 (self._folder / f"{oldest}.{end}").unlink(missing_ok=True)
+
+
+def _digest(payload: bytes) -> int:
+    return zlib.crc32(payload) << 32 | len(payload)
 
 
 def _size(path: Path) -> int:

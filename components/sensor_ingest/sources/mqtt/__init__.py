@@ -18,6 +18,8 @@ from edgeloop.config.quantities import Duration
 from edgeloop.decode import document, file
 from edgeloop.durable import replace
 from edgeloop.errors import DecodeError, EdgeloopError
+from edgeloop.secret import Arn
+from edgeloop.supervise.handling import Handling
 from sensor_ingest.payload.feed import Feed
 from sensor_ingest.payload.gather import Gather
 from sensor_ingest.payload.sparkplug import Sparkplug
@@ -50,6 +52,9 @@ class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unkno
     key: Annotated[str, Meta(title="Key", description="file with its private key")] = ""
     username: Annotated[str, Meta(title="User name", description="for the broker")] = ""
     password_file: Annotated[str, Meta(title="Password file", description="file whose first line is the password")] = ""
+    password_secret: Annotated[
+        Arn, Meta(title="Password secret", description="in its place, on classic: the ARN in Secrets Manager")
+    ] = ""
     client: Annotated[
         str, Meta(title="Client", description="client id, unique; empty: from thing and source", max_length=64)
     ] = ""
@@ -109,7 +114,9 @@ class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unkno
             raise ValueError("certificates need TLS: the broker is mqtts://…")
         if self.key and not self.certificate:
             raise ValueError("a key needs its certificate")
-        if self.password_file and not self.username:
+        if self.password_file and self.password_secret:
+            raise ValueError("the password is in a file or in Secrets Manager: one of them")
+        if (self.password_file or self.password_secret) and not self.username:
             raise ValueError("a password needs a username")
         if self.session and not self.qos:
             raise ValueError("a session needs qos 1")
@@ -148,6 +155,7 @@ class Mqtt(Source[Configuration]):
         self._connected = threading.Event()
         self._client: Any = None
         self._failed = False
+        self._hand: Handling | None = None
         self._alarms = row("alarms", configuration.alarms, needed=False) if configuration.alarms else None
         self._heard: Closable | None = None
 
@@ -161,6 +169,8 @@ class Mqtt(Source[Configuration]):
         return foreseen(id, configuration.topics)
 
     def setup(self) -> None:
+        if self.configuration.qos:
+            self._hand = Handling.of_source(self.outlet, "a message")
         self._mqtt = optional.load("paho.mqtt.client", PURPOSE)
         properties = optional.load("paho.mqtt.properties", PURPOSE)
         packets = optional.load("paho.mqtt.packettypes", PURPOSE)
@@ -177,7 +187,8 @@ class Mqtt(Source[Configuration]):
         )
         client.connect_timeout = PATIENCE
         if c.username:
-            client.username_pw_set(c.username, address.secret(c.password_file) if c.password_file else None)
+            place = c.password_file or c.password_secret
+            client.username_pw_set(c.username, address.secret(place) if place else None)
         if self._address.secure:
             client.tls_set_context(address.context(c.ca, c.certificate, c.key))
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
@@ -286,7 +297,7 @@ class Mqtt(Source[Configuration]):
     def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
         arrival = clock.now()
         try:
-            self._take(message, arrival)
+            self._handle(message, arrival)
         except Exception as error:
             self._guarded(error)
             return
@@ -295,6 +306,16 @@ class Mqtt(Source[Configuration]):
             self._taken.append((message.mid, message.qos))
             if len(self._taken) == 1:
                 self._feed.wake()
+
+    def _handle(self, message: Any, arrival: int) -> None:
+        """What the broker sends again must not end one process after the other."""
+        if self._hand is None or not message.qos:
+            self._take(message, arrival)
+        elif self._hand.deadly_message(message.topic, message.payload):
+            self.outlet.count("set_aside_again")
+        else:
+            with self._hand.message(message.topic, message.payload):
+                self._take(message, arrival)
 
     def _written(self) -> Callable[[], None] | None:
         """Acknowledges what was taken so far, once it is in the journal."""
@@ -368,6 +389,9 @@ class Mqtt(Source[Configuration]):
         if client is not None:
             assert self._link is not None
             self._link.close()
+        if self._hand is not None:
+            self._hand.close()
+            self._hand = None
 
 
 def _channel(alarm: Mapping[str, Any]) -> str:

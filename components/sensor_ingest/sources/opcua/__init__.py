@@ -14,6 +14,7 @@ from msgspec import Meta
 from edgeloop import clock
 from edgeloop.config.quantities import Duration
 from edgeloop.errors import EdgeloopError
+from edgeloop.secret import Arn
 from edgeloop.sequence import Chunk, Stream
 from edgeloop.wire.batch import Channel
 from sensor_ingest.payload.numerals import words
@@ -75,6 +76,9 @@ class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unkno
     ] = ""
     user: Annotated[str, Meta(title="User", description="user name; empty: anonymous")] = ""
     password_file: Annotated[str, Meta(title="Password file", description="a file that holds its password")] = ""
+    password_secret: Annotated[
+        Arn, Meta(title="Password secret", description="in its place, on classic: the ARN in Secrets Manager")
+    ] = ""
 
     def __post_init__(self) -> None:
         try:
@@ -88,8 +92,10 @@ class Configuration(SourceConfiguration, frozen=True, kw_only=True, forbid_unkno
             raise ValueError("the address holds a user name: use `user` and `password_file`")
         if self.security != "none" and not (self.certificate and self.key):
             raise ValueError("signed messages need a `certificate` and its `key`")
-        if bool(self.user) != bool(self.password_file):
-            raise ValueError("`user` and `password_file` belong together")
+        if bool(self.user) != bool(self.password_file or self.password_secret):
+            raise ValueError("`user` and `password_file` (or `password_secret`) belong together")
+        if self.password_file and self.password_secret:
+            raise ValueError("the password is in a file or in Secrets Manager: one of them")
         if self.user and self.security != "sign_and_encrypt":
             raise ValueError("a password travels only in `security: sign_and_encrypt`")
         words(self.words)
@@ -171,7 +177,8 @@ class OpcUa(Source[Configuration]):
         if self.outlet.stop.is_set():
             return
         pace = Pace(c.publish.seconds, c.sampling.seconds, c.hold.seconds, c.timeout.seconds, c.depth)
-        security = Security(c.security, c.policy, c.certificate, c.key, c.server_certificate, c.user, c.password_file)
+        secret = c.password_file or c.password_secret
+        security = Security(c.security, c.policy, c.certificate, c.key, c.server_certificate, c.user, secret)
         session = Session(c.url, security, pace, self.outlet.state)
         work = asyncio.create_task(self._follow(session))
         ending = asyncio.create_task(self._ending.wait())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +20,7 @@ from edgeloop.config import units
 from edgeloop.config.quantities import Rate
 from edgeloop.errors import EdgeloopError
 from edgeloop.sequence import Samples, Stream
+from edgeloop.supervise.handling import Handling
 from edgeloop.tables import Block, Options, Table
 from edgeloop.wire.batch import Clock
 from sensor_ingest.sources.base import Foreseen, Outlet, Source, SourceConfiguration
@@ -94,6 +96,7 @@ class Replay(Source[Configuration]):
     def __init__(self, configuration: Configuration, outlet: Outlet) -> None:
         super().__init__(configuration, outlet)
         self._table: Table | None = None
+        self._hand: Handling | None = None
         self._regular: Fraction | None = None
         self._bad = 0
         self._clock, self._set = clock.Steady(), 0
@@ -113,7 +116,10 @@ class Replay(Source[Configuration]):
             skip=c.skip, by=c.by, value=c.value, sheet=c.sheet, ignore=c.ignore, missing=c.missing,
             paced=c.rate is not None,
         )  # fmt: skip
-        self._table = table = Table(Path(c.path), options)
+        self._hand = Handling.of_source(self.outlet, "a recording")
+        with self._held():
+            self._table = Table(Path(c.path), options)
+        table = self._table
         self.outlet.log(f"{c.path}: {table.understood}")
         if not table.has_time and c.rate is None:
             raise EdgeloopError(
@@ -211,7 +217,27 @@ class Replay(Source[Configuration]):
 
     def _blocks(self) -> Iterator[Block]:
         assert self._table is not None
-        return self._table.blocks()
+        blocks = iter(self._table.blocks())
+        while True:
+            with self._held():
+                block = next(blocks, None)
+            if block is None:
+                return
+            yield block
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Around what reads the file, with code of others: one that ends the process is not read for ever."""
+        assert self._hand is not None
+        path = self.configuration.path
+        try:
+            stamp = Path(path).stat().st_mtime_ns
+        except OSError:
+            stamp = 0
+        if self._hand.deadly(path, stamp):
+            raise EdgeloopError("the recording is set aside", where=path, why="the process died with it in hand")
+        with self._hand.of(path, stamp):
+            yield
 
     def _hand_over(self, stamps: NDArray[np.int64], values: NDArray[np.float64]) -> bool:
         device = None if self.configuration.stamp == "now" else Clock("device")
@@ -254,6 +280,8 @@ class Replay(Source[Configuration]):
     def close(self) -> None:
         if self._table is not None:
             self._table.close()
+        if self._hand is not None:
+            self._hand.close()
 
 
 def _due(stamps: NDArray[np.int64], first: int, began: int, speed: Fraction) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ from .rpc import SERVICE, Refused, encoder
 PUBSUB = "aws.greengrass.ipc.pubsub"
 MQTT_PROXY = "aws.greengrass.ipc.mqttproxy"
 CLI = "aws.greengrass.Cli"
+SECRETS = "aws.greengrass.SecretManager"
 
 
 class Authorizer:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import binascii
 import logging
+import os
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -24,6 +26,8 @@ from .rpc import SERVICE, Refused, application, encoder
 if TYPE_CHECKING:
     from .server import Server
 
+SECRETS = "EDGELOOP_CORE_SECRETS"
+"""In the core's environment: a file of JSON, ARN → secret, for GetSecretValue."""
 log = logging.getLogger("edgeloop.core.ipc")
 
 Handler = Callable[[Connection, int, bytes], None]
@@ -60,6 +64,8 @@ class Operations:
                 ("ValidateAuthorizationToken", self._later(self._validate_authorization_token)),
             )
         }
+        if not self._lite:
+            self._handlers[f"{SERVICE}GetSecretValue"] = self._get_secret_value
 
     @property
     def topics(self) -> tuple[Topics, Topics]:
@@ -324,6 +330,20 @@ class Operations:
             raise
         response = {"restartStatus": outcome} | ({"message": message} if message and not self._lite else {})
         connection.respond(stream, "RestartComponentResponse", encoder.encode(response))
+
+    def _get_secret_value(self, connection: Connection, stream: int, payload: bytes) -> None:
+        """As the classic nucleus with its Secret Manager; here the secrets are in the file that SECRETS names."""
+        arn = self._decode(payload, requests.GetSecretValue).secret_id
+        self._authorize(connection, authorization.SECRETS, "GetSecretValue", arn)
+        try:
+            secrets = msgspec.json.decode(Path(os.environ.get(SECRETS, "")).read_bytes(), type=dict[str, str])
+        except (OSError, ValueError) as error:
+            raise Refused("ServiceError", f"no secrets here: {error}") from None
+        if arn not in secrets:
+            raise Refused("ResourceNotFoundError", f"Secret {arn} not found")
+        answer = {"secretId": arn, "versionId": "1", "versionStage": ["AWSCURRENT"],
+                  "secretValue": {"secretString": secrets[arn]}}  # fmt: skip
+        connection.respond(stream, "GetSecretValueResponse", encoder.encode(answer))
 
     async def _validate_authorization_token(self, connection: Connection, stream: int, payload: bytes) -> None:
         request = self._decode(payload, requests.ValidateAuthorizationToken)

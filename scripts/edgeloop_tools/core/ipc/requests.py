@@ -71,5 +71,9 @@ class RestartComponent(_Request):
     component_name: str
 
 
+class GetSecretValue(_Request):
+    secret_id: str
+
+
 class ValidateAuthorizationToken(_Request):
     token: str
