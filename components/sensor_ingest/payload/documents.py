@@ -187,7 +187,7 @@ class Cells:
         if self._separator:
             return [cell.strip() for cell in line.split(self._separator)]
         if self._places < 2 and _PARTED.fullmatch(line.strip()):
-            raise BadPayload(f"the blank in {line[:40]!r} may part thousands, or cells: say `separator: \" \"` for cells")
+            raise BadPayload(f"the blank in {line[:40]!r} may part thousands, or cells: say `separator: ' '` for cells")
         for one in (";", "\t", "|"):
             if one in line:
                 return [cell.strip() for cell in line.split(one)]

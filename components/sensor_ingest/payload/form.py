@@ -71,7 +71,10 @@ class Form(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = ""
     good: Annotated[
         str,
-        Meta(title="Good", description="where the quality of a tag, or of a message, is, and which codes are good: `q`, `quality 192`"),
+        Meta(
+            title="Good",
+            description="where the quality of a tag, or of a message, is, and which codes are good: `q`, `quality 192`",
+        ),
     ] = ""
     encoding: Annotated[str, Meta(title="Encoding", description="of texts: utf-8, latin-1, cp1252, utf-16 …")] = "utf-8"
     compression: Annotated[

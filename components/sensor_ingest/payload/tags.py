@@ -126,7 +126,8 @@ def _weighs(key: str, item: Mapping[str, Any]) -> bool:
         return word in _BAD or word in _WORDS or word.startswith(("good", "bad", "uncertain"))
     if not any(name in item for name in VALUES):
         return False
-    return isinstance(quality, (bool, dict)) or (isinstance(quality, int) and (quality in range(256) or quality > 2**30))
+    coded = isinstance(quality, int) and (quality in range(256) or quality > 1 << 30)
+    return coded or isinstance(quality, (bool, dict))
 
 
 def found(items: list[Any]) -> Tags | None:
