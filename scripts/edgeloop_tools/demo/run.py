@@ -117,7 +117,7 @@ def measure(options: Options) -> tuple[dict[str, Any], Path]:
             installed = _deploy(line, plan, view, progress, stop)
             if installed is not None:
                 progress.installed = installed
-                _watch(line, Acts(line, plan, options.duration, lambda: progress.seconds, armed=options.arm),
+                _watch(line, Acts(line, plan, options.duration, lambda: progress.seconds),
                        view, progress, stop)  # fmt: skip
         ended = now()
         if installed is None:
