@@ -13,6 +13,7 @@ from edgeloop.config.quantities import Budget, Duration, Learning, Rate, Size
 from edgeloop.detect.registry import DETECTORS
 from edgeloop.detect.sensor import Range
 from edgeloop.errors import ConfigurationError
+from edgeloop.health import Metrics
 from edgeloop.join import Condition
 from edgeloop.limits import Limit
 from edgeloop.rules import Rule
@@ -136,6 +137,7 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     site: Site = "plant"
+    metrics: Metrics = ""
     monitors: Annotated[dict[Id, Monitor], Meta(title="Monitors", description="what is watched, by id")] = {}
     rules: Annotated[dict[Id, Rule], Meta(title="Rules", description="alarms that act, by id")] = {}
     limits: Annotated[

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from edgeloop.config.identifiers import Id, Site
 from edgeloop.config.quantities import Duration, Rate, Size
+from edgeloop.health import Metrics
 from edgeloop.opinions.settings import Opinion
 from edgeloop.plugins import Plugins
 from edgeloop.secret import Arn
@@ -176,6 +177,7 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     site: Site = "plant"
+    metrics: Metrics = ""
     plugins: Plugins = ""
     cameras: Annotated[dict[Id, Camera], Meta(title="Cameras", description="what is looked at, by id")] = {}
     threads: Annotated[int, Meta(title="Threads", description="of one inference", ge=1, le=64)] = 1

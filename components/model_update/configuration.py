@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from edgeloop.config.identifiers import Id
 from edgeloop.config.quantities import Duration, Size
+from edgeloop.health import Metrics
 from edgeloop.models.signature import Key, raw
 
 DEFAULT: Final = "default"
@@ -81,6 +82,7 @@ class Probation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    metrics: Metrics = ""
     models: Annotated[
         dict[Id, Model], Meta(title="Models", description="what is to be active, by the model's name")
     ] = {}

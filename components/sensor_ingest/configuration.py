@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from edgeloop.config.identifiers import Id, Site
 from edgeloop.config.quantities import Duration, Rate, Size
+from edgeloop.health import Metrics
 from edgeloop.plugins import Plugins
 
 
@@ -33,6 +34,7 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     site: Site = "plant"
+    metrics: Metrics = ""
     plugins: Plugins = ""
     tick: Annotated[
         Duration,

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from edgeloop.config.identifiers import Id, Site
 from edgeloop.config.quantities import Duration, Rate, Size, bounded
+from edgeloop.health import Metrics
 from edgeloop.plugins import Plugins
 
 POLICIES: Final = ("all", "none", "windows", "alarms")
@@ -86,6 +87,7 @@ class Shares(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     site: Site = "plant"
     plugins: Plugins = ""
+    metrics: Metrics = ""
     bucket: Annotated[
         str,
         Meta(

@@ -39,6 +39,13 @@ def test_the_table_of_a_type_is_that_of_its_configuration(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TYPES)
+def test_a_type_says_what_to_do_when_it_goes_wrong(name: str) -> None:
+    text = (FOLDER / "sources" / name / "README.md").read_text().partition("## When it goes wrong")[2]
+    assert "| symptom | line |" in text
+    assert text.partition("\n<!--")[0].partition("\n## ")[0].count("\n| ") >= 4
+
+
+@pytest.mark.parametrize("name", TYPES)
 def test_a_sample_is_a_configuration(name: str) -> None:
     configuration = convert(sample(name), Configuration)
     for entry in configuration.sources.values():

@@ -31,7 +31,7 @@ from edgeloop.config.declaration import Declaration
 from edgeloop.config.live import LiveConfiguration
 from edgeloop.durable import replace
 from edgeloop.errors import EdgeloopError
-from edgeloop.health import Health, MetricFiles
+from edgeloop.health import Exposed, Health, MetricFiles
 from edgeloop.log import Log, forward_standard_logging
 from edgeloop.signals import Signals
 from edgeloop.supervise import Alone, Parent
@@ -122,6 +122,9 @@ class App(Generic[C]):
             self._problem(_SETUP, refused)
         self.bus.wait_connected(_START)
         self._live.start()
+        self._exposed = Exposed(self.health.exposition, self.health.set)
+        self._exposed.follow(getattr(self.config, "metrics", ""))
+        self._live.listen(lambda configuration: self._exposed.follow(getattr(configuration, "metrics", "")))
         self._starting = False
 
     def __enter__(self) -> Self:
@@ -304,6 +307,8 @@ class App(Generic[C]):
         self.stop.set()
         if hasattr(self, "_live"):
             self._live.close()
+            if hasattr(self, "_exposed"):
+                self._exposed.close()
             self.health.close()
             if self._parent.hung_up.is_set():
                 self._lock.release()

@@ -28,6 +28,10 @@ ROWS = 100_000
 PATIENCE = 10
 """Payloads with another number of cells after which that is what is found out."""
 STAMPED = frozenset({*TIMES, "origin", "sourcetimestamp", "timestamp_ms", "time_ms"})
+SURE = frozenset({"ts", "timestamp", "datetime", "timestamp_ms", "time_ms"})
+"""Names that nothing but a time has, small as it may be."""
+AHEAD = 366 * 86_400 * NS
+"""ns that a device's clock may be before ours: further ahead is no time (a counter that ran over, a default)."""
 DECIMALS: tuple[Decimal, ...] = (".", ",")
 _OWN = ((tags.TIME,), (senml.UNITS,))
 
@@ -60,6 +64,8 @@ class Decoder:
         self._compiled: Compiled | None = None
         self._named = ""
         self._tagged = self._tags is not None
+        where, *codes = form.good.split() if form.good and not form.name else [""]
+        self._good = (places.parse(where), frozenset(c.casefold().strip(",") for c in codes)) if where else None
         self._time: Keys | None = None
         self._time_name = ""
         self._cells = 0
@@ -73,7 +79,7 @@ class Decoder:
             self._time = (tags.TIME,) if self._tags.time is not None else None
         elif form.time and form.time != ARRIVAL:
             self._time = places.parse(form.time, first(form))
-        if self._configured and self._tags is None:
+        if self._configured and self._tags is None and self._good is None:
             self._compiled = Compiled.of(form, self._configured, self._time)
 
     @property
@@ -118,11 +124,12 @@ class Decoder:
         if len(at) < len(values):
             assert self.form.rate is not None
             at = np.asarray(at + np.array([int(i * NS / self.form.rate) for i in range(len(values))], dtype=np.int64))
-        if not (at < UNSET).any():
+        odd = (at < UNSET) | (at > arrival + AHEAD)
+        if not odd.any():
             return Rows(values, at)
         if self.form.rate is not None:
             return Rows(values, None, True)
-        return Rows(values, np.where(at < UNSET, arrival, at), True)
+        return Rows(values, np.where(odd, arrival, at), True)
 
     def _several(self, n: int, values: NDArray[np.float64]) -> NDArray[np.float64]:
         if n > 1 and self.form.rate is None:
@@ -145,9 +152,20 @@ class Decoder:
                 raise BadPayload(f"it has no list {self.form.records}")
             else:
                 readings.append(inner)
+        if self._tags is None and (self._good or not self._configured):
+            readings = [self._weighed(reading) for reading in readings]
         if not 0 < len(readings) <= ROWS:
             raise BadPayload(f"it has {len(readings)} readings")
         return readings
+
+    def _weighed(self, reading: Any) -> Any:
+        """Nothing but a time where the quality is not good, or without what a quality beside it speaks against."""
+        if not self._good:
+            return tags.weighed(reading, self.numerals)
+        place, codes = self._good
+        if tags.is_good(place, places.find(reading, place), codes, self.numerals):
+            return reading
+        return _without(reading)
 
     def _inner(self, document: Any) -> Any:
         """What the readings are in: where `records` says, or where nothing else is than one list of tags."""
@@ -304,7 +322,8 @@ class Decoder:
             at = moment(value[0] if isinstance(value, list) else value, self.form.form)
         except BadPayload:
             return False
-        if at < UNSET:
+        written = isinstance(value, str) and not value.strip().lstrip("+-").replace(".", "", 1).isdecimal()
+        if at < UNSET and not written and keys[-1].lower() not in SURE:
             return False
         self._time_name = ".".join(map(str, keys))
         return True
@@ -318,3 +337,15 @@ class Decoder:
 
 
 __all__ = ["LONGEST", "NAMED", "PATIENCE", "Decoder", "Rows", "moment"]
+
+
+def _without(reading: Any) -> Any:
+    """Its numbers missing, its times as they are."""
+    if isinstance(reading, dict):
+        return {
+            key: each if key in tags.STAMPS or (isinstance(key, str) and key.lower() in STAMPED) else _without(each)
+            for key, each in reading.items()
+        }
+    if isinstance(reading, (list, tuple)):
+        return [_without(each) for each in reading]
+    return None if isinstance(reading, (int, float)) else reading

@@ -29,6 +29,8 @@ _AMOUNT = re.compile(
 """A number, a unit may be behind it."""
 _TIGHT = re.compile(r"(?<=\d),(?=\d)")
 _POINT = re.compile(r"\d\.\d|\.\d+|\d\.(?:[,\s]|$)")
+_GROUPED = re.compile(r"[-+]?\d{1,3}(?:(?:\.\d{3})+,\d+|(?:,\d{3})+\.\d+)(?:\s*[^\d\s,;]\S*)?")
+_PARTED = re.compile(r"[-+]?[1-9]\d{0,2}(?:[ '\xa0\u202f]\d{3})+(?:[.,]\d+)?")
 _PLAIN = re.compile(r"[-+]?\d*,?\d+(?:[eE][-+]?\d+)?")
 Parse = Callable[[bytes, int], list[Any]]
 """Readings of a payload that arrived at a time (ns UTC). Raises BadPayload."""
@@ -184,6 +186,8 @@ class Cells:
     def __call__(self, line: str) -> list[str]:
         if self._separator:
             return [cell.strip() for cell in line.split(self._separator)]
+        if self._places < 2 and _PARTED.fullmatch(line.strip()):
+            raise BadPayload(f"the blank in {line[:40]!r} may part thousands, or cells: say `separator: ' '` for cells")
         for one in (";", "\t", "|"):
             if one in line:
                 return [cell.strip() for cell in line.split(one)]
@@ -193,6 +197,9 @@ class Cells:
 
     def _separated(self, line: str) -> list[str]:
         cells = [cell.strip() for cell in line.split(",")]
+        if self._places < 2 and _GROUPED.fullmatch(line.strip()):
+            raise BadPayload(f"the comma in {line[:40]!r} may part thousands, cells or decimals: "
+                             'say `decimal: ","`, `decimal: "."` or `separator: ","`')  # fmt: skip
         loose = len(_TIGHT.findall(line)) < line.count(",")
         tokens = line.split()
         if loose or self._commas or _POINT.search(line):

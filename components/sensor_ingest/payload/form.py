@@ -71,7 +71,10 @@ class Form(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = ""
     good: Annotated[
         str,
-        Meta(title="Good", description="where the quality of a tag is, and which codes are good: `q`, `quality 192`"),
+        Meta(
+            title="Good",
+            description="where the quality of a tag, or of a message, is, and which codes are good: `q`, `quality 192`",
+        ),
     ] = ""
     encoding: Annotated[str, Meta(title="Encoding", description="of texts: utf-8, latin-1, cp1252, utf-16 …")] = "utf-8"
     compression: Annotated[
@@ -91,8 +94,8 @@ def check(form: Form) -> None:
         raise ValueError(f"encoding: {form.encoding!r} is none of {', '.join(ENCODINGS)}")
     if (form.good or form.value) and form.payload not in ("json", "cbor", "msgpack", "text", "pairs", "senml"):
         raise ValueError(f"a payload of {form.payload} has no `value` or `good`")
-    if form.good and not form.name:
-        raise ValueError("`good` is of a list of tags: say where their `name` is")
+    if form.good:
+        places.parse(form.good.split()[0])
     if form.name:
         for place in (form.name, form.value or "value", *form.good.split()[:1]):
             places.parse(place)

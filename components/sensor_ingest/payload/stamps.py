@@ -36,7 +36,8 @@ def moment(value: Any, form: str = "") -> int:
         else:
             at = int(float(text) * NS) if abs(float(text)) < 1e8 else times.epoch(text)
     except (ValueError, OverflowError, OSError):
-        raise BadPayload(f"its time {text[:40]!r} is no time") from None
+        mend = "" if form else "; say how it is written, `form`, such as %d.%m.%Y %H:%M:%S"
+        raise BadPayload(f"its time {text[:40]!r} is no time{mend}") from None
     if not -LATEST < at < LATEST:
         raise BadPayload(f"its time {text[:40]!r} is out of range")
     return max(at, 0)

@@ -22,6 +22,10 @@ GOOD = range(192, 256)
 """Quality of OPC DA."""
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _WORDS = frozenset({"good", "ok", "true", "valid", "1"})
+_BAD = frozenset({"bad", "uncertain", "invalid", "stale", "false", "not connected", "comm failure", "questionable"})
+_QUALITIES = frozenset({"quality", "q", "good", "statuscode", "status_code", "status", "qualitycode", "opcquality"})
+SEVERITY = 0xC0000000
+"""Of a status code of OPC UA: none of these bits is set where it is good."""
 
 
 class Tags:
@@ -59,7 +63,7 @@ class Tags:
                     time = places.find(document, self.time)
             if value is ABSENT:
                 value = None
-            if self.good is not None and not self._is_good(places.find(item, self.good), numerals):
+            if self.good is not None and not is_good(self.good, places.find(item, self.good), self.codes, numerals):
                 value = None
             key = None if time is ABSENT else repr(time)
             reading = newest.get(key)
@@ -69,23 +73,61 @@ class Tags:
             reading[name] = value
         return result
 
-    def _is_good(self, quality: Any, numerals: Numerals) -> bool:
-        if quality is ABSENT:
-            return True
-        if isinstance(quality, dict):
-            quality = next((quality[k] for k in ("code", "Code", "value", "Value") if k in quality), 0)
-        if self.codes:
-            said = str(quality).casefold()
-            return said in self.codes or (isinstance(quality, float) and f"{quality:g}" in self.codes)
-        if isinstance(quality, bool):
-            return quality
-        if isinstance(quality, (int, float)):
-            if quality == 0:
-                numerals.odd += 1
-                numerals.why = "quality 0 is good in OPC UA, bad in OPC DA: say `good: <place> 0`, or `192`"
-            return quality == 1 or quality in GOOD
-        word = str(quality).strip().casefold()
-        return word in _WORDS or word.startswith("good")
+
+def is_good(place: Keys, quality: Any, codes: frozenset[str], numerals: Numerals) -> bool:
+    """Whether a quality at a place says that the value beside it can be used. codes: those that are good."""
+    if quality is ABSENT:
+        return True
+    unified = str(place[-1]).casefold() in ("statuscode", "status_code") if place else False
+    if isinstance(quality, dict):
+        unified = True
+        quality = next((quality[k] for k in ("code", "Code", "value", "Value") if k in quality), 0)
+    if codes:
+        said = str(quality).casefold()
+        return said in codes or (isinstance(quality, float) and f"{quality:g}" in codes)
+    if isinstance(quality, bool):
+        return quality
+    if isinstance(quality, (int, float)):
+        if unified:
+            return not int(quality) & SEVERITY and quality >= 0
+        if quality == 0:
+            numerals.odd += 1
+            numerals.why = "quality 0 is good in OPC UA, bad in OPC DA: say `good: <place> 0`, or `192`"
+        return quality == 1 or quality in GOOD
+    word = str(quality).strip().casefold()
+    return word in _WORDS or word.startswith("good")
+
+
+def weighed(item: Any, numerals: Numerals) -> Any:
+    """A reading, its numbers missing wherever a quality beside them is not good, and without those qualities.
+
+    >>> weighed({"value": 3, "quality": "Bad"}, Numerals()), weighed({"q": 0, "flow": 3}, Numerals())
+    ({'value': None}, {'q': 0, 'flow': 3})
+    >>> weighed({"a": {"v": 1, "q": True}, "b": {"v": 2, "q": False}}, Numerals())
+    {'a': {'v': 1}, 'b': {'v': None}}
+    """
+    if not isinstance(item, dict):
+        return item
+    found = {key: weighed(value, numerals) if isinstance(value, dict) else value for key, value in item.items()}
+    key = next((key for key in found if key.casefold() in _QUALITIES and _weighs(key, found)), None)
+    if key is None:
+        return found
+    quality = found.pop(key)
+    if is_good((key,), quality, frozenset(), numerals):
+        return found
+    return {k: None if isinstance(v, (int, float)) and k not in STAMPS else v for k, v in found.items()}
+
+
+def _weighs(key: str, item: Mapping[str, Any]) -> bool:
+    """Whether what is called so is a quality: a word that says so, or a code beside a value."""
+    quality = item[key]
+    if isinstance(quality, str):
+        word = quality.strip().casefold()
+        return word in _BAD or word in _WORDS or word.startswith(("good", "bad", "uncertain"))
+    if not any(name in item for name in VALUES):
+        return False
+    coded = isinstance(quality, int) and (quality in range(256) or quality > 1 << 30)
+    return coded or isinstance(quality, (bool, dict))
 
 
 def found(items: list[Any]) -> Tags | None:

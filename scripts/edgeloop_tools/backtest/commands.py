@@ -36,6 +36,7 @@ def register(subparsers: Subparsers) -> None:
     add("--runs", type=_rows, default=20, metavar="N", help="faults of a kind to put in (20)")
     add("--seed", type=int, default=1, metavar="N", help="of their places (1)")
     add("--model", type=Path, metavar="PACKAGE", help="a model package that scores beside the engine")
+    add("--page", type=Path, metavar="FILE.html", help="series, scores, alarms and labels of each recording, drawn")
     add("--json", action="store_true", help="the summary as JSON")
     add_options(backtest)
     backtest.set_defaults(run=_backtest)
@@ -47,12 +48,13 @@ def _backtest(arguments: argparse.Namespace) -> int:
     from edgeloop_tools.backtest.run import Options, run
     from edgeloop_tools.tables import options
 
-    if arguments.model is not None:
+    if arguments.model is not None or arguments.page is not None:
         from edgeloop_tools import extras
 
-        extras.need("models")
-    if arguments.output is None and arguments.inject is None and not arguments.label:
-        raise EdgeloopError("nowhere to write the scores", where="backtest", mend="give --output, --label or --inject")
+        extras.need(*["models"] * (arguments.model is not None), *["plots"] * (arguments.page is not None))
+    if arguments.output is None and arguments.inject is None and not arguments.label and arguments.page is None:
+        mend = "give --output, --page, --label or --inject"
+        raise EdgeloopError("nowhere to write the scores", where="backtest", mend=mend)
     try:
         budget = Budget(arguments.budget) if arguments.budget else None
     except ValueError as error:
@@ -72,6 +74,7 @@ def _backtest(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             json=arguments.json,
             model=arguments.model,
+            page=arguments.page,
         )
     )
 

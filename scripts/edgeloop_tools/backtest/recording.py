@@ -26,7 +26,7 @@ class Recording:
     """times (n,): ns UTC; values (n, channels): NaN where missing. bad: rows that were no numbers, kept as missing.
 
     labels (n,): where a column of labels is not 0; all False where there is none. understood: how the file was read,
-    one line. order (n,): place of each row in the file. unknown: columns to leave out that it has not.
+    one line. order (n,): place of each row in the file. unknown: columns to leave out that it has not. units: UCUM.
     """
 
     channels: tuple[str, ...]
@@ -37,6 +37,7 @@ class Recording:
     understood: str = ""
     order: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     unknown: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.times)
@@ -78,6 +79,7 @@ def read(path: Path, ignore: Collection[str] = (), label: str = "", options: Opt
         values = np.insert(values, place, np.nan, axis=0)
         rows = np.insert(rows, place, bad)
     channels = tuple(channel.name for channel in whole.channels)
+    units = tuple(channel.unit for channel in whole.channels)
     labels = np.zeros(len(values), dtype=bool)
     if label:
         if label not in channels:
@@ -86,9 +88,11 @@ def read(path: Path, ignore: Collection[str] = (), label: str = "", options: Opt
         at = channels.index(label)
         labels = np.nan_to_num(values[:, at]) != 0
         channels, values = channels[:at] + channels[at + 1 :], np.delete(values, at, axis=1)
+        units = units[:at] + units[at + 1 :]
         if not channels:
             raise EdgeloopError("cannot use the file", where=str(path), why="labels are its only column")
     order = np.argsort(np.argsort(rows, kind="stable"), kind="stable")
     return Recording(
-        channels, times, values, labels, len(bad), understood=whole.understood, order=order, unknown=whole.unknown
+        channels, times, values, labels, len(bad), understood=whole.understood, order=order, unknown=whole.unknown,
+        units=units,
     )

@@ -24,7 +24,8 @@ HEADER = "time,event_score,event_alert,condition_score,condition_alert,changepoi
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """By row, all (n,): return times (log10 s), and what the engine decided. alarms: as they were raised."""
+    """By row, all (n,): return times (log10 s), and what the engine decided. alarms: as they were raised. learning:
+    rows that were learned from before anything was judged."""
 
     event_score: NDArray[np.float64]
     event_alert: NDArray[np.bool_]
@@ -35,6 +36,7 @@ class Columns:
     times: NDArray[np.int64]
     alarms: list[Alarm] = field(default_factory=list)
     problem: str = ""
+    learning: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
 
     def text(self) -> str:
         """CSV with a header."""
@@ -73,11 +75,13 @@ def replay(
     flag = np.zeros(n, dtype=bool)
     found = Columns(np.zeros(n), flag, np.zeros(n), flag.copy(), flag.copy(), flag.copy(), recording.times)
     problems: dict[str, str] = {}
+    learning = np.ones(n, dtype=bool)
 
     def tap(monitor: str, batch: Batch, scores: RowScores) -> None:
         rows = slice(batch.index + scores.first, batch.index + scores.first + len(scores.event))
         found.event_score[rows], found.event_alert[rows] = scores.event, scores.alert
         found.condition_score[rows], found.condition_alert[rows] = scores.condition, scores.abnormal | scores.notice
+        learning[rows] = scores.state == "learning"
         found.changepoint[rows], found.notice[rows] = scores.changepoint, scores.notice & ~scores.abnormal
 
     wanted = configuration(recording, learn=learn, budget=budget, models="" if serving is None else MODEL)
@@ -89,5 +93,5 @@ def replay(
     line = problems.get(NAME, "")
     return Columns(
         found.event_score, found.event_alert, found.condition_score, found.condition_alert, found.changepoint,
-        found.notice, found.times, found.alarms, line,
+        found.notice, found.times, found.alarms, line, learning,
     )  # fmt: skip

@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeloop.clock import rfc3339
+from edgeloop.clock import NS, rfc3339
 from edgeloop.config.quantities import Budget
 from edgeloop.errors import EdgeloopError
 from edgeloop.tables import Options as Table
@@ -22,6 +23,9 @@ from edgeloop_tools.backtest.recording import Recording, read
 from edgeloop_tools.backtest.replay import Columns, replay
 from edgeloop_tools.backtest.served import served
 from edgeloop_tools.tables import need
+
+if TYPE_CHECKING:
+    from edgeloop_tools.backtest.page import Page
 
 ENDINGS = tuple(ending for ending in FORMS if ending not in (".txt", ".log", ".dat", ".asc"))
 
@@ -48,6 +52,7 @@ class Options:
     seed: int = 1
     json: bool = False
     model: Path | None = None
+    page: Path | None = None
 
 
 @dataclass(slots=True)
@@ -83,6 +88,7 @@ def run(options: Options) -> int:
     begin = time.monotonic()
     summary, progress = Summary(), Progress(len(found), quiet=options.json)
     judge = Judge(options.learn or 0) if options.label else None
+    page = _page(options)
     serving = served(options.model) if options.model is not None else None
     need(found)
     base = options.input if options.input.is_dir() else options.input.parent
@@ -107,8 +113,11 @@ def run(options: Options) -> int:
             continue
         if not options.json:
             progress.line(f"edgeloop: {path}: {recording.understood}")
-            for line in told(recording, columns, labelled=bool(options.label)):
+            lines = [learned(columns, recording), *told(recording, columns, labelled=bool(options.label))]
+            for line in lines:
                 print(f"{name}: {line}")
+        if page is not None:
+            page.add(name, recording, columns, list(told(recording, columns, labelled=bool(options.label))))
         unknown = set(recording.unknown)
         summary.unknown = summary.unknown & unknown if summary.files else unknown
         summary.files += 1
@@ -117,6 +126,8 @@ def run(options: Options) -> int:
         summary.events += sum(a.kind == "event" for a in columns.alarms)
         summary.conditions += sum(a.kind == "process" for a in columns.alarms)
     progress.close()
+    if page is not None and options.page is not None:
+        page.write(options.page, f"{summary.files} recordings, {summary.rows:,} rows")
     summary.seconds = round(time.monotonic() - begin, 2)
     _report(summary, options, judge)
     _refuse(sorted(summary.unknown), f"{summary.files} files")
@@ -127,6 +138,27 @@ def _refuse(unknown: Sequence[str], where: str) -> None:
     """A column to leave out that is nowhere may be one that is spelled otherwise, and was scored."""
     if unknown:
         raise EdgeloopError("no column to leave out", where=where, why=f"--ignore {unknown[0]}", mend="check its name")
+
+
+def learned(columns: Columns, recording: Recording) -> str:
+    """From how much it learned, and whether that was all there is."""
+    rows = int(columns.learning.sum())
+    seconds = float(recording.times[min(rows, len(recording) - 1)] - recording.times[0]) / NS
+    words = f"learned from {rows:,} rows ({seconds:,.0f} s)"
+    if rows >= len(recording):
+        return f"{words}: all there is, nothing was scored; give a longer recording, or fewer --learn-rows"
+    if 2 * rows > len(recording):
+        return f"{words}, more than half of the recording: what came after says little"
+    return words
+
+
+def _page(options: Options) -> Page | None:
+    """None where nobody asked for one: plots take a while to load."""
+    if options.page is None:
+        return None
+    from edgeloop_tools.backtest.page import Page
+
+    return Page()
 
 
 def told(recording: Recording, columns: Columns, *, labelled: bool) -> Iterator[str]:

@@ -121,7 +121,7 @@ def measure(options: Options) -> tuple[dict[str, Any], Path]:
             if installed is not None:
                 progress.installed = installed
                 threading.Thread(target=_open, args=(page, line, view, progress), daemon=True).start()
-                _watch(line, Acts(line, plan, options.duration, lambda: progress.seconds, armed=options.arm),
+                _watch(line, Acts(line, plan, options.duration, lambda: progress.seconds),
                        view, progress, stop)  # fmt: skip
         ended = now()
         if installed is None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from edgeloop.errors import EdgeloopError
 from edgeloop_tools.core.control import ControlError
@@ -37,6 +41,9 @@ def deploy(arguments: argparse.Namespace) -> int:
     line = config.load(arguments.line, arguments.overlay) if arguments.line else None
     work = Deployment(roots(line), resolved(line.configured()) if line else {}, (), RECIPES, ARTIFACTS)
     work = possible(nucleus, work, print)
+    lacking = programs_lacking(work.merge)
+    for text in lacking:
+        print(text, flush=True)
     if arguments.dry_run:
         print(f"would deploy with {_NAMES[nucleus.kind]}: {', '.join(f'{n} {v}' for n, v in work.roots.items())}")
         print(json.dumps({name: {"MERGE": merge} for name, merge in work.merge.items()}, indent=1))
@@ -46,7 +53,29 @@ def deploy(arguments: argparse.Namespace) -> int:
     outcome = nucleus.deploy(work, arguments.timeout or WAIT, print)
     if not outcome.succeeded:
         return told(nucleus, outcome, print)
-    return watched(nucleus, arguments.watch if arguments.watch is not None else WATCHED[nucleus.kind], print)
+    code = watched(nucleus, arguments.watch if arguments.watch is not None else WATCHED[nucleus.kind], print)
+    if lacking and not code:
+        print(f"but {len(lacking)} source{'s' * (len(lacking) > 1)} cannot run: {'; '.join(lacking)}")
+        return 1
+    return code
+
+
+def programs_lacking(merge: Mapping[str, Any]) -> list[str]:
+    """A line for each `process` source whose program is not on this machine."""
+    found = []
+    sources = merge.get("io.edgeloop.SensorIngest", {}).get("sources", {})
+    for id, entry in sorted(sources.items()):
+        if not isinstance(entry, dict) or entry.get("type") != "process":
+            continue
+        try:
+            program, folder = shlex.split(str(entry.get("command", "")))[0], str(entry.get("folder", ""))
+        except (ValueError, IndexError):
+            continue
+        where = str(Path(folder, program)) if "/" in program and folder else program
+        if shutil.which(where) is None:
+            why = "is no program that can be executed" if Path(where).is_file() else "is not on this machine"
+            found.append(f"sources.{id}: {where} {why}: install it, or correct `command`")
+    return found
 
 
 _NAMES = {"classic": "greengrass-cli", "lite": "ggl-cli", "core": "the local core"}

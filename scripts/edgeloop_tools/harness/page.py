@@ -61,7 +61,7 @@ def render(run: Run, report: Mapping[str, Any], plots: Plots) -> str:
         (str(journal["lost"]), f"of {journal['written']:,} journalled samples lost, {journal['kills']} × kill −9"),
         (f"{report['values_per_s']:,}", "values a second"),
         (f"{report['bus_messages_per_s']:.0f}", "bus messages a second"),
-        (f"{report['seconds_to_first_score'] or '–'} s", "installed to first score"),
+        (_seconds(report["seconds_to_first_score"]), "installed to first score"),
     ]
     sections = [
         f"<h1>Edgeloop, {report['duration_s']:.0f} s on nucleus {escape(report['nucleus'])}</h1>",
@@ -119,7 +119,11 @@ def _card(content: str) -> str:
 
 
 def _ms(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.0f} ms"
+    return "not measured" if value is None else f"{value:,.0f} ms"
+
+
+def _seconds(value: float | None) -> str:
+    return "none yet" if value is None else f"{value:g} s"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -152,15 +156,16 @@ def _findings(run: Run) -> str:
         rows.append((start, missed))
     for alarm in run.verdict.false_alarms:
         start = (alarm.at - zero) / NS
-        false = [_at(start), escape(alarm.event.asset), "–", '<span class="bad">false alarm</span>', *_said(run, alarm)]
-        rows.append((start, false))
+        said = _said(run, alarm)
+        rows.append((start, [_at(start), escape(alarm.event.asset), "nothing",
+                             '<span class="bad">false alarm</span>', *said]))  # fmt: skip
     for alarm in run.verdict.unjudged:
         start = (alarm.at - zero) / NS
         rows.append((start, [_at(start), escape(alarm.event.asset), "unknown", "", *_said(run, alarm)]))
     for kill in run.recording.kills:
         start = (kill.at - zero) / NS
         back = f"back after {(kill.recovered - kill.at) / NS:.1f} s" if kill.recovered else "not back"
-        rows.append((start, [_at(start), "–", "kill −9 by the harness", back, "", escape(kill.component)]))
+        rows.append((start, [_at(start), "", "kill −9 by the harness", back, "", escape(kill.component)]))
     if not rows:
         return '<p class="quiet">Nothing happened.</p>'
     head = ("#at", "machine", "truth", "found", "kind", "alarm")
@@ -190,8 +195,8 @@ def _kinds(anomalies: Mapping[str, Any]) -> str:
 
 def _streams(report: Mapping[str, Any]) -> str:
     rows = (
-        (escape(name), str(s["channels"]), f"{s['rate_hz']:g} Hz" if s["rate_hz"] else "–", f"{s['samples']:,}",
-         f"{s['batches']:,}", f"{s['dropped']:,}", f"{s['gaps']:,}")
+        (escape(name), str(s["channels"]), f"{s['rate_hz']:g} Hz" if s["rate_hz"] else "as it comes",
+         f"{s['samples']:,}", f"{s['batches']:,}", f"{s['dropped']:,}", f"{s['gaps']:,}")
         for name, s in report["streams"].items()
     )  # fmt: skip
     return _table(("stream", "#channels", "#rate", "#samples", "#batches", "#dropped", "#discontinuities"), rows)
@@ -240,7 +245,7 @@ def _uploads(run: Run, report: Mapping[str, Any]) -> str:
     uploads = report["uploads"]
     rows = (
         (escape(name), f"{s['samples']:,}", f'<span class="{"good" if s["equal"] == s["samples"] else "bad"}">'
-         f"{s['equal']:,}</span>")
+         f"{s['equal']:,}</span>", f"{s['waiting']:,}")
         for name, s in uploads["streams"].items()
     )  # fmt: skip
     where = escape(str(run.arrived.folder if run.arrived else ""))
@@ -248,7 +253,7 @@ def _uploads(run: Run, report: Mapping[str, Any]) -> str:
     shown = min(uploads["streams"], key=lambda name: not name.endswith("_slow"), default="")
     code = f'import edgeloop\ntable = edgeloop.read("{where}", "{escape(shown)}")\nprint(table)'
     return f"<p>{uploads['objects']} objects, {uploads['bytes'] / 1e6:.1f} MB: {kinds}.</p><pre>{code}</pre>" + _table(
-        ("stream", "#samples read back", "#as in the journal"), rows
+        ("stream", "#samples read back", "#as in the journal", "#in the journal alone: waiting, or not captured"), rows
     )
 
 

@@ -55,3 +55,31 @@ def test_sound(tmp_path: Path) -> None:
     found = read(tmp_path / "a.wav")
     assert found.values.shape == (480, 2)
     assert "48000 Hz" in found.understood
+
+
+def test_a_matlab_file(tmp_path: Path) -> None:
+    scipy = pytest.importorskip("scipy.io")
+    values = {"DE_time": np.arange(50.0)[:, None], "FE_time": np.arange(50.0)[:, None] * 2, "RPM": np.array([[1797]])}
+    scipy.savemat(tmp_path / "a.mat", values)
+    found = read(tmp_path / "a.mat", Options(paced=True))
+    assert [c.name for c in found.channels] == ["DE_time", "FE_time"]
+    assert found.values[7].tolist() == [7, 14]
+    scipy.savemat(tmp_path / "b.mat", {"time": np.arange(50) * 0.5 + 1.7e9, "temp": np.arange(50.0)})
+    found = read(tmp_path / "b.mat")
+    assert found.times is not None
+    assert set(np.diff(found.times)) == {500_000_000}
+    (tmp_path / "c.mat").write_bytes(b"MATLAB 7.3 MAT-file" + b" " * 105 + b"\x00\x02IM" + bytes(400))
+    with pytest.raises(EdgeloopError, match="-v7"):
+        read(tmp_path / "c.mat")
+
+
+def test_a_feather_file(tmp_path: Path) -> None:
+    pa, feather = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.feather")
+    times = np.datetime64(BEGAN) + np.arange(50).astype("timedelta64[m]")
+    table = pa.table({"time": times, "temp": np.arange(50.0), "ok": [True] * 50, "text": ["x"] * 50})
+    feather.write_feather(table, str(tmp_path / "a.feather"))
+    found = read(tmp_path / "a.feather")
+    assert found.times is not None
+    assert np.datetime64(int(found.times[1]), "ns") == times[1]
+    assert [c.name for c in found.channels] == ["temp", "ok"]
+    assert found.values[7].tolist() == [7, 1]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -44,6 +45,37 @@ def test_when_and_what_and_a_column_that_is_not_there(tmp_path: Path, capsys: py
     assert any(" c1: " in line and "T10:" in line for line in lines), lines
     assert main([*words, "--ignore", "lable"]) == 1
     assert "--ignore lable" in capsys.readouterr().err
+
+
+def test_a_page_shows_what_was_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = healthy(900)
+    values[600:700, 1] += 8
+    write(tmp_path / "one.csv", values)
+    write(tmp_path / "two.csv", values[:120])
+    words = ["backtest", "--input", str(tmp_path), "--page", str(tmp_path / "p.html"), "--learn-rows", "300"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "one.csv: learned from 3" in said
+    assert "two.csv: learned from 120 rows (7,140 s): all there is, nothing was scored" in said
+    page = (tmp_path / "p.html").read_text()
+    assert page.count("<svg") == 2
+    assert "c1" in page
+    assert " c1: " in page
+    assert "<script" not in page
+    assert not re.findall(r'(?:src|href)="(?!#)[^"]*"', page)
+
+
+def test_a_short_recording_has_no_rate_and_shares_have_an_interval(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "short.csv", healthy(700), step=1)
+    words = ["backtest", "--input", str(tmp_path / "short.csv"), "--inject", "level", "--runs", "2", "--json"]
+    assert main([*words, "--severity", "12"]) == 0
+    engine = json.loads(capsys.readouterr().out)["faults"]["level"]["engine"]
+    assert (engine["alarms_per_week"], engine["alarms_per_week_high"]) == (None, None)
+    assert engine["found_low"] <= engine["found"] / 2 <= engine["found_high"]
+    assert main([*words[:-1], "--budget", "1 alarm/hour"]) == 0
+    assert "90 % interval" in capsys.readouterr().out
 
 
 def test_each_file_has_a_line_for_each_row_at_the_same_place(

@@ -296,6 +296,21 @@ def test_programs_on_the_path_come_before_the_core(tmp_path: Path, monkeypatch: 
     assert find().kind == "core"
 
 
+def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
+    plain = tmp_path / "reader"
+    plain.write_text("not to be executed")
+    sources = {
+        "a": {"type": "process", "command": "/nowhere/read-adc --rate 48000"},
+        "b": {"type": "process", "command": "sh"},
+        "c": {"type": "process", "command": "./reader", "folder": str(tmp_path)}, "d": {"type": "simulator"},
+    }  # fmt: skip
+    assert local.programs_lacking({INGEST: {"sources": sources}}) == [
+        "sources.a: /nowhere/read-adc is not on this machine: install it, or correct `command`",
+        f"sources.c: {tmp_path}/reader is no program that can be executed: install it, or correct `command`",
+    ]
+    assert local.programs_lacking(MERGE) == []
+
+
 def test_without_a_line_the_umbrella() -> None:
     assert local.roots(None) == {UMBRELLA: __version__}
 

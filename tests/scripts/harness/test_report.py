@@ -34,6 +34,7 @@ def test_the_report_has_what_the_contract_names(recorded: Any, tmp_path: Path) -
     assert report["journal"]["lost"] == 0
     assert report["journal"]["kills"] == 1
     assert report["seconds_to_first_score"] == 3.0
+    assert "1 false alarm in 40 s" in report["promise"]["broken"]
     assert {"cameras", "models", "uploads", "components", "ran_on", "promise"} <= set(report)
 
 

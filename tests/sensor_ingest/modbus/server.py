@@ -1,4 +1,5 @@
-"""A Modbus device in its own process: `server.py tcp <port> | serial <path>`, then a folder.
+"""A Modbus device in its own process: `server.py tcp <port> | tls <port> | serial <path>`, then a folder, which
+has server.pem and server.key for TLS.
 
 Its port is written to `port`, every request as a line to `requests`; a file `silent` holds the units that say nothing.
 Unit 1: holding registers 0..299 hold their addresses, 104 = 725, 110..111 = 3.5, 120..123 = "press 7";
@@ -9,16 +10,18 @@ Unit 7: input registers 0..9 hold 700 more than their addresses.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import struct
 import sys
 from pathlib import Path
 from typing import Any
 
 from pymodbus.constants import ExcCodes
-from pymodbus.server import ModbusSerialServer, ModbusTcpServer
+from pymodbus.framer import FramerType
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer, ModbusTlsServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-Server = ModbusTcpServer | ModbusSerialServer
+Server = ModbusTcpServer | ModbusSerialServer | ModbusTlsServer
 
 
 def holding() -> list[int]:
@@ -39,7 +42,7 @@ async def serve(kind: str, place: str, folder: Path) -> None:
 
     def pass_on(sending: bool, data: bytes) -> bytes:
         silent = folder / "silent"
-        start = 6 if kind == "tcp" else 0
+        start = 0 if kind == "serial" else 6
         unit = data[start] if data else 0
         if not sending and len(data) >= start + 6:
             log.write("{} {} {}\n".format(*struct.unpack_from(">BHH", data, start + 1)))
@@ -56,11 +59,18 @@ async def serve(kind: str, place: str, folder: Path) -> None:
     server: Server
     if kind == "tcp":
         server = ModbusTcpServer([press, pump], address=("127.0.0.1", int(place)), trace_packet=pass_on)
+    elif kind == "tls":
+        secured = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        secured.load_cert_chain(folder / "server.pem", folder / "server.key")
+        server = ModbusTlsServer(
+            [press, pump], address=("127.0.0.1", int(place)), framer=FramerType.SOCKET, sslctx=secured,
+            trace_packet=pass_on,
+        )  # fmt: skip
     else:
         server = ModbusSerialServer([press, pump], port=place, baudrate=115200, trace_packet=pass_on)
     await server.serve_forever(background=True)
     transport: Any = server.transport
-    port = transport.sockets[0].getsockname()[1] if kind == "tcp" else 0
+    port = transport.sockets[0].getsockname()[1] if kind != "serial" else 0
     (folder / "port.new").write_text(str(port))
     (folder / "port.new").rename(folder / "port")
     await asyncio.Event().wait()

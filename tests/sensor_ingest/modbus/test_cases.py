@@ -80,10 +80,16 @@ def test_m01_a_late_answer_is_never_another_registers_value(tmp_path: Path, devi
 
 
 @pytest.mark.parametrize(
-    "row", ["hr 10 FLOAT32", "hr 10 UINT32", "hr 10 bcd16", "hr 10 u32", "hr 10 REAL", "hr 10 dword CDAB"]
+    "row", ["hr 10 FLOAT32", "hr 10 UINT32", "hr 10 bcd16", "hr 10 u32", "hr 10 REAL", "hr 10 dword CDAB",
+            "hr 10 FLOAT32_CDAB", "hr 10 float32-badc"]
 )
 def test_m02_usual_names_of_types_and_orders_are_known(row: str) -> None:
     assert parse("a", row).unit == "1"
+
+
+@pytest.mark.parametrize(("unit", "stored"), [("degC", "Cel"), ("°C", "Cel"), ("rpm", "{rev}/min"), ("kn", "[kn_i]")])
+def test_m02_units_are_what_people_write(unit: str, stored: str) -> None:
+    assert parse("a", f"hr 10 int16 {unit} *0.1").unit == stored
 
 
 def read(row: str) -> str:
@@ -100,7 +106,8 @@ def test_m02_rows_are_understood_or_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "row", ["hr 10 FLOTA32", "hr 10 int", "hr 10 long", "hr 10 DBCA", "hr 10 3412", "hr 10 foo", "hr 10 uint24"]
+    "row", ["hr 10 FLOTA32", "hr 10 int", "hr 10 long", "hr 10 DBCA", "hr 10 3412", "hr 10 foo", "hr 10 uint24",
+            "hr 10 INT32U", "hr 10 uint16_t", "hr 10 bit3", "hr 10 u", "hr 10 uint32le", "hr 10 int16 0.1"]
 )
 def test_m02_what_is_no_type_order_or_unit_is_refused(row: str) -> None:
     with pytest.raises(ValueError, match="is no (type|order|unit)"):

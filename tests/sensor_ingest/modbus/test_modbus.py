@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import tty
 from collections.abc import Callable
@@ -20,6 +21,9 @@ from edgeloop.wire.batch import Batch, RecordBatch
 from sensor_ingest.rehearsal import Rehearsal, Running, play
 from sensor_ingest.sources.modbus import SOURCE, Modbus
 
+from ..mqtt import conftest as authority
+
+certificates = authority.certificates
 SERVER = Path(__file__).parent / "server.py"
 TAGS = {
     "oil_temp": "hr 104 int16 Cel *0.1",
@@ -185,6 +189,23 @@ def test_polls_that_are_missed_are_counted_and_not_made_up_for(device: Any, tmp_
         n = len(outlet.chunks)
         run.until(lambda: len(outlet.chunks) > n + 5)
     assert (np.diff(outlet.times()) > 0).all()
+
+
+def test_over_tls_a_device_is_believed_by_its_certificate(
+    make_peer: Callable[..., Any], certificates: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "peer0").mkdir()
+    for name in ("server.pem", "server.key"):
+        shutil.copy(tmp_path / name, tmp_path / "peer0")
+    peer = make_peer(SERVER, "tls", "{port}")
+    outlet = Rehearsal("plc1", tmp_path)
+    options = {"poll": "30 ms", "timeout": "5 s", "tags": TAGS, "url": f"tls://localhost:{peer.port}"}
+    with Running(SOURCE, outlet, type="modbus", ca=str(certificates.ca), **options) as run:
+        run.until(lambda: len(rows(outlet)) >= 3)
+    assert rows(outlet)[0] == [72.5, 3.5, 3.5]
+    for wrong in ({"ca": str(certificates.other)}, {"ca": str(certificates.ca), "url": f"tls://127.0.0.1:{peer.port}"}):
+        with pytest.raises(EdgeloopError, match=r"certificate|verify"):
+            play(SOURCE, Rehearsal("plc1", tmp_path), type="modbus", **(options | wrong))
 
 
 def test_a_serial_line_with_two_devices(make_peer: Callable[..., Any], tmp_path: Path) -> None:

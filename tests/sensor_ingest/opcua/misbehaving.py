@@ -2,6 +2,7 @@
 
 late: the nodes are there once there is a file `go`. most: of one Read or CreateMonitoredItems. nodes: how many.
 odd_time: s after which a node is written with the year 9999. drop: s after which subscriptions are gone without a word.
+structures: there are some.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncua import ua as types
+from asyncua.common.structures104 import new_struct, new_struct_field
 from asyncua.server.server import Server
 
 ua: Any = types
@@ -25,6 +27,30 @@ def limited(service: Any, most: int, field: str) -> Any:
         return await service(params, *rest)
 
     return call
+
+
+async def structures(server: Server, space: int) -> None:
+    """A structure with one in it, one with an array, and an enumeration, of the server's own types."""
+    inner, _ = await new_struct(server, space, "Bearing", [
+        new_struct_field("temp", ua.VariantType.Double), new_struct_field("hours", ua.VariantType.UInt32),
+    ])  # fmt: skip
+    await server.load_data_type_definitions()
+    outer, _ = await new_struct(server, space, "Spindle", [
+        new_struct_field("rpm", ua.VariantType.Float), new_struct_field("front", inner),
+        new_struct_field("loads", ua.VariantType.Double, array=True), new_struct_field("name", ua.VariantType.String),
+    ])  # fmt: skip
+    await server.load_data_type_definitions()
+    value = ua.Spindle()
+    value.rpm, value.front, value.loads, value.name = 1200.5, ua.Bearing(), [1.0, 2.0, 3.0], "S 1"
+    value.front.temp, value.front.hours = 61.5, 1234
+    await server.nodes.objects.add_variable(
+        ua.NodeId("Spindle", space), f"{space}:Spindle", ua.Variant(value, ua.VariantType.ExtensionObject),
+        datatype=outer.nodeid,
+    )  # fmt: skip
+    await server.nodes.objects.add_variable(
+        ua.NodeId("Spindles", space), f"{space}:Spindles", ua.Variant([value, value], ua.VariantType.ExtensionObject),
+        datatype=outer.nodeid,
+    )  # fmt: skip
 
 
 async def serve(port: str, folder: Path, manner: dict[str, float]) -> None:
@@ -40,6 +66,8 @@ async def serve(port: str, folder: Path, manner: dict[str, float]) -> None:
                             ("When", datetime(2026, 2, 1, 10, tzinfo=UTC))):  # fmt: skip
             node = ua.NodeId(name, plant)
             made[name] = await server.nodes.objects.add_variable(node, f"{plant}:{name}", value)
+        if manner.get("structures"):
+            await structures(server, plant)
         for i in range(int(manner.get("nodes", 0))):
             await server.nodes.objects.add_variable(ua.NodeId(f"N{i}", plant), f"{plant}:N{i}", float(i))
 

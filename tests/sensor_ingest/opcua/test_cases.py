@@ -15,7 +15,7 @@ import yaml
 
 from edgeloop import clock
 from edgeloop.clock import NS
-from edgeloop.sequence import Samples
+from edgeloop.sequence import Records, Samples
 from sensor_ingest.rehearsal import Rehearsal, Running
 from sensor_ingest.sources.opcua import SOURCE
 
@@ -119,3 +119,18 @@ def test_u05_elements_times_and_texts_with_numbers(make_peer: Make, tmp_path: Pa
         run.until(lambda: len(rows(outlet)) > 0)
         run.until(lambda: "none" in outlet.problems.get("nodes", ""))
     np.testing.assert_array_equal(rows(outlet)[0], [1.0, 30.0, np.nan, 7.0, 21.5, 1_769_940_000.0])
+
+
+def test_fields_of_structures(make_peer: Make, tmp_path: Path) -> None:
+    peer = make_peer(SERVER, "{port}", "structures=1")
+    outlet = Rehearsal("a", tmp_path)
+    rows_of = {"rpm": "Spindle .rpm rpm", "temp": "Spindle .front.temp Cel", "hours": "Spindle .front.hours h *0.1",
+               "second": "Spindles [1] .front.temp", "gone": "Spindle .rear.temp",
+               "named": "Spindle .name string"}  # fmt: skip
+    nodes = {name: f"nsu=urn:plant;s={row}" for name, row in rows_of.items()}
+    with running(outlet, {}, peer.port, nodes=nodes) as run:
+        run.until(lambda: len(rows(outlet)) > 0)
+        run.until(lambda: "gone" in outlet.problems.get("nodes", ""))
+    np.testing.assert_array_equal(rows(outlet)[0], [1200.5, 61.5, 123.4, 61.5, np.nan])
+    named = [c for c in list(outlet.chunks) if isinstance(c, Records) and c.stream == "a_state"]
+    assert "named" in named[0].columns

@@ -293,9 +293,49 @@ def test_no_bytes_end_a_reader(payload: bytes, kind: str) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"words": "ON"}, {"words": {"ON": "x"}}, {"good": "q"}, {"encoding": "klingon"}, {"decimal": ";"},
+    [{"words": "ON"}, {"words": {"ON": "x"}}, {"good": "q..x"}, {"encoding": "klingon"}, {"decimal": ";"},
      {"name": "id", "payload": "text"}, {"name": "id", "rate": "1 Hz"}, {"payload": "influx", "value": "v"}],
 )  # fmt: skip
 def test_wrong_settings_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         convert(options, Form)
+
+
+@pytest.mark.parametrize("text", ["1.234,5", "1,234.5", "1 234,5", "1'234.5", "1,234.5 bar", "-1.234,5"])
+def test_a_number_in_parts_is_never_its_half(text: str) -> None:
+    (found,) = said([text], payload="text", channels={"t": "1"})
+    assert isinstance(found, str)
+    assert "separator" in found
+
+
+@pytest.mark.parametrize(
+    ("document", "wanted"),
+    [
+        ({"value": 21.5, "quality": "Good", "timestamp": 1769940000}, [21.5]),
+        ({"tags": {"a": {"value": 1, "quality": "Good"}, "b": {"v": 2, "q": True}}}, [1, 2]),
+        ({"temp": 1, "quality": 98.5}, [1, 98.5]),
+        ({"q": 0, "flow": 3}, [0, 3]),
+        ({"a": {"value": 1, "StatusCode": {"Code": 0}}, "b": {"value": 2, "statusCode": 0}}, [1, 2]),
+    ],
+)  # fmt: skip
+def test_a_quality_beside_a_value_is_heard(document: Any, wanted: list[float]) -> None:
+    assert said([json.dumps(document)]) == [wanted]
+
+
+@pytest.mark.parametrize("bad", [{"quality": "Bad"}, {"q": False}, {"quality": 24}, {"StatusCode": 0x80000000},
+                                 {"status": "Uncertain - last usable"}])  # fmt: skip
+def test_a_value_of_bad_quality_is_missing(bad: dict[str, Any]) -> None:
+    made = decoder()
+    assert made.decode(b'{"a":{"value":1},"b":{"value":2}}', NOW).values.tolist() == [[1, 2]]
+    found = made.decode(json.dumps({"a": {"value": 3}, "b": {"value": 4} | bad}).encode(), NOW).values
+    np.testing.assert_array_equal(found, [[3, math.nan]])
+    named = said([json.dumps({"x": 5, "state": {"q": 0}}), '{"x":6,"state":{"q":192}}'], channels={"x": "x"},
+                 good="state.q 192")  # fmt: skip
+    np.testing.assert_array_equal(named, [[math.nan], [6]])
+
+
+@pytest.mark.parametrize("stamp", [4_102_444_800, "2036-02-07T06:28:16Z", "2106-02-07T06:28:15Z"])
+def test_a_time_that_is_years_ahead_is_none(tmp_path: Path, stamp: Any) -> None:
+    outlet = fed(tmp_path, [json.dumps({"t": 1, "ts": stamp})], channels={"t": "t"}, time="ts")
+    assert outlet.times() == [NOW]
+    assert outlet.counts["unset_clocks"] == 1

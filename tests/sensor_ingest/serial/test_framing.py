@@ -81,3 +81,22 @@ def test_what_is_no_mark_is_refused(text: str) -> None:
     if text:
         with pytest.raises(ConfigurationError, match="is no mark"):
             convert({"port": "/dev/x", "end": text}, SOURCE.options, "a")
+
+
+def test_lines_whose_checksum_is_wrong_are_left_out(tmp_path: Path) -> None:
+    good, torn = b"$GPGLL,4916.45,N,12311.12,W,225444,A,*1D\r\n", b"$GPGLL,4016.45,N,12311.12,W,225444,A,*1D\r\n"
+    form = {"payload": "text", "separator": ",", "channels": {"lat": "2", "lon": "4"}}
+    outlet = play(tmp_path, b"\r\n" + good + torn + good, "samples", lines=form)
+    assert outlet.samples().tolist() == [[4916.45, 12311.12]] * 2
+    assert outlet.counts["bad_payloads"] == 1
+    assert "its checksum is wrong" in outlet.problems["payload"]
+
+
+def test_by_length_a_line_begins_after_a_pause() -> None:
+    lines = Lines(length=4)
+    lines.begin(1)
+    found = list(lines.take(b"34", NS))
+    for i in range(3):
+        found += lines.take(b"1234", (2 + i) * NS)
+    assert found == [b"1234"] * 3
+    assert lines.lost == 2

@@ -28,7 +28,8 @@ ALIASES = {
     "gpm": "[gal_us]/min", "cfm": "[cft_i]/min", "scfm": "[cft_i]/min", "lpm": "L/min", "slpm": "L/min", "lps": "L/s",
     "ft": "[ft_i]", "feet": "[ft_i]", "in": "[in_i]", "inch": "[in_i]", "inches": "[in_i]", "yd": "[yd_i]",
     "mi": "[mi_i]", "lb": "[lb_av]", "lbs": "[lb_av]", "lbf": "[lbf_av]", "oz": "[oz_av]", "gal": "[gal_us]",
-    "mph": "[mi_i]/h", "kph": "km/h", "kmh": "km/h", "kn": "kN", "hp": "[HP]", "btu": "[Btu]", "ppm": "[ppm]",
+    "mph": "[mi_i]/h", "kph": "km/h", "kmh": "km/h", "kn": "[kn_i]",
+    "kt": "[kn_i]", "hp": "[HP]", "btu": "[Btu]", "ppm": "[ppm]",
     "ppb": "[ppb]", "ph": "[pH]", "lux": "lx", "dba": "dB", "db": "dB", "counts": "{count}", "count": "{count}",
     "cnt": "{count}", "pcs": "{piece}", "pieces": "{piece}", "stk": "{piece}", "stück": "{piece}",
     "cycles": "{cycle}", "ton": "t", "tons": "t", "tonne": "t", "sqm": "m2", "qm": "m2", "cbm": "m3", "litre": "L",
@@ -49,6 +50,7 @@ _SIGNS = str.maketrans({
     "²": "2", "³": "3", "·": ".", "×": ".", "⋅": ".", "µ": "u", "μ": "u", "\u03a9": "Ohm", "\u2126": "Ohm", "⁻": "-",
     "¹": "1",
 })  # fmt: skip
+_FIGURES = re.compile(r"[\d.,*/^+()-]+")
 _ANNOTATION = re.compile(r"\{[\x21-\x7a|~]*\}")
 _TOKEN = re.compile(r"\(|\)|\.|/|\{[\x21-\x7a|~]*\}|(?:\[[^\]\s]*\]|[^\[\]./(){}\s])+")
 _EXPONENT = re.compile(r"(.*?)([+-]?\d)?")
@@ -60,6 +62,8 @@ def meant(text: str) -> str | None:
 
     >>> [meant(t) for t in ("Cel", "°C", "rpm", "m/s²", "kWh", "m^3/h", "CDAB", "FLOAT32", "C")]
     ['Cel', 'Cel', '{rev}/min', 'm/s2', 'kW.h', 'm3/h', None, None, None]
+    >>> meant("0.1"), meant("1/min"), meant("kn")
+    (None, '1/min', '[kn_i]')
     >>> meant("EUR"), meant("€/MWh"), meant("l/kWh")
     ('{EUR}', '{EUR}/(MW.h)', 'l/(kW.h)')
     """
@@ -77,8 +81,8 @@ def unit(text: str) -> str:
         raise ValueError(f"{given!r} may be two units: {TWOFOLD[given]}")
     if given in ("", "1"):
         return "1"
-    if given.isdecimal():
-        raise ValueError(f"{given!r} is no unit (UCUM)")
+    if _FIGURES.fullmatch(given):
+        raise ValueError(f"{given!r} is no unit (UCUM); a factor is written *0.1 or /10, a summand +5 or -40")
     if len(given) > LONGEST:
         raise ValueError(f"{given[:LONGEST]!r} … is no unit (UCUM)")
     if given.lower() in ALIASES and not (is_ucum(given) and given.lower() != "u/min"):

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from edgeloop import clock
+from edgeloop import clock, topics
 from edgeloop.documents import encode
+from edgeloop.health.exposed import snapshot, text
 from edgeloop.health.metrics import MetricFiles
 from edgeloop.log import redact
 
@@ -168,6 +169,12 @@ class Health:
                 items = document[name]
                 document[name] = items[:kept] if isinstance(items, list) else dict(list(items.items())[:kept])
         return document
+
+    def exposition(self) -> str:
+        """All of it, as Prometheus reads it."""
+        with self._lock:
+            state = snapshot(self._counters, self._gauges, self._problems, process())
+        return text(topics.short(self._component), state)
 
     def _document(self) -> dict[str, Any]:
         moment = clock.now()

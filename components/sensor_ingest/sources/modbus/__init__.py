@@ -362,7 +362,7 @@ def _tls(c: Configuration) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=c.ca or None)
         if c.cert:
-            context.load_cert_chain(c.cert, c.key or None)
+            context.load_cert_chain(c.cert, c.key or None, password="")
     except (OSError, ssl.SSLError) as error:
         raise EdgeloopError(
             "the certificates cannot be used", where=c.ca or c.cert, why=error.strerror or str(error)

@@ -50,12 +50,18 @@ ORDERS: Final[dict[str, tuple[bool, bool]]] = {
 }  # fmt: skip
 """Word order (the least significant first) and byte order (swapped in each word) by the bytes of 1.2.3.4."""
 LONGEST_STRING = 250
-_ADDRESS = re.compile(r"(\d{1,5}|0[xX][0-9a-fA-F]{1,4})(?:\.(\d{1,2})(?:-(\d{1,2}))?|\.(hi|lo))?")
+_ADDRESS = re.compile(r"(\d{1,5}|0[xX][0-9a-fA-F]{1,4})(?:\.(\d{1,2})(?:-(\d{1,2}))?|\.(hi|lo))?", re.IGNORECASE)
 _STRING = re.compile(r"string(\d{1,3})", re.IGNORECASE)
+_JOINED = re.compile(r"(\w+?\d*)[_/-]((?:[a-h]{2}){2,4})", re.IGNORECASE)
 _DEVICE = re.compile(r"@(\d{1,3})")
 _NONE = re.compile(r"none=(\S+)", re.IGNORECASE)
-_TYPE_LIKE = re.compile(r"(?:[uisf]|u?int|float|bool|string|enum|bcd|u?long|real|d?word|char)\W*\d*", re.IGNORECASE)
+_TYPE_LIKE = re.compile(
+    r"(?:[uisfb]|s?bits?|u?s?int|float|bool|string|enum|bcd|u?long|real|d?word|char|(?:un)?signed)\W*\d*(?:_t|u|s)?"
+    r"(?:[_\W]?(?:be|le|sw|[a-h]{4,8}))?", re.IGNORECASE,
+)  # fmt: skip
 _ORDER_LIKE = re.compile(r"[a-h]{4}(?:[a-h]{2}){0,2}|[0-4]{4}|be|le|(?:big|little).?endian", re.IGNORECASE)
+_DOUBTFUL = re.compile(r"(?:u|b|bits?)\d*", re.IGNORECASE)
+"""Units by the letter, but in a row of Modbus likelier half of a type."""
 LARGEST_UNIT = 255
 
 
@@ -174,7 +180,7 @@ def parse(name: str, text: str) -> Tag:
             fields["width"] = int(address[3]) - int(address[2]) + 1
             fields.setdefault("kind", "uint16")
     if address[4] is not None:
-        fields["half"] = address[4]
+        fields["half"] = address[4].lower()
         fields.setdefault("kind", "uint8")
     tag = Tag(name, table, number, **_defaults(table, fields))  # type: ignore[arg-type]
     if none:
@@ -184,6 +190,9 @@ def parse(name: str, text: str) -> Tag:
 
 
 def _type(token: str, put: Callable[[str, object, str], None]) -> bool:
+    joined = _JOINED.fullmatch(token)
+    if joined and _type(joined[1], put) and _order(joined[2], put):
+        return True
     kind = TYPES.get(token.lower(), token.lower())
     if kind in WORDS and kind != "enum":
         put("kind", kind, "type")
@@ -215,10 +224,11 @@ def _order(token: str, put: Callable[[str, object, str], None]) -> bool:
 
 
 def _unit(token: str) -> str:
-    if _ORDER_LIKE.fullmatch(token):
+    known = units.meant(token) is not None and _DOUBTFUL.fullmatch(token) is None
+    if not known and _ORDER_LIKE.fullmatch(token):
         raise ValueError(f"{token!r} is no order; one of: big, little, swapped, ABCD, CDAB, BADC, DCBA")
     near = difflib.get_close_matches(token.lower(), [*WORDS, *TYPES, "string", "little", "swapped"], n=1, cutoff=0.75)
-    if units.meant(token) is None and (near or _TYPE_LIKE.fullmatch(token)):
+    if not known and (near or _TYPE_LIKE.fullmatch(token)):
         types = ", ".join([*(w for w in WORDS if w != "enum"), "enum(a,b)", "string8"])
         raise ValueError(f"{token!r} is no type; one of: {types}")
     return units.unit(token)

@@ -23,12 +23,13 @@ from edgeloop.supervise.handling import Handling
 from sensor_ingest.payload.feed import Feed
 from sensor_ingest.payload.gather import Gather
 from sensor_ingest.payload.sparkplug import Sparkplug
+from sensor_ingest.payload.templates import VALUE
 from sensor_ingest.payload.topics import Router, Topic, foreseen
 from sensor_ingest.sources.base import Closable, Foreseen, Outlet, Source, SourceConfiguration
 from sensor_ingest.sources.mqtt import address
 from sensor_ingest.sources.mqtt.address import Address
 from sensor_ingest.sources.mqtt.link import Link
-from sensor_ingest.sources.mqtt.writes import VALUE, Write, parse, row
+from sensor_ingest.sources.mqtt.writes import Write, parse, row
 
 PURPOSE = "an MQTT source"
 PATIENCE = 10.0

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from edgeloop.clock import rfc3339
+from sensor_ingest.payload.templates import LONGEST, VALUE, filled, has_place
 from sensor_ingest.sources import entries
 
-VALUE = "{value}"
-LONGEST = 1024
-PLACES = ("value", "alarm", "text", "channel", "time", "score", "state", "asset", "severity", "monitor", "kind", "id")
-_PLACE = re.compile(r"\{(" + "|".join(PLACES) + r")\}")
 _LEVEL = re.compile(r"[/+#\0]")
 
 
@@ -31,25 +26,11 @@ class Write:
         >>> Write("a/b", '{"stop": {value}, "why": "{text}"}').payload(1.0, {"text": 'a "b"'})
         b'{"stop": 1, "why": "a \\\\"b\\\\""}'
         """
-        quoted = self.template.lstrip()[:1] in ("{", "[")
-        filled = _PLACE.sub(lambda m: _shown(m[1], value, about, quoted), self.template)
-        return filled.encode()
+        return filled(self.template, value, about).encode()
 
     def target(self, value: float, about: Mapping[str, Any]) -> str:
         """The topic; what is filled in is one level of it."""
-        filled = _PLACE.sub(lambda m: _LEVEL.sub("_", _shown(m[1], value, about, False))[:128], self.topic)
-        return filled
-
-
-def _shown(place: str, value: float, about: Mapping[str, Any], quoted: bool) -> str:
-    said = value if place == "value" else about.get(place, "")
-    if place == "time" and isinstance(said, int):
-        said = rfc3339(said) if said else ""
-    if isinstance(said, bool) or said is None:
-        said = str(said or "").lower()
-    if isinstance(said, (int, float)):
-        return str(int(said)) if said == int(said) and abs(said) < 1e15 else repr(said)
-    return json.dumps(str(said), ensure_ascii=False)[1:-1] if quoted else str(said)
+        return filled(self.topic, value, about, each=lambda text: _LEVEL.sub("_", text)[:128])
 
 
 def row(name: str, text: str, needed: bool = True) -> Write:
@@ -58,7 +39,7 @@ def row(name: str, text: str, needed: bool = True) -> Write:
     template = template.strip() or VALUE
     if not topic or any(c in topic for c in "+#\0") or topic.startswith("$") or len(topic) > 256:
         raise ValueError(f"{topic[:64]!r} is no topic to publish to")
-    if (needed and not _PLACE.search(template)) or len(template) > LONGEST:
+    if (needed and not has_place(template)) or len(template) > LONGEST:
         raise ValueError(f"the payload has no {VALUE}, or is longer than {LONGEST} characters")
     return Write(topic, template)
 

@@ -19,7 +19,7 @@ from edgeloop.errors import EdgeloopError
 from sensor_ingest.payload.feed import Feed
 from sensor_ingest.payload.form import Form, fields
 from sensor_ingest.sources.base import Foreseen, Outlet, Source, SourceConfiguration
-from sensor_ingest.sources.serial.lines import Lines, mark
+from sensor_ingest.sources.serial.lines import Lines, checked, mark
 
 PURPOSE = "a serial source"
 _PARITIES = {"none": "N", "even": "E", "odd": "O", "mark": "M", "space": "S"}
@@ -120,7 +120,7 @@ class Serial(Source[Configuration]):
                 content = self._port.read(max(1, min(self._port.in_waiting, 65_536)))
                 arrival = clock.now()
                 for line in self._lines.take(content, arrival):
-                    self._feed.take(self.outlet.id, self.configuration.lines, self._text(line), arrival)
+                    self._take(line, arrival)
                 self._look(arrival, content)
                 if self._lines.lost:
                     self._feed.bad(f"{self.outlet.id}: {self._lines.lost} B without an end of line; dropped", "line")
@@ -133,6 +133,13 @@ class Serial(Source[Configuration]):
                 self._feed.fail(EdgeloopError(what, where=self.configuration.port, why=why, mend=mend))
         except Exception as error:
             self._feed.fail(error)
+
+    def _take(self, line: bytes, arrival: int) -> None:
+        whole = checked(line)
+        if whole is None:
+            self._feed.refused(self.outlet.id, line, "its checksum is wrong")
+        else:
+            self._feed.take(self.outlet.id, self.configuration.lines, self._text(whole), arrival)
 
     def _text(self, line: bytes) -> bytes:
         """In UTF-8."""

@@ -17,6 +17,7 @@ NAMES = {
     "cr": b"\r", "lf": b"\n", "crlf": b"\r\n", "nul": b"\0", "stx": b"\2", "etx": b"\3", "eot": b"\4", "ack": b"\6",
     "rs": b"\x1e", "tab": b"\t", "space": b" ",
 }  # fmt: skip
+_SUMMED = re.compile(rb"([$!])([^*]*)\*([0-9A-Fa-f]{2})\s*", re.DOTALL)
 _END = re.compile(rb"[\r\n\0]+")
 
 
@@ -39,9 +40,27 @@ def mark(text: str) -> bytes:
     return found
 
 
+def checked(line: bytes) -> bytes | None:
+    """A line without the checksum behind it, where it has one as NMEA 0183 has; None where that is wrong.
+
+    >>> checked(b"$GPGLL,4916.45,N,12311.12,W,225444,A,*1D"), checked(b"$GPGLL,4916.46,N,12311.12,W,225444,A,*1D")
+    (b'$GPGLL,4916.45,N,12311.12,W,225444,A,', None)
+    >>> checked(b"21.5*2")
+    b'21.5*2'
+    """
+    match = _SUMMED.fullmatch(line)
+    if match is None:
+        return line
+    found = 0
+    for octet in match[2]:
+        found ^= octet
+    return match[1] + match[2] if found == int(match[3], 16) else None
+
+
 class Lines:
     """Lines end with CR, LF or both, or with `end`, or after `length` bytes; what is before `start` is left out. Empty
-    ones are left out. The first may be half of one, and is left out as well, unless the line was quiet before it.
+    ones are left out. The first may be half of one, and is left out as well, unless the line was quiet before it. By
+    length alone, what comes after half a second of quiet begins one.
 
     >>> lines = Lines()
     >>> [list(lines.take(part, at)) for part, at in ((b"5;1\\n2;", 1), (b"3\\r\\n4", 2), (b";5\\n", 3))]
@@ -60,6 +79,7 @@ class Lines:
         self._whole = False
         self._opened = 0
         self._since = 0
+        self._last = 0
 
     def begin(self, now: int) -> None:
         """The port is open since now (ns)."""
@@ -71,6 +91,11 @@ class Lines:
 
     def take(self, content: bytes, now: int) -> Iterator[bytes]:
         """Whole lines. now: ns, when the content came."""
+        if self._length and not self._start:
+            if self._held and now - self._last >= QUIET:
+                self.lost += len(self._held)
+                self._held = b""
+            self._last = now
         if not self._whole and not self._held and self._opened and now - self._opened >= QUIET:
             self._whole = True
         for line in self._cut(content):
