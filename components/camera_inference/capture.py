@@ -30,6 +30,7 @@ class Sink:
     put: Callable[[Frame], None]
     room: Callable[[], bool]
     last_part: Callable[[], str]
+    enough: Callable[[int, int], bool] = lambda width, height: False
 
 
 class Capture(Supervisor[Source[Any], Surroundings]):
@@ -60,13 +61,18 @@ class Capture(Supervisor[Source[Any], Surroundings]):
         if self._ring is not None:
             self._ring.gap()
 
-    def put(self, image: Pixels, colour: Colour, *, time: int = 0, part: str = "", jpeg: bytes = b"") -> bool:
+    def enough(self, width: int, height: int) -> bool:
+        return self._sink.enough(width, height)
+
+    def put(
+        self, image: Pixels, colour: Colour, *, time: int = 0, part: str = "", jpeg: bytes = b"", scale: int = 1
+    ) -> bool:
         self.delivered()
         at = time or clock.now()
-        self._hand_over(image, colour, at, part, "")
+        self._hand_over(image, colour, at, part, "", jpeg if scale > 1 else b"", scale)
         if self._ring is not None and not self._packets:
             self._remember(lambda ring: ring.picture(jpeg or pictures.jpeg(image, colour, QUALITY), at,
-                                                     image.shape[1], image.shape[0]))  # fmt: skip
+                                                     scale * image.shape[1], scale * image.shape[0]))  # fmt: skip
         return not self.stop.is_set()
 
     def missed(self, part: str, time: int, reason: str) -> None:
@@ -100,7 +106,9 @@ class Capture(Supervisor[Source[Any], Surroundings]):
             self.problem(f"{self.id}: its last pictures cannot be kept: {error}", "ring")
             self._ring.gap()
 
-    def _hand_over(self, image: Pixels | None, colour: Colour, at: int, part: str, reason: str) -> None:
+    def _hand_over(
+        self, image: Pixels | None, colour: Colour, at: int, part: str, reason: str, jpeg: bytes = b"", scale: int = 1
+    ) -> None:
         now = clock.now()
         self._frames += 1
         if self.policy == "every" and not part:
@@ -109,4 +117,4 @@ class Capture(Supervisor[Source[Any], Surroundings]):
         if image is not None:
             self.count("frames")
         seen, live = time.monotonic_ns() - age, self._place.kind.live
-        self._sink.put(Frame(self.id, at or now, seen, image, colour, part, reason, live))
+        self._sink.put(Frame(self.id, at or now, seen, image, colour, part, reason, live, jpeg, scale))

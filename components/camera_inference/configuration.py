@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from camera_inference.zones import Zone
 from edgeloop.config.identifiers import Id, Site
 from edgeloop.config.quantities import Duration, Rate, Size
 from edgeloop.health import Metrics
+from edgeloop.join import Condition
 from edgeloop.opinions.settings import Opinion
 from edgeloop.plugins import Plugins
 from edgeloop.secret import Arn
@@ -20,6 +22,8 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 DEFAULT_MODEL = "visual_inspection"
 RING = Size("64 MiB")
 """Of a camera with video, where the line says nothing."""
+LEAST_DEADLINE = 100_000_000
+"""ns: two ticks of the samples."""
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,6 +75,29 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = True
 
 
+class Pulses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parts by a counter, such as an encoder's on the belt."""
+
+    stream: Annotated[
+        str, Meta(title="Stream", description='the counter: "enc.count"', min_length=3, max_length=128)
+    ]
+    every: Annotated[float, Meta(title="Every", description="counts from part to part", gt=0)]
+
+    def __post_init__(self) -> None:
+        _column(self.stream, "pulses.stream")
+
+
+class Redact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is made unrecognisable before a picture is kept, shown or sent."""
+
+    labels: Annotated[
+        str, Meta(title="Labels", description="of a detector, separated by blanks: face plate", max_length=256)
+    ] = ""
+    zones: Annotated[
+        str, Meta(title="Zones", description="names of `zones`, separated by blanks", max_length=256)
+    ] = ""
+
+
 class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One camera: frames in, verdicts out."""
 
@@ -109,7 +136,10 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     policy: Annotated[
         Policy, Meta(title="Policy", description="latest: the newest frame; every: exactly one verdict for each part")
     ] = "latest"
-    model: Annotated[Id, Meta(title="Model", description="name of the model")] = DEFAULT_MODEL
+    model: Annotated[
+        Id | Literal[""],
+        Meta(title="Model", description="name of the model; empty: nothing is judged (simulator: visual_inspection)"),
+    ] = ""
     region: Annotated[
         str,
         Meta(title="Region", description='part of the image that is used: "x y width height", each 0..1; empty: all'),
@@ -121,7 +151,49 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Duration,
         Meta(title="Deadline", description="age at which a part is unknown (every)", extra={"ge": "1 ms", "le": "1 h"}),
     ] = Duration("500 ms")
+    trigger: Annotated[
+        str,
+        Meta(
+            title="Trigger",
+            description='a part each time this begins to hold: "press7_plc.part_present", "press7_plc.step = 4"',
+            max_length=128,
+        ),
+    ] = ""
+    pulses: Annotated[Pulses | None, Meta(title="Pulses", description="a part each so many counts")] = None
+    delay: Annotated[
+        Duration, Meta(title="Delay", description="from the trigger until the part is in view", extra={"le": "1 min"})
+    ] = Duration(0)
+    part: Annotated[
+        str, Meta(title="Part", description='what the part is called: "press7_plc.part_id"', max_length=128)
+    ] = ""
     queue: Annotated[int, Meta(title="Queue", description="frames that may wait (every)", ge=1, le=1000)] = 8
+    motion: Annotated[
+        float,
+        Meta(
+            title="Motion",
+            description="share of a picture that has to change for it to be inferred anew (latest); 0: each is",
+            ge=0, le=1,
+        ),
+    ] = 0.0
+    zones: Annotated[
+        dict[Id, str],
+        Meta(
+            title="Zones",
+            description='"polygon 0.1,0.2 0.4,0.2 0.4,0.9", "line 0,0.5 1,0.5": where things are counted, or hidden',
+        ),
+    ] = {}
+    track: Annotated[
+        bool, Meta(title="Track", description="things that a detector finds are followed, and counted at `zones`")
+    ] = False
+    mask: Annotated[
+        str, Meta(title="Mask", description="names of `zones` that the model is not shown", max_length=256)
+    ] = ""
+    redact: Annotated[Redact | None, Meta(title="Redact", description="what no picture shows that is kept or sent")] = (
+        None
+    )
+    stream: Annotated[
+        bool, Meta(title="Stream", description="counts and rates as samples: `<camera>_counts`, once a second")
+    ] = False
     accept: Annotated[
         str, Meta(title="Accept", description="labels that pass, separated by blanks", max_length=256)
     ] = "good"
@@ -153,6 +225,8 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def __post_init__(self) -> None:
         area(self.region)
+        self._check_triggers()
+        self._check_zones()
         if self.policy == "latest" and (self.reject or self.safe):
             raise ValueError("reject and safe act on parts: they need policy: every")
         opinion = self.opinion
@@ -163,6 +237,40 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 f"opinion.deadline: {opinion.deadline} is no shorter than the part's own deadline, {self.deadline}: "
                 "nothing is left for the edge's verdict"
             )
+
+    def _check_triggers(self) -> None:
+        for text in filter(None, (self.trigger, self.part)):
+            Condition.parse(text)
+        if self.part:
+            _column(self.part, "part")
+        if self.trigger and self.pulses:
+            raise ValueError("trigger and pulses both announce parts: take one")
+        if not self.triggered:
+            if self.part or self.delay:
+                raise ValueError("part and delay belong to a trigger, or to pulses")
+            return
+        if self.policy == "latest":
+            raise ValueError("trigger and pulses announce parts: they need policy: every")
+        if self.deadline < LEAST_DEADLINE:
+            raise ValueError(f"deadline: {self.deadline} is shorter than two ticks, 100 ms, that a trigger may take")
+
+    def _check_zones(self) -> None:
+        areas = {name: Zone.parse(text) for name, text in self.zones.items()}
+        hidden = [("mask", self.mask)] + ([("redact.zones", self.redact.zones)] if self.redact else [])
+        for where, names in hidden:
+            for name in names.replace(",", " ").split():
+                if name not in areas or areas[name].form != "polygon":
+                    raise ValueError(f"{where}: {name} is no polygon of zones")
+
+    @property
+    def triggered(self) -> bool:
+        """Whether something else announces the parts."""
+        return bool(self.trigger or self.pulses)
+
+    @property
+    def judged_by(self) -> str:
+        """The model's name, or "". The one that came along knows the simulated parts alone."""
+        return self.model or (DEFAULT_MODEL if self.uri.startswith("simulator:") else "")
 
     @property
     def kept(self) -> Size:
@@ -192,6 +300,13 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             extra={"ge": "1 MiB"},
         ),
     ] = Size("256 MiB")
+
+
+def _column(text: str, where: str) -> None:
+    """Raises ValueError where it is no column alone."""
+    found = Condition.parse(text)
+    if found.negated or found.operator:
+        raise ValueError(f"{where}: {text!r} is no column, such as press7_plc.part_id")
 
 
 def area(text: str) -> tuple[float, float, float, float]:

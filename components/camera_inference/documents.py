@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from camera_inference.tracking import Event
 from camera_inference.verdict import Box, Word
 from edgeloop import documents
 from edgeloop.clock import rfc3339
@@ -23,7 +24,8 @@ class ModelName(msgspec.Struct, frozen=True):
 class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One frame's or one part's verdict. time: ns UTC of trigger or capture; decided: ns UTC; latency_ms: between the
     two; part: empty where the source knows none; reason: why it is unknown. strange: how unlike
-    the pictures of the training, or of this camera, the picture is: 1 at the edge of what was seen. Where a second
+    the pictures of the training, or of this camera, the picture is: 1 at the edge of what was seen. events: what
+    things that are followed did. Where a second
     opinion was asked: `edge` and `cloud` say what each thought, decided_by whose verdict it is."""
 
     camera: str
@@ -40,6 +42,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     latency_ms: float = 0.0
     reason: str = ""
     strange: float = 0.0
+    events: tuple[Event, ...] = ()
     edge: Said | None = None
     cloud: Said | None = None
     decided_by: str = ""

@@ -19,7 +19,8 @@ class Frame:
     """image: (height, width, 3), or (height, width) where grey; None where there is none, `reason` saying why.
 
     time: ns UTC of trigger or capture. seen: the same as ns of the monotonic clock. part: empty where the source knows
-    none. live: from a camera, whose noise makes no two pictures the same.
+    none. jpeg: what the camera sent, where `image` is reduced to one in `scale` rows and columns. live: from a camera,
+    whose noise makes no two pictures the same.
     """
 
     camera: str
@@ -30,6 +31,8 @@ class Frame:
     part: str = ""
     reason: str = ""
     live: bool = False
+    jpeg: bytes = b""
+    scale: int = 1
 
 
 class Inbox(Protocol):

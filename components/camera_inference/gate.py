@@ -80,7 +80,7 @@ class Gate:
         image = frame.image
         if image is None:
             return frame.reason or "there is no image"
-        height, width = image.shape[:2]
+        height, width = (frame.scale * size for size in image.shape[:2])
         if min(height, width) < self._limits.smallest:
             return f"the picture has {width} × {height} pixels, less than {self._limits.smallest} on a side"
         return ""

@@ -84,7 +84,7 @@ class HardExamples:
 
     def _example(self, camera: Camera, frame: Frame, result: Result) -> None:
         assert frame.image is not None
-        image = pictures.jpeg(frame.image, frame.colour, camera.examples.quality)
+        image = frame.jpeg or pictures.jpeg(frame.image, frame.colour, camera.examples.quality)
         name = f"{result.camera}_{result.time}.jpg"
         self._queue.put(EXAMPLES, name, image, msgspec.to_builtins(result), time=result.time)
         self._around.count(f"hard_examples.{result.camera}")

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from edgeloop.errors import EdgeloopError
 
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_NO_MARKER = frozenset((0x00, *range(0xD0, 0xD8), 0xFF))
+"""What follows 0xFF within a scan."""
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _FRAMES = {0xC0: False, 0xC1: False, 0xC2: True}
 """Marker of a JPEG's frame: whether it is progressive."""
@@ -83,11 +84,11 @@ def _jpeg(data: bytes) -> Header:
     found = Header("JPEG", 0, 0)
     at, interval, blocks, progressive = 2, 0, 0, False
     while True:
-        match = _MARKER.search(data, at)
-        if match is None:
+        at = _marker(data, at)
+        if at < 0:
             found.end = -1
             return found
-        marker, at = data[match.end() - 1], match.end()
+        marker, at = data[at + 1], at + 2
         if marker == 0xD9:
             if not found.width or not found._scans:
                 found.end = -1
@@ -113,8 +114,8 @@ def _jpeg(data: bytes) -> Header:
             found._scans.append(part)
             if interval and not progressive:
                 begin = at + length
-                following = _MARKER.search(data, begin)
-                stop = following.start() if following else len(data)
+                following = _marker(data, begin)
+                stop = following if following >= 0 else len(data)
                 if len(_RESTART.findall(data, begin, stop)) < -(-blocks // interval) - 1:
                     found.end = -1
                     return found
@@ -123,6 +124,16 @@ def _jpeg(data: bytes) -> Header:
     if progressive and not _refined(found._scans):
         found.end = -1
     return found
+
+
+def _marker(data: bytes, at: int) -> int:
+    """Where the next marker begins; -1: nowhere."""
+    last = len(data) - 1
+    while 0 <= (at := data.find(b"\xff", at)) < last:
+        if data[at + 1] not in _NO_MARKER:
+            return at
+        at += 1
+    return -1
 
 
 def _refined(scans: list[bytes]) -> bool:

@@ -10,16 +10,22 @@ from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any, Final, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
+from camera_inference.documents import Result
 from camera_inference.frame import Frame, Inbox
 from camera_inference.gate import Gate
 from camera_inference.prepare import Area, Placement, Preparation
 from camera_inference.verdict import Criteria, Finding, interpret
+from camera_inference.zones import Zone
 from edgeloop.errors import EdgeloopError
 from edgeloop.models.active import Loaded
 from edgeloop.models.errors import ModelError
 
+SAMPLES, CHANGED, ANEW = 90, 24, 10.0
+"""Of a picture's shorter side, grey levels by which a sample has changed, and s after which a still picture is inferred
+all the same."""
 AHEAD: Final = 3
 """Frames of one camera that are being prepared, inferred or judged."""
 
@@ -33,6 +39,24 @@ class Models(Protocol):
     def used(self, loaded: Loaded, count: int = 1) -> None: ...
 
     def failed(self, loaded: Loaded, count: int = 1) -> None: ...
+
+
+class Nobody:
+    """No model at all."""
+
+    current: Loaded | None = None
+
+    def used(self, loaded: Loaded, count: int = 1) -> None:
+        pass
+
+    def failed(self, loaded: Loaded, count: int = 1) -> None:
+        pass
+
+
+class Offered(Protocol):
+    """Takes a picture and what was said of it; never waits."""
+
+    def offer(self, frame: Frame, result: Result, criteria: Criteria, area: Area) -> None: ...
 
 
 Done = Callable[[Frame, Finding | None, Loaded | None, str, float], None]
@@ -58,8 +82,12 @@ class Session:
     """Infers with one model, frame by frame, in the order they were prepared; a second thread judges what came out
     while the next frame is inferred."""
 
-    def __init__(self, name: str, models: Models, unexpected: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, name: str, models: Models, unexpected: Callable[[Exception], None], shadow: Offered | None = None
+    ) -> None:
         self._models, self._unexpected = models, unexpected
+        self.shadow = shadow
+        """Is offered each picture that was judged, once its verdict is out."""
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._inferred: SimpleQueue[_Job | None] = SimpleQueue()
         self._threads = (
@@ -139,10 +167,16 @@ class Preprocessor:
         gate: Gate,
         done: Done,
         interval: float = 0.0,
+        masks: Sequence[Zone] = (),
+        motion: float = 0.0,
+        still: Callable[[], None] = lambda: None,
     ) -> None:
         self.criteria, self.gate, self.done = criteria, gate, done
         self.free: SimpleQueue[_Job | None] = SimpleQueue()
         self._inbox, self._session, self._area, self._interval = inbox, session, area, interval
+        self._masks = tuple(masks)
+        self._motion, self._still = motion, still
+        self._shown: tuple[NDArray[np.int16], float, Loaded | None] | None = None
         self._preparation: tuple[Loaded, Preparation | str] | None = None
         self._buffers: dict[int, NDArray[Any]] = {}
         self._lock = threading.Lock()
@@ -171,10 +205,33 @@ class Preprocessor:
             frame = self._inbox.take()
             if frame is None:
                 return
+            if self._motion and self._stands(frame):
+                self._still()
+                self.free.put(job)
+                continue
             reason = self.gate.small(frame) or self.gate.frozen(frame)
             job.frame = replace(frame, reason=reason) if reason else frame
             self.prepare(job, self._session.current)
             self._session.put(job)
+
+    def _stands(self, frame: Frame) -> bool:
+        """Whether a picture shows what the last one that was inferred did, a while ago at most."""
+        if frame.image is None or frame.part:
+            return False
+        plane = frame.image if frame.image.ndim == 2 else frame.image[:, :, 1]
+        step = max(1, min(plane.shape) // SAMPLES)
+        small = plane[::step, ::step].astype(np.int16)
+        now, known, current = time.monotonic(), self._shown, self._session.current
+        alike = known is not None and known[0].shape == small.shape and known[2] is current and now - known[1] < ANEW
+        if alike and known is not None and float((np.abs(small - known[0]) > CHANGED).mean()) < self._motion:
+            return True
+        self._shown = small, now, current
+        return False
+
+    def enough(self, width: int, height: int) -> bool:
+        """Whether a picture of that size has all that the model can see. From any thread."""
+        known = self._preparation
+        return known is not None and isinstance(known[1], Preparation) and known[1].enough(width, height)
 
     def prepare(self, job: _Job, loaded: Loaded | None) -> None:
         """Fills a job for a model; on the preprocessor's thread, or on the session's after a swap."""
@@ -206,7 +263,7 @@ class Preprocessor:
         if known is None or known[0] is not loaded:
             self._buffers.clear()
             try:
-                known = loaded, Preparation(loaded.manifest, self._area)
+                known = loaded, Preparation(loaded.manifest, self._area, self._masks)
             except EdgeloopError as error:
                 known = loaded, str(error)
             self._preparation = known

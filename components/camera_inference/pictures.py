@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +18,7 @@ MOST_PIXELS: Final = 100_000_000
 _DIM: Final = 1 << 14
 """Values below which an image of 16 bits is taken for one of a camera that has fewer."""
 _FILLING: Final = bytes(np.random.default_rng(8).integers(0, 255, 2048, np.uint8))
+_REDUCED: Final = (4, 2)
 _RED, _WHITE = (40, 40, 230), (255, 255, 255)
 
 
@@ -35,12 +36,16 @@ def cv2(purpose: str = "reading images") -> Any:
     return cv
 
 
-def decode(data: bytes, where: str, *, bits: int = 0) -> Pixels:
-    """(height, width, 3) BGR, upright. bits: of the values in a file of 16; 0: not known.
+def decode(data: bytes, where: str, *, bits: int = 0, scale: int = 1) -> Pixels:
+    """(height, width, 3) BGR, upright. bits: of the values in a file of 16; 0: not known. scale: 2 and 4 give one in
+    so many rows and columns of a JPEG.
 
     Raises EdgeloopError for what is no image, for one that is cut off, and for what cannot be shown as it was taken.
     """
-    known = header(data, where)
+    return _decoded(data, header(data, where), where, bits, scale)
+
+
+def _decoded(data: bytes, known: Header, where: str, bits: int, scale: int) -> Pixels:
     _bounded(known, where)
     cv = cv2()
     if known.end:
@@ -49,7 +54,8 @@ def decode(data: bytes, where: str, *, bits: int = 0) -> Pixels:
     try:
         if known.alpha:
             _opaque(cv.imdecode(raw, cv.IMREAD_UNCHANGED), where)
-        image = cv.imdecode(raw, cv.IMREAD_COLOR | (cv.IMREAD_ANYDEPTH if known.bits > 8 else 0))
+        flag = {2: cv.IMREAD_REDUCED_COLOR_2, 4: cv.IMREAD_REDUCED_COLOR_4}.get(scale, cv.IMREAD_COLOR)
+        image = cv.imdecode(raw, flag | (cv.IMREAD_ANYDEPTH if known.bits > 8 else 0))
         if image is not None and known.doubt and (known.scans or _flat_corner(image, known.rotated)):
             _whole(data, where, cv.IMREAD_COLOR if known.scans else cv.IMREAD_REDUCED_GRAYSCALE_8)
     except cv.error as error:
@@ -58,6 +64,16 @@ def decode(data: bytes, where: str, *, bits: int = 0) -> Pixels:
         why = f"{known.form} of {known.width} × {known.height} pixels, {len(data):,} B"
         raise EdgeloopError("this is no image", where=where, why=why)
     return _eight(np.asarray(image), bits, where)
+
+
+def reduced(data: bytes, where: str, enough: Callable[[int, int], bool], *, bits: int = 0) -> tuple[Pixels, int]:
+    """As `decode`, but one in so many rows and columns, where a JPEG's own reduction leaves enough for what looks at
+    it. enough: whether a width and a height are."""
+    scale = 1
+    known = header(data, where)
+    if known.form == "JPEG" and known.bits == 8 and not known.rotated and not known.scans:
+        scale = max((n for n in _REDUCED if enough(known.width // n, known.height // n)), default=1)
+    return _decoded(data, known, where, bits, scale), scale
 
 
 def _bounded(known: Header, where: str) -> None:

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from camera_inference import actions
+import msgspec
+
+from camera_inference import actions, pictures
 from camera_inference.capture import Capture, Sink
-from camera_inference.configuration import Camera, area
+from camera_inference.configuration import Camera, Policy, area
+from camera_inference.counts import Counts
 from camera_inference.documents import ModelName, Result
 from camera_inference.frame import Every, Frame, Inbox, Latest
 from camera_inference.gate import Gate
 from camera_inference.inference import Preprocessor, Session
 from camera_inference.parts import PartBook
+from camera_inference.redaction import Redaction
 from camera_inference.ring import Ring
 from camera_inference.second import Around as SecondAround
 from camera_inference.second import Second
 from camera_inference.sources import Place
-from camera_inference.verdict import Criteria, Finding
+from camera_inference.tracking import Event, Tracker
+from camera_inference.trigger import Moment, Trigger, Waiting
+from camera_inference.verdict import Box, Criteria, Finding
+from camera_inference.zones import Zone
 from edgeloop import clock, topics
+from edgeloop.errors import EdgeloopError
 from edgeloop.models.active import Loaded
 
 CHANGES: Final = 200_000_000
@@ -28,6 +38,11 @@ CHANGES: Final = 200_000_000
 STILL: Final = 10 * clock.NS
 """ns after which a result goes out although nothing changed."""
 STOPPED: Final = "the camera was stopped"
+HISTORY: Final = clock.NS
+"""ns that pictures are kept longer than a part's deadline: a trigger may come late."""
+EVENTS: Final = 20
+"""Of one result."""
+RING_QUALITY: Final = 90
 SYNC: Final = 1.0
 """s: what a power cut can take."""
 
@@ -53,15 +68,29 @@ class CameraPipeline:
         self._latencies: deque[float] = deque(maxlen=1000)
         self._inferred = self._counted = 0
         self._synced = self._gauged = time.monotonic()
+        zones = {name: Zone.parse(text) for name, text in camera.zones.items()}
+        self._shadow = session.shadow
+        self._tracker = Tracker(zones) if camera.track else None
+        self._events: list[Event] = []
+        self._counts = Counts({name: zone.form for name, zone in zones.items()}) if camera.stream else None
+        self._redaction: Redaction | None = None
+        if camera.redact is not None:
+            self._redaction = Redaction(camera.redact.labels, [zones[n] for n in _words(camera.redact.zones)])
+        self._trigger = Trigger(camera) if camera.triggered else None
+        self._waiting = Waiting(int(camera.deadline) + HISTORY) if camera.triggered else None
+        self.watchers: list[Callable[[Frame], None]] = []
+        """Called with each frame as it comes, on the camera's thread."""
         inbox: Inbox = Latest()
         if camera.policy == "every":
             inbox = Every(camera.queue)
             self._book = PartBook(folder / "parts", id)
         self._inbox = inbox
         (folder / "cameras").mkdir(mode=0o700, exist_ok=True)
-        sink = Sink(self._put, inbox.room, lambda: self._book.last if self._book else "")
-        ring = self._ring(folder / "video" / id)
-        self._capture = Capture(id, place, camera.policy, folder / "cameras" / f"{id}.json", sink, around, ring)
+        sink = Sink(self._put, inbox.room, lambda: self._book.last if self._book else "", self._enough)
+        self._ring = self._made(folder / "video" / id)
+        policy: Policy = "latest" if self._waiting is not None else camera.policy
+        ring = self._ring if self._redaction is None else None
+        self._capture = Capture(id, place, policy, folder / "cameras" / f"{id}.json", sink, around, ring)
         criteria = Criteria(frozenset(camera.accept.replace(",", " ").split()), camera.threshold, camera.certain)
         interval = 1 / float(camera.rate) if camera.rate and camera.policy == "latest" else 0.0
         self._second: Second | None = None
@@ -69,7 +98,11 @@ class CameraPipeline:
             self._second = Second(id, camera, camera.opinion, folder / "opinions" / id, around, self._settled)
         self._gate = Gate(camera.pictures, folder / "cameras" / f"{id}.pictures.json")
         region = area(camera.region)
-        self._preprocessor = Preprocessor(id, inbox, session, region, criteria, self._gate, self._done, interval)
+        masks = [zones[name] for name in _words(camera.mask)]
+        self._preprocessor = Preprocessor(
+            id, inbox, session, region, criteria, self._gate, self._done, interval, masks,
+            camera.motion if camera.policy == "latest" else 0.0, lambda: around.count(f"still.{id}"),
+        )  # fmt: skip
 
     def start(self) -> None:
         if self._book is not None:
@@ -102,8 +135,8 @@ class CameraPipeline:
 
     def release(self) -> None:
         """The last step, when nothing is to be collected any more."""
-        if self._capture.ended:
-            self._capture.close()
+        if self._ring is not None and self._capture.ended:
+            self._ring.close()
         self._keep_learned()
         if self._book is not None:
             self._book.sync()
@@ -119,6 +152,8 @@ class CameraPipeline:
             deadline = int(self.camera.deadline)
             for part in book.overdue(time.monotonic_ns() - deadline):
                 reason = f"no verdict within {self.camera.deadline}"
+                if self._waiting is not None and self._waiting.drop(part.part):
+                    reason = "no picture"
                 if self._decide(self._unknown(part.part, part.time, part.seen, reason)):
                     self._around.count(f"late.{self.id}")
             if now - self._synced >= SYNC:
@@ -132,6 +167,19 @@ class CameraPipeline:
                 self._around.clear(key)
         if self._gate.due:
             self._keep_learned()
+
+    def counted(self) -> dict[str, Any] | None:
+        """What the camera saw in the last second, once a second, where that is a stream."""
+        return self._counts.due() if self._counts is not None else None
+
+    @property
+    def trigger(self) -> Trigger | None:
+        """What announces its parts, and is to be given to `fire`."""
+        return self._trigger
+
+    @property
+    def fire(self) -> Callable[[Sequence[Moment]], None]:
+        return self._announced
 
     def learn(self) -> None:
         """What its pictures are usually like is learned anew."""
@@ -161,6 +209,10 @@ class CameraPipeline:
                 found.append(self._out.popleft())
             return found
         latest, told = self._latest, self._told
+        if latest is not None and self._events:
+            events, self._events = self._events, []
+            self._told = latest
+            return [msgspec.structs.replace(latest, events=tuple(events))]
         if latest is None or latest is told:
             return []
         if told is not None:
@@ -192,7 +244,7 @@ class CameraPipeline:
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _ring(self, folder: Path) -> Ring | None:
+    def _made(self, folder: Path) -> Ring | None:
         key = f"camera.{self.id}.ring"
         try:
             self._around.clear(key)
@@ -201,17 +253,48 @@ class CameraPipeline:
             self._around.problem(key, f"{self.id}: its last pictures cannot be kept: {error}")
             return None
 
+    def _enough(self, width: int, height: int) -> bool:
+        """Whether a smaller picture does: not where it is shown to others than the model."""
+        shown = self.camera.opinion is not None or self._redaction is not None or self.watchers
+        return not shown and self._preprocessor.enough(width, height)
+
     def _put(self, frame: Frame) -> None:
         """From the camera's thread."""
-        if self._book is None:
+        for watch in list(self.watchers):
+            watch(frame)
+        if self._waiting is not None:
+            for moment in self._waiting.frame(frame):
+                self._view(moment, frame)
+        elif self._book is None:
             if frame.image is None:
                 self._blind(frame)
             elif self._inbox.put(frame) is not None:
                 self._around.count(f"skipped.{self.id}")
-            return
-        if not self._book.open(frame.part, frame.time, frame.seen):
+        elif not self._book.open(frame.part, frame.time, frame.seen):
             self._around.count(f"repeated.{self.id}")
-        elif frame.image is None:
+        else:
+            self._take(frame)
+
+    def _announced(self, moments: Sequence[Moment]) -> None:
+        """Parts that a trigger announced, from its thread."""
+        assert self._book is not None
+        assert self._waiting is not None
+        for moment in moments:
+            if not self._book.open(moment.part, moment.time, _seen(moment)):
+                self._around.count(f"repeated.{self.id}")
+                continue
+            self._around.count(f"triggers.{self.id}")
+            frame = self._waiting.part(moment)
+            if frame is not None:
+                self._view(moment, frame)
+
+    def _view(self, moment: Moment, frame: Frame) -> None:
+        """The first picture that was taken when a part was in view."""
+        self._take(replace(frame, part=moment.part, time=moment.time, seen=_seen(moment)))
+
+    def _take(self, frame: Frame) -> None:
+        """A part that is open."""
+        if frame.image is None:
             self._decide(self._unknown(frame.part, frame.time, frame.seen, frame.reason))
         elif self._inbox.put(frame) is not None:
             self._around.count(f"skipped.{self.id}")
@@ -227,10 +310,11 @@ class CameraPipeline:
             return
         key = f"camera.{self.id}.inference"
         if finding is None or loaded is None:
+            if not self.camera.judged_by:
+                error = f"no model: edgeloop teach NAME --camera {self.id} makes one of thirty good parts"
             self._around.problem(key, f"{self.id}: {error}")
             self._around.count(f"not_inferred.{self.id}")
-            if self._book is not None:
-                self._decide(self._unknown(frame.part, frame.time, frame.seen, error))
+            self._judged(self._unknown(frame.part, frame.time, frame.seen, error))
             return
         self._around.clear(key)
         self._sees("")
@@ -239,6 +323,7 @@ class CameraPipeline:
         latency = (time.monotonic_ns() - frame.seen) / 1e6
         self._latencies.append(latency)
         manifest = loaded.manifest
+        boxes, events = self._followed(finding, frame.time)
         result = Result(
             camera=self.id,
             part=frame.part,
@@ -249,20 +334,61 @@ class CameraPipeline:
             label=finding.label,
             score=finding.score,
             confidence=finding.confidence,
-            boxes=finding.boxes,
+            boxes=boxes,
+            events=() if self._book is None else events,
             model=ModelName(manifest.name, manifest.version),
             latency_ms=round(latency, 2),
             reason=finding.reason,
             strange=round(strange, 2),
         )
-        if self._second is not None and self._second.consider(frame, result):
+        shown = self._shown(frame, boxes, manifest.task == "detection")
+        if self._second is not None and shown is not None and self._second.consider(shown, result):
             return
+        self._judged(result)
+        if shown is not None:
+            self._around.keep(self.camera, shown, result)
+        if self._shadow is not None:
+            self._shadow.offer(frame, result, self._preprocessor.criteria, area(self.camera.region))
+
+    def _followed(self, finding: Finding, at: int) -> tuple[tuple[Box, ...], tuple[Event, ...]]:
+        """Its boxes with the numbers of what they show, and what that did."""
+        if self._tracker is None:
+            return finding.boxes, ()
+        boxes, events = self._tracker.update(finding.boxes, at)
+        if self._counts is not None:
+            self._counts.events(events, self._tracker.inside)
+        if self._book is None and events:
+            self._events = [*self._events, *events][-EVENTS:]
+        return boxes, tuple(events[:EVENTS])
+
+    def _shown(self, frame: Frame, boxes: Sequence[Box], located: bool) -> Frame | None:
+        """What others may see of a picture; None: nothing."""
+        if self._redaction is None or frame.image is None:
+            return frame
+        key = f"camera.{self.id}.redaction"
+        try:
+            image = self._redaction.applied(frame.image, boxes, located=located)
+            if self._ring is not None:
+                jpeg = pictures.jpeg(image, frame.colour, RING_QUALITY)
+                self._ring.picture(jpeg, frame.time, image.shape[1], image.shape[0])
+        except (EdgeloopError, OSError) as error:
+            self._around.count(f"not_kept.{self.id}")
+            self._around.problem(key, f"{self.id}: {error}")
+            return None
+        self._around.clear(key)
+        return replace(frame, image=image, jpeg=b"")
+
+    def _judged(self, result: Result) -> None:
         if self._book is None:
-            self._around.count(f"{result.verdict}.{self.id}")
+            self._word(result)
             self._latest = result
         else:
             self._decide(result)
-        self._around.keep(self.camera, frame, result)
+
+    def _word(self, result: Result) -> None:
+        self._around.count(f"{result.verdict}.{self.id}")
+        if self._counts is not None:
+            self._counts.verdict(result.verdict)
 
     def _settled(self, result: Result) -> None:
         """The verdict of a part that was held for a second opinion."""
@@ -273,12 +399,7 @@ class CameraPipeline:
         """A picture that shows nothing is no good one, whatever a model would say of it."""
         self._around.count(f"blind.{self.id}")
         self._sees(frame.reason)
-        result = self._unknown(frame.part, frame.time, frame.seen, frame.reason)
-        if self._book is None:
-            self._around.count(f"unknown.{self.id}")
-            self._latest = result
-        else:
-            self._decide(result)
+        self._judged(self._unknown(frame.part, frame.time, frame.seen, frame.reason))
 
     def _keep_learned(self) -> None:
         key = f"camera.{self.id}.learned"
@@ -300,7 +421,7 @@ class CameraPipeline:
         assert self._book is not None
         first = self._book.decide(result)
         if first:
-            self._around.count(f"{result.verdict}.{self.id}")
+            self._word(result)
             self._announce(result)
         return first
 
@@ -318,6 +439,15 @@ class CameraPipeline:
             camera=self.id, part=part, asset=self.camera.asset, time=at, decided=clock.now(),
             verdict="unknown", latency_ms=latency, reason=reason,
         )  # fmt: skip
+
+
+def _seen(moment: Moment) -> int:
+    """When a part was in view, ns of the monotonic clock."""
+    return time.monotonic_ns() - (clock.now() - moment.due)
+
+
+def _words(text: str) -> list[str]:
+    return text.replace(",", " ").split()
 
 
 def _differs(one: Result, other: Result) -> bool:

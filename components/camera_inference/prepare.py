@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from camera_inference.frame import Frame, Pixels
+from camera_inference.zones import Zone
 from edgeloop.errors import EdgeloopError
 from edgeloop.models import optional
 from edgeloop.models.manifest import Image, Manifest, Tensor
 
 Area = tuple[float, float, float, float]
+HIDDEN: Final = 114
+"""What stands where a picture is masked, and around one that is letterboxed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class Preparation:
     A frame that is already what the model takes is handed over as it is, without a copy; else `out` is filled.
     """
 
-    def __init__(self, manifest: Manifest, area: Area) -> None:
+    def __init__(self, manifest: Manifest, area: Area, masks: Sequence[Zone] = ()) -> None:
         images = [p for p in manifest.preprocessing if isinstance(p, Image)]
         if len(manifest.inputs) != 1 or len(images) != 1:
             raise EdgeloopError(
@@ -63,10 +67,17 @@ class Preparation:
         self._mean = np.asarray(self._image.mean or (0.0,) * channels, np.float32)
         self._deviation = np.asarray(self._image.deviation or (1.0,) * channels, np.float32)
         self._pad: Pixels | None = None
+        self._masks = tuple(masks)
+        self._hidden: tuple[Placement, NDArray[np.bool_]] | None = None
         self.view = f"{self._image.width}x{self._image.height} {self._image.fit} {area}"
         """How a frame is cut and resized."""
         self.pixels: Pixels | None = None
         """What the last frame became by that, in its own colours."""
+
+    def enough(self, width: int, height: int) -> bool:
+        """Whether a picture of that size need not be enlarged for the model."""
+        across, down = width * self._area[2] / self._image.width, height * self._area[3] / self._image.height
+        return (max(across, down) if self._image.fit == "letterbox" else min(across, down)) >= 1
 
     def buffer(self) -> NDArray[Any]:
         return np.empty(self._shape, np.dtype(self.tensor.dtype))
@@ -78,6 +89,8 @@ class Preparation:
         cut, left, top = cut_of(frame.image, self._area)
         pixels, placement = self._fit(cut, left, top, frame.image)
         self.pixels = pixels if self.pixels is None else self.pixels
+        if self._masks:
+            pixels = self._masked(pixels, placement)
         pixels = self._coloured(pixels, frame.colour)
         wanted = self._image
         if pixels.ndim == 2:
@@ -95,6 +108,21 @@ class Preparation:
                 target -= self._mean.reshape(shape)
                 target /= self._deviation.reshape(shape)
         return out, placement
+
+    def _masked(self, pixels: Pixels, placement: Placement) -> Pixels:
+        """A copy in which what the masks hide is grey."""
+        known = self._hidden
+        if known is None or known[0] != placement:
+            hidden = np.zeros(pixels.shape[:2], np.uint8)
+            cv = optional.load("cv2", "masking pictures")
+            for zone in self._masks:
+                corners = [((x - placement.left) / placement.across, (y - placement.top) / placement.down)
+                           for x, y in zone.points]  # fmt: skip
+                cv.fillPoly(hidden, [np.round(np.array(corners)).astype(np.int32)], 1)
+            known = self._hidden = placement, hidden.astype(bool)
+        shown = pixels.copy()
+        shown[known[1]] = HIDDEN
+        return shown
 
     def _fit(self, cut: Pixels, left: int, top: int, whole: Pixels) -> tuple[Pixels, Placement]:
         """The cut at the model's size."""
@@ -124,7 +152,7 @@ class Preparation:
         x, y = (width - w) // 2, (height - h) // 2
         shape = (height, width, *cut.shape[2:])
         if self._pad is None or self._pad.shape != shape:
-            self._pad = np.full(shape, 114, np.uint8)
+            self._pad = np.full(shape, HIDDEN, np.uint8)
         pad = self._pad.copy()
         pad[y : y + h, x : x + w] = self.pixels = _resized(cut, w, h)
         placement = Placement(

@@ -19,18 +19,23 @@ from camera_inference.declaration import NAME
 from camera_inference.documents import Result, pack
 from camera_inference.frame import Frame
 from camera_inference.hard_examples import HardExamples
-from camera_inference.inference import Session
+from camera_inference.inference import Nobody, Session
 from camera_inference.pipeline import CameraPipeline
+from camera_inference.shadow import Shadowing
 from camera_inference.sources import Place, Registry
+from camera_inference.trigger import Announcements
 from edgeloop import clock, topics
 from edgeloop.bus.subscription import Subscription
 from edgeloop.component import App
 from edgeloop.decode import document
 from edgeloop.errors import DecodeError
+from edgeloop.journal import directory
+from edgeloop.models import store
 from edgeloop.models.active import ActiveModel
 from edgeloop.models.decoders import make as make_decoder
 from edgeloop.models.default import default_model
 from edgeloop.models.runners import Options
+from edgeloop.models.shadow import Candidate
 from edgeloop.plugins import usable
 from edgeloop.queue import QueueError, UploadQueue
 from edgeloop.supervise.roster import Roster
@@ -83,9 +88,11 @@ class Engine:
     session: Session
     options: Options
     starting: threading.Thread
+    shadow: Shadowing
 
     def close(self) -> None:
         self.starting.join()
+        self.shadow.close()
         self.session.close()
         self.active.close()
 
@@ -107,11 +114,14 @@ class Service:
         self._examples = HardExamples(app.work, self._queue, self)
         self._alarms = CameraAlarms(app.work, Alarming(self))
         self._learn: SimpleQueue[bytes] = SimpleQueue()
+        self._nobody = Session("none", Nobody(), self.unexpected)
+        self._announcements: Announcements | None = None
         self._opinionated: set[str] = set()
         self._heard: dict[str, Subscription] = {}
 
     def __enter__(self) -> Self:
         self._examples.start()
+        self._nobody.start()
         self.app.bus.subscribe(topics.model("+"), self._notice)
         self.app.bus.subscribe(topics.ALARM_COMMANDS, lambda topic, payload: self._alarms.command(payload))
         self.app.bus.subscribe(topics.CAMERA_COMMANDS, lambda topic, payload: self._learn.put(payload))
@@ -122,6 +132,8 @@ class Service:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         pipelines = list(self._roster)
+        if self._announcements is not None:
+            self._announcements.close()
         for pipeline in pipelines:
             pipeline.end()
         for pipeline in pipelines:
@@ -133,6 +145,7 @@ class Service:
             pipeline.release()
         for engine in self._engines.values():
             engine.close()
+        self._nobody.close()
         self._examples.close()
         self._alarms.close()
         self._queue.close()
@@ -173,6 +186,10 @@ class Service:
         if self._sent and self.app.bus.flush(0):
             self._confirm()
         self._publish(pipelines)
+        for pipeline in pipelines:
+            counted = pipeline.counted()
+            if counted is not None:
+                self.publish(topics.samples_of(pipeline.id), counted)
         self._alarms.tick()
         while not self._learn.empty():
             self._command(self._learn.get())
@@ -220,7 +237,7 @@ class Service:
         if self._known != wanted.keys():
             self._known = set(wanted)
             self._alarms.retire(self._known)
-        used = {w.camera.model for w in wanted.values()} | self._served()
+        used = {w.camera.judged_by for w in wanted.values()} | self._served()
         for name in self._engines.keys() - used:
             self._engines.pop(name).close()
             self.app.health.clear_below(f"model.{name}")
@@ -239,6 +256,8 @@ class Service:
             known[1].opinion(payload)
 
     def _left(self, pipeline: CameraPipeline) -> None:
+        if self._announcements is not None:
+            self._announcements.leave(pipeline.id)
         pipeline.close()
         self._publish([pipeline])
         self._sent = [(s, part) for s, part in self._sent if s is not pipeline]
@@ -246,17 +265,36 @@ class Service:
 
     def _pipeline(self, id: str, wanted: Wanted) -> CameraPipeline | None:
         """Once its model has been looked for: a camera that waits costs no part its verdict."""
-        engine = self._engine(wanted.camera.model, wanted.options)
-        if engine.starting.is_alive() or engine.options != wanted.options:
+        session = self._session(wanted)
+        if session is None:
             return None
         try:
-            pipeline = CameraPipeline(id, wanted.camera, wanted.place, engine.session, self.app.work, self)
+            pipeline = CameraPipeline(id, wanted.camera, wanted.place, session, self.app.work, self)
         except OSError as error:
             self.app.health.problem(f"camera.{id}.parts", f"{id}: its parts cannot be read: {error}")
             return None
         self.app.health.clear(f"camera.{id}.parts")
+        self._follow(pipeline)
         self.app.log.info("camera started", camera=id, scheme=wanted.camera.uri.partition(":")[0])
         return pipeline
+
+    def _session(self, wanted: Wanted) -> Session | None:
+        """What judges a camera's pictures; None while it is being made."""
+        if not wanted.camera.judged_by:
+            return self._nobody
+        engine = self._engine(wanted.camera.judged_by, wanted.options)
+        return None if engine.starting.is_alive() or engine.options != wanted.options else engine.session
+
+    def _follow(self, pipeline: CameraPipeline) -> None:
+        """Parts that a stream announces."""
+        if pipeline.trigger is None:
+            return
+        if self._announcements is None:
+            path = self.app.work / "cameras" / "triggers.json"
+            self._announcements = Announcements(directory(self.app.root), path, lambda line: self.log(line))
+            self.app.bus.subscribe(topics.SAMPLES, self._announcements.notice)
+            self._announcements.start()
+        self._announcements.follow(pipeline.id, pipeline.trigger, pipeline.fire)
 
     def _engine(self, name: str, options: Options) -> Engine:
         known = self._engines.get(name)
@@ -270,14 +308,21 @@ class Service:
             on_hung=self.app.restart, reader=make_decoder,
         )  # fmt: skip
         starting = threading.Thread(target=active.start, name=f"loading-{name}", daemon=True)
-        engine = self._engines[name] = Engine(active, Session(name, active, self.unexpected), options, starting)
+        candidate = Candidate(
+            name, store.directory(self.app.root, name), self.app.work, options, make_decoder,
+            lambda line: self.app.health.set(f"model.{name}.shadow", line),
+        )  # fmt: skip
+        shadow = Shadowing(name, candidate, self.unexpected)
+        session = Session(name, active, self.unexpected, shadow)
+        engine = self._engines[name] = Engine(active, session, options, starting, shadow)
         starting.start()
+        shadow.start()
         engine.session.start()
         return engine
 
     def _served(self) -> set[str]:
         """Models that cameras use."""
-        return {pipeline.camera.model for pipeline in self._roster}
+        return {pipeline.camera.judged_by for pipeline in self._roster}
 
     def _notice(self, topic: str, payload: bytes) -> None:
         engine = self._engines.get(topic.rpartition("/")[2])

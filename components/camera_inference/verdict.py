@@ -22,7 +22,8 @@ MOST: Final = 20
 
 
 class Box(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where something is: shares of the whole image, from the upper left corner. points: x, y and how sure, in turn."""
+    """Where something is: shares of the whole image, from the upper left corner. points: x, y and how sure, in turn.
+    track: the number of the thing that is followed, 0: none."""
 
     label: str
     score: float
@@ -31,6 +32,7 @@ class Box(msgspec.Struct, frozen=True, omit_defaults=True):
     width: float
     height: float
     points: tuple[float, ...] = ()
+    track: int = 0
 
 
 class Finding(msgspec.Struct, frozen=True):

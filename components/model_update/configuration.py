@@ -20,6 +20,27 @@ _VERSION = re.compile(r"latest|[0-9]+\.\*|[0-9]+\.[0-9]+\.(?:\*|[0-9]+[-+0-9A-Za
 _RUNTIMES: Final = {"onnxruntime", "dlr"}
 
 
+class Shadow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A candidate that is run beside the model that serves, on a share of what cameras see."""
+
+    uri: Annotated[str, Meta(title="URI", description='"file:/…" or "s3://bucket/key" of the package')]
+    digest: Annotated[str, Meta(title="Digest", description='SHA-256 of the package, "sha256:" before it or not')]
+    share: Annotated[
+        float, Meta(title="Share", description="of the pictures, when their verdicts are out", gt=0, le=1)
+    ] = 0.2
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"file:/.+|s3://[^/]+/.+", self.uri):
+            raise ValueError(f'{self.uri!r} is neither "file:/…" nor "s3://bucket/key"')
+        if not _DIGEST.fullmatch(self.digest):
+            raise ValueError("digest must be the 64 hexadecimal digits of the package's SHA-256")
+
+    @property
+    def sha256(self) -> str:
+        found = _DIGEST.fullmatch(self.digest)
+        return found[1] if found else ""
+
+
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The version of one model that is to be active."""
 
@@ -50,6 +71,10 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Literal["refused", "allowed"],
         Meta(title="Older", description="a version below the highest that was ever committed here"),
     ] = "refused"
+
+    shadow: Annotated[
+        Shadow | None, Meta(title="Shadow", description="a candidate that is compared on this device's own input")
+    ] = None
 
     def __post_init__(self) -> None:
         if self.uri == DEFAULT:

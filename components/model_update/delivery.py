@@ -16,8 +16,9 @@ from edgeloop.documents import encode
 from edgeloop.errors import EdgeloopError
 from edgeloop.health import Health
 from edgeloop.log import Log
-from edgeloop.models import ModelError, ModelRefused, report, store
+from edgeloop.models import ModelError, ModelRefused, report, shadow, store
 from edgeloop.models.errors import Reason
+from edgeloop.models.manifest import Variant
 from edgeloop.models.package import Package, open_package, signed_by, unpack
 from edgeloop.models.proof import Prover
 from edgeloop.models.store import Pointer, Ref, Shelf
@@ -38,6 +39,14 @@ FIRST_PAUSE: Final = 5.0
 LONGEST_PAUSE: Final = 600.0
 WATCH: Final = 1.0
 """Seconds between two looks at the reports of those who use a model on probation."""
+
+
+class Interrupted(ModelError):
+    """A trial gave no answer. innocent: whether no process died of it."""
+
+    def __init__(self, why: str, innocent: bool) -> None:
+        super().__init__("the trial failed", why=why)
+        self.innocent = innocent
 
 
 class Delivery:
@@ -70,6 +79,7 @@ class Delivery:
         self._seen_whole = False
         self._vouched: tuple[str, str] | None = None
         self._keep = KEPT
+        self._shade_refused, self._shade_tries = "", 0
         if self._progress.step != "fetching":
             shutil.rmtree(self._incoming, ignore_errors=True)
         self._mend()
@@ -78,6 +88,13 @@ class Delivery:
     def advance(self, model: Model, configuration: Configuration) -> float | None:
         """Seconds until the next call, None where only a new configuration changes anything."""
         wait = self._step(model, configuration)
+        try:
+            pause = self._shade(model, configuration)
+        except ModelError as error:
+            self._health.problem(f"model.{self.name}.shadow", str(error))
+            pause = FIRST_PAUSE
+        if pause is not None:
+            wait = pause if wait is None else min(wait, pause)
         try:
             self._tell(model, configuration)
         except EdgeloopError as error:
@@ -91,6 +108,53 @@ class Delivery:
             signer = signed_by(self._shelf.folder / digest, configuration.keys) if digest else ""
             self._signer = (digest, signer)
         self._teller.tell(pointer, self._progress, model.sha256, self._signer[1], self._why)
+
+    def _shade(self, model: Model, configuration: Configuration) -> float | None:
+        """The candidate that is wanted is fetched, checked and tried as any other; it never serves. s until it is to be
+        tried again, where it could not be now."""
+        key, wish, known = f"model.{self.name}.shadow", model.shadow, shadow.read(self._shelf.folder)
+        if wish is None:
+            if known is not None:
+                shadow.write(self._shelf.folder, None)
+                self._note(self._progress.step, shadow="")
+                self._prune()
+            self._shade_refused = ""
+            self._health.clear(key)
+            return None
+        if known is not None and (known.digest, known.share) == (wish.sha256, wish.share):
+            return None
+        about = f"{wish.sha256} {_trust(configuration)}"
+        if self._shade_refused == about:
+            return None
+        as_model = msgspec.structs.replace(model, uri=wish.uri, digest=wish.digest, version="")
+        try:
+            package = self._brought(as_model, configuration)
+            if package.manifest.name != self.name:
+                why = f"it is {package.manifest.name!r}"
+                raise ModelRefused("the package is of another model", Reason.NAME, where=key, why=why)
+            variant, _ = self._best(package, as_model, configuration)
+        except ModelRefused as error:
+            self._shade_refused = about
+            self._health.count(f"refusals.{self.name}")
+            self._health.problem(key, f"the candidate {wish.sha256[:12]} is refused: {error}")
+            return None
+        except ModelError as error:
+            self._shade_tries += isinstance(error, Interrupted) and not error.innocent
+            if self._shade_tries >= TRIES:
+                self._shade_refused, self._shade_tries = about, 0
+                self._health.problem(key, f"the candidate {wish.sha256[:12]} is refused: {error}")
+                return None
+            self._health.problem(key, f"the candidate {wish.sha256[:12]}, trying again in {FIRST_PAUSE:g} s: {error}")
+            return None if self._stopped() else FIRST_PAUSE
+        fresh = shadow.Shadow(
+            name=self.name, digest=package.digest, version=package.manifest.version, variant=variant, share=wish.share,
+            since=clock.now(),
+        )  # fmt: skip
+        shadow.write(self._shelf.folder, fresh)
+        self._note(self._progress.step, shadow=package.digest, version=fresh.version, share=wish.share)
+        self._prune()
+        self._health.clear(key)
+        return None
 
     def _step(self, model: Model, configuration: Configuration) -> float | None:
         try:
@@ -167,6 +231,8 @@ class Delivery:
 
     def _prune(self) -> None:
         under_way = {self._progress.digest} if self._progress.step in UNDER_WAY else set[str]()
+        tried = shadow.read(self._shelf.folder)
+        under_way |= {shadow.FILE, tried.digest} if tried is not None else set()
         self._shelf.prune(under_way | {ref.digest for ref in self._progress.committed[: self._keep]})
 
     def _advance(self, model: Model, configuration: Configuration) -> float | None:
@@ -247,6 +313,11 @@ class Delivery:
 
     def _bring(self, model: Model, configuration: Configuration) -> Package:
         """The package in the store, checked."""
+        return self._brought(model, configuration, self._note)
+
+    def _brought(
+        self, model: Model, configuration: Configuration, note: Callable[..., object] = lambda *step, **facts: None
+    ) -> Package:
         folder = self._shelf.folder / model.sha256
         proved = any(ref.digest == model.sha256 for ref in self._progress.committed)
         if folder.exists():
@@ -254,9 +325,9 @@ class Delivery:
                 return open_package(folder, keys={} if proved else configuration.keys)
             except ModelRefused:
                 shutil.rmtree(folder, ignore_errors=True)
-        self._note("fetching", digest=model.sha256, uri=model.uri)
+        note("fetching", digest=model.sha256, uri=model.uri)
         path = fetch(model.uri, model.sha256, self._incoming, configuration.limit, self._stopped)
-        self._note("checking", digest=model.sha256)
+        note("checking", digest=model.sha256)
         try:
             return unpack(path, self._shelf.folder, model.sha256, keys=configuration.keys, limit=configuration.limit)
         finally:
@@ -271,12 +342,30 @@ class Delivery:
             raise ModelRefused(
                 "the model cannot be tried", Reason.CRASHES, why=f"{progress.tries} trials ended without an answer"
             )
+        tries = progress.tries + 1 if progress.digest == package.digest and progress.step == "trying" else 1
+        self._candidates(package, configuration)
+        self._note("trying", digest=package.digest, tries=tries)
+        try:
+            index, outcome = self._best(package, model, configuration)
+        except Interrupted as error:
+            if error.innocent or self._stopped():
+                self._note("trying", tries=tries - 1)
+            raise
+        self._note("proved", digest=package.digest, variant=index, latency_ms=1e3 * outcome.latency)
+        return index
+
+    @staticmethod
+    def _candidates(package: Package, configuration: Configuration) -> tuple[Variant, ...]:
+        """Raises ModelRefused where there is none for this machine."""
         candidates = package.manifest.candidates(configuration.allowed)
         if not candidates:
             why = f"it has {', '.join(f'{v.runtime} for {v.architecture}' for v in package.manifest.variants)}"
             raise ModelRefused("the model has no variant for this machine and these runtimes", Reason.MACHINE, why=why)
-        tries = progress.tries + 1 if progress.digest == package.digest and progress.step == "trying" else 1
-        self._note("trying", digest=package.digest, tries=tries)
+        return tuple(candidates)
+
+    def _best(self, package: Package, model: Model, configuration: Configuration) -> tuple[int, Outcome]:
+        """The place of the fastest variant that passes, and how it did."""
+        candidates = self._candidates(package, configuration)
         task = Task(memory=int(model.memory))
         outcomes: list[Outcome] = []
         for variant in candidates:
@@ -289,13 +378,9 @@ class Delivery:
             if all(outcome.final for outcome in outcomes):
                 reason = next((o.reason for o in outcomes if o.reason), Reason.CRASHES)
                 raise ModelRefused("it does not pass", reason, why=errors)
-            if self._stopped() or not any(outcome.crashed for outcome in outcomes):
-                self._note("trying", tries=tries - 1)
-            raise ModelError("the trial failed", why=errors)
+            raise Interrupted(errors, innocent=not any(outcome.crashed for outcome in outcomes))
         outcome, best = min(passed, key=lambda pair: pair[0].latency)
-        index = package.manifest.variants.index(best)
-        self._note("proved", digest=package.digest, variant=index, latency_ms=1e3 * outcome.latency)
-        return index
+        return package.manifest.variants.index(best), outcome
 
     def _activate(self, package: Package, variant: int, key: str) -> None:
         ref = Ref(digest=package.digest, version=package.manifest.version, variant=variant)
@@ -385,4 +470,4 @@ def _trust(configuration: Configuration) -> str:
 
 
 def _wish(model: Model) -> str:
-    return hashlib.sha256(repr(model).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr(msgspec.structs.replace(model, shadow=None)).encode()).hexdigest()[:16]

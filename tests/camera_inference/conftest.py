@@ -156,7 +156,8 @@ def plant(tmp_path: Path) -> Iterator[Plant]:
 
 
 def brightness(
-    path: Path, *, name: str = "brightness", width: int = 16, height: int = 12, version: str = "1.0.0"
+    path: Path, *, name: str = "brightness", width: int = 16, height: int = 12, version: str = "1.0.0",
+    fail: float = 0.5,
 ) -> str:
     """A package of a real one-class model: the mean brightness of the image, 0..1. Returns its digest."""
     shape = (1, height, width, 3)
@@ -184,7 +185,7 @@ def brightness(
         variants=(Variant(runtime="onnxruntime", path="model.onnx"),),
         inputs=(Tensor(name="image", dtype="uint8", shape=shape),),
         outputs=(Tensor(name="score", dtype="float32", shape=(1,)),),
-        golden=Golden(), labels=("good", "bright"), thresholds={"fail": 0.5},
+        golden=Golden(), labels=("good", "bright"), thresholds={"fail": fail},
         preprocessing=(Image(input="image", width=width, height=height, layout="nhwc"),),
     )  # fmt: skip
     return pack(path, manifest, files)

@@ -110,7 +110,10 @@ def test_what_is_not_there_degrades_and_recovers(plant: Any, tmp_path: Path) -> 
         cameras={
             "absent": {"uri": "/dev/video63"},
             "remote": {"uri": "rtsp://admin:secret@127.0.0.1:9/live"},
-            "folder": {"uri": f"folder:{images}?poll=50 ms", "policy": "every", "deadline": "5 s"},
+            "folder": {
+                "uri": f"folder:{images}?poll=50 ms", "model": "visual_inspection", "policy": "every",
+                "deadline": "5 s",
+            },
             "wrong": {"uri": "gopher://x"},
             "gate": {"uri": "simulator:?seed=1&rate=10"},
         }
@@ -149,7 +152,7 @@ def test_a_camera_that_sees_nothing_is_an_alarm(plant: Any, tmp_path: Path) -> N
         os.utime(images / f"{name}.png", ns=(time.time_ns(), time.time_ns()))
 
     camera = {"policy": "every", "deadline": "20 s", "safe": ACT, "asset": "press1"}
-    plant.configure(cameras={"gate": {"uri": f"folder:{images}?poll=50 ms", **camera}})
+    plant.configure(cameras={"gate": {"uri": f"folder:{images}?poll=50 ms", "model": "visual_inspection", **camera}})
     process = plant.start()
     plant.wait(lambda: plant.health())
     for number in range(3):

@@ -43,7 +43,8 @@ def test_pictures_wait_for_the_packages_and_all_are_judged(plant: Any, tmp_path:
     runtime = plant.root / "work" / profiles.RUNTIME
     runtime.mkdir(parents=True)
     (runtime / profiles.ASKED).write_text("core vision")
-    camera = {"uri": f"folder:{images}?poll=50 ms", "policy": "every", "deadline": "1 min"}
+    uri, model = f"folder:{images}?poll=50 ms", "visual_inspection"
+    camera = {"uri": uri, "model": model, "policy": "every", "deadline": "1 min"}
     plant.configure(cameras={"gate": camera})
     process = plant.start(None, first)
     plant.wait(lambda: "waiting for onnxruntime, cv2 (profile 'vision')" in plant.problems())

@@ -155,6 +155,7 @@ BY_THE_CLOCK = {
     "components/anomaly_inference/learned.py:load": "the age of a file, over a restart",
     "components/anomaly_inference/service.py:_now": "how far the samples' own times are behind, not a wait",
     "components/camera_inference/capture.py:_hand_over": "the age that a frame's own time stamp says, bounded",
+    "components/camera_inference/pipeline.py:_seen": "how long ago a trigger was, by the stamp of its sample",
     "components/camera_inference/sources/stream/video.py:_time": "whether a camera's own time stamp is believed",
     "components/runtime/edgeloop/component.py:restart": "the age of a file, over a restart",
     "components/runtime/edgeloop/durable/listing.py:names": "the age of a folder's time stamp",
@@ -162,6 +163,7 @@ BY_THE_CLOCK = {
     "components/stream_upload/uploader.py:_numbers": "the age of files, over a restart; shown only",
     "components/runtime/edgeloop_web/sessions.py:begin": "how long ago a login was, over a restart",
     "components/runtime/edgeloop_web/sessions.py:user": "how long ago a login was, over a restart",
+    "scripts/edgeloop_tools/model/compare.py:compare": "how far back what was noted is looked at",
     "scripts/edgeloop_tools/operate/alarms.py:_show": "the age of alarms; shown only",
     "scripts/edgeloop_tools/status/lines.py:_age": "the age of what is shown; nothing waits by it",
 }

@@ -49,11 +49,17 @@ class Outlet(Protocol):
     keep: Callable[[Any, int], None] | None
     """Takes each packet of a source of packets (PyAV's) and its time, ns UTC, where someone wants them."""
 
-    def put(self, image: Pixels, colour: Colour, *, time: int = 0, part: str = "", jpeg: bytes = b"") -> bool:
+    def enough(self, width: int, height: int) -> bool:
+        """Whether a picture of that size has all that is looked at: a decoder may then leave out the rest."""
+        ...
+
+    def put(
+        self, image: Pixels, colour: Colour, *, time: int = 0, part: str = "", jpeg: bytes = b"", scale: int = 1
+    ) -> bool:
         """Hands over a frame; never waits. time: ns UTC, 0 for now. False: the source has to end.
 
         The image is not to be changed afterwards. Without a part, policy `every` numbers the frames. jpeg: the frame as
-        it came, where it came so.
+        it came, where it came so; scale: how many of its rows and columns are one of the image's.
         """
         ...
 

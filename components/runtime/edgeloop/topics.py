@@ -35,6 +35,13 @@ CAMERA_COMMANDS = "edgeloop/commands/cameras"
 
 INPUTS = "edgeloop/in/*"
 """Samples of other programs, for sources of type topic: what a policy allows without a word."""
+
+
+def samples_of(id: str) -> str:
+    """JSON: samples of another program, or what a camera counted."""
+    return f"edgeloop/in/{id}"
+
+
 MIRRORS = "edgeloop/mirror/*"
 
 

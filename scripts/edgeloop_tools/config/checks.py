@@ -30,6 +30,7 @@ def check(line: Line, nucleus: Nucleus = "lite") -> None:
     _secrets(line, nucleus)
     streams = Streams(line)
     _monitors(line, streams)
+    _triggers(line, streams)
     _limits(line, streams)
     _rules(line)
     _cameras(line)
@@ -106,6 +107,17 @@ def _monitors(line: Line, streams: Streams) -> None:
         for name in ("when", "per"):
             if text := getattr(monitor, name):
                 streams.condition(Condition.parse(text), f"{where}.{name}")
+
+
+def _triggers(line: Line, streams: Streams) -> None:
+    """What announces the parts of cameras."""
+    for id, camera in _entries(line, CAMERA, "cameras").items():
+        where = line.located(CAMERA, f"cameras.{id}")
+        for name in ("trigger", "part"):
+            if text := getattr(camera, name):
+                streams.condition(Condition.parse(text), f"{where}.{name}")
+        if camera.pulses is not None:
+            streams.condition(Condition.parse(camera.pulses.stream), f"{where}.pulses.stream")
 
 
 def _columns(line: Line, streams: Streams, inputs: list[str], wanted: Iterable[str], where: str) -> None:
@@ -200,7 +212,10 @@ def _cameras(line: Line) -> None:
     for id, camera in _entries(line, CAMERA, "cameras").items():
         where = line.located(CAMERA, f"cameras.{id}")
         _asset(line, f"{where}.asset", camera.asset)
-        if camera.model not in models:
+        if not camera.judged_by:
+            mend = "name its model, or let edgeloop teach make one of thirty good parts"
+            line.add(where, "a camera without a model judges nothing", "all of it is unknown", mend, note=True)
+        elif camera.judged_by not in models:
             line.add(f"{where}.model", "unknown model", repr(camera.model), near(camera.model, models))
         elsewhere = line.elsewhere(scheme(camera.uri)[0], registry.schemes)
         if secret_in(camera.uri) != "a URL" and not elsewhere:

@@ -15,6 +15,7 @@ from edgeloop.config.load import InvalidConfiguration, absent, convert
 from edgeloop.config.schema import readable
 from edgeloop.errors import ConfigurationError
 from edgeloop.log import redact
+from edgeloop.topics import samples_of
 from edgeloop_tools.config.attempt import attempt, parts
 from edgeloop_tools.config.grants import granted
 from edgeloop_tools.config.outline import INGEST, RUNTIME, SECTIONS, SENT, VIDEO, Outline, declared, full, with_site
@@ -148,6 +149,10 @@ class Line:
         for name, section in SECTIONS.items():
             if name in top and isinstance(top[name].value, dict):
                 self._graft(section.component, section.path, top[name], name)
+        for id, looked in top["cameras"].map().items() if "cameras" in top else ():
+            told = looked.map().get("stream")
+            if told is not None and told.data(typed=True) is True:
+                self._graft(INGEST, ("sources", id), _counts(id, told), f"cameras.{id}.stream")
         sources = top["sources"].map() if "sources" in top else {}
         for source, node in top["actions"].map().items() if "actions" in top else ():
             if source not in sources:
@@ -294,6 +299,16 @@ def runs(name: str, merge: Mapping[str, Any]) -> bool:
     """Whether there is more to it than where it and its plug-ins are; an optional component is there only where its
     section is, be that empty."""
     return bool(merge.keys() - {"site", "plugins"}) or (name in declared() and declared()[name].optional)
+
+
+def _counts(id: str, told: Node) -> Node:
+    """The source that journals what a camera counts, as the stream `<camera>_counts`."""
+
+    def made(value: Any) -> Node:
+        inner = {key: made(each) for key, each in value.items()} if isinstance(value, dict) else value
+        return Node(inner, told.place, told.key)
+
+    return made({"type": "topic", "topics": {"counts": {"filter": samples_of(id), "stream": "counts", "time": "time"}}})
 
 
 def _blamed(node: Node, where: str, why: str) -> tuple[str, Node]:

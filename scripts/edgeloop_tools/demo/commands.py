@@ -28,6 +28,8 @@ def register(subparsers: Subparsers) -> None:
     demo.add_argument("--machines", type=_count, metavar="N", help="simulated machines (2; 0 with --replay)")
     demo.add_argument("--camera", metavar="URI", help="a camera of your own instead of the conveyor: "
                       "a folder of images, a file, rtsp://…, /dev/video0")  # fmt: skip
+    demo.add_argument("--models", action="store_true", help="instead: a signed model, a forged one, a step back to an "
+                      "older one, and a candidate beside the model that serves")  # fmt: skip
     demo.add_argument("--arm", action="store_true", help="let the rule stop the simulated machine from the start")
     demo.add_argument("--root", type=Path, metavar="DIR", help="the core's folder, kept for the next demo")
     demo.add_argument("--json", action="store_true", help="one JSON object per line, the report last")
@@ -52,6 +54,8 @@ def _demo(arguments: argparse.Namespace) -> int:
     from edgeloop.errors import EdgeloopError
     from edgeloop_tools.demo.run import Options, run
 
+    if arguments.models and (arguments.replay or arguments.camera or arguments.machines or arguments.arm):
+        raise EdgeloopError("--models is a story of its own", mend="leave out --replay, --camera, --machines, --arm")
     machines = arguments.machines
     if machines is None:
         machines = 0 if arguments.replay else 2
@@ -69,5 +73,6 @@ def _demo(arguments: argparse.Namespace) -> int:
         report=arguments.report,
         root=arguments.root,
         as_json=arguments.json,
+        models=arguments.models,
     )
     return run(options)

@@ -37,6 +37,8 @@ from edgeloop_tools.demo.plan import (
     machines,
 )
 from edgeloop_tools.demo.replay import check, stage
+from edgeloop_tools.demo.signatures import Player, Signatures
+from edgeloop_tools.demo.signatures import report as write_story
 from edgeloop_tools.demo.view import Progress, View, choose
 from edgeloop_tools.harness.evaluate import Expectation, evaluate, page_path, write
 from edgeloop_tools.harness.line import Line
@@ -65,10 +67,13 @@ class Options:
     root: Path | None = None
     as_json: bool = False
     quiet: bool = False
+    models: bool = False
 
 
 def run(options: Options) -> int:
     """Exit code 0; raises EdgeloopError with one line where something of the promise failed."""
+    if options.models:
+        return _models(options)
     report, path = measure(options)
     if options.as_json:
         print(json.dumps({"event": "report", "report": report}), flush=True)
@@ -78,6 +83,30 @@ def run(options: Options) -> int:
         logs = path_of_root(options) / "logs"
         raise EdgeloopError("the run did not keep its promise", why="; ".join(report["promise"]["broken"]),
                             mend=f"the components' logs are in {logs}")  # fmt: skip
+    return 0
+
+
+def _models(options: Options) -> int:
+    """The story of signatures. Raises EdgeloopError where something did not go as it should."""
+    root = path_of_root(options)
+    path = _writable(options.report or root / "report.json", given=options.report is not None)
+    _build()
+    announced = announce_install(root)
+    with _stoppable() as stop, Line(root, options.nucleus) as line:
+        plan = Signatures()
+        progress = Progress("a signed model, a forged one, a step back, a candidate", options.duration)
+        view = choose(options.as_json, options.quiet)
+        with view:
+            if announced:
+                view.say("install", announced)
+            if _deploy(line, plan, view, progress, stop) is None:
+                raise EdgeloopError("interrupted before anything ran")
+            told = Player(line, view.say, stop, LOOK).play()
+    write_story(told, path)
+    if not told.good:
+        wrong = ", ".join(step["step"] for step in told.steps if not step["as_it_should"])
+        raise EdgeloopError("the models did not go as they should", where=wrong, mend=f"see {path}")
+    print(json.dumps({"event": "report", "report": told.steps}) if options.as_json else f"report  {path}", flush=True)
     return 0
 
 

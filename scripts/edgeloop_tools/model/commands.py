@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,12 @@ def register(subparsers: Subparsers) -> None:
     diff.add_argument("first", type=Path, metavar="FILE.tar")
     diff.add_argument("second", type=Path, metavar="FILE.tar")
     diff.set_defaults(run=_diff)
+    compare = actions.add_parser("compare", help="what a candidate (shadow) said beside the model that serves")
+    compare.add_argument("name", metavar="NAME")
+    compare.add_argument("--last", default="1d", metavar="SPAN", help="such as 2h (default: 1d)")
+    compare.add_argument("--root", type=Path, default=Path("/greengrass/v2"), help="of the nucleus")
+    compare.add_argument("--json", action="store_true", help="one JSON document")
+    compare.set_defaults(run=_compare)
     publish = actions.add_parser("publish", help="puts a package where devices find it; a version never changes")
     publish.add_argument("package", type=Path, metavar="FILE.tar")
     publish.add_argument("--to", required=True, metavar="s3://BUCKET/PREFIX|DIR")
@@ -152,6 +159,14 @@ def _diff(arguments: argparse.Namespace) -> int:
     from edgeloop_tools.model import signed
 
     print("\n".join(signed.difference(arguments.first, arguments.second)) or "nothing differs")
+    return 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from edgeloop_tools.model import compare
+
+    found = compare.compare(arguments.root, arguments.name, arguments.last)
+    print(json.dumps(found) if arguments.json else compare.text(arguments.name, found))
     return 0
 
 

@@ -81,7 +81,8 @@ ACROSS = [
     ("asset: saw, policy", "asset: saw, credentials_file: /etc/gate, policy",
      "13:12: nobody asks for credentials (cameras.c.uri): simulator: takes no credentials_file; "
      "leave it out; it is for rtsp, rtsps, http and https"),
-    ('"simulator:?seed=7", asset: saw', '"rtsp://10.0.0.7/live", credentials_file: /etc/gate, asset: saw', None),
+    ('"simulator:?seed=7", asset: saw',
+     '"rtsp://10.0.0.7/live", credentials_file: /etc/gate, model: visual_inspection, asset: saw', None),
     ("asset: saw, input", "asset: sew, input", "9:14: unknown asset (monitors.m.asset): 'sew'; did you mean 'saw'?"),
     ("asset: saw, policy", "asset: x, policy", "13:40: unknown asset (cameras.c.asset): 'x'; known: saw"),
     ("{a_vib: {policy: windows}}", "{a_bib: {policy: windows}}",
@@ -166,7 +167,7 @@ def test_sections_of_the_wrong_kind(told: Told) -> None:
 def test_secrets_are_references(told: Told) -> None:
     lines = told(
         GOOD.replace("command: ./own", "command: ./own, password: hunter2").replace(
-            "simulator:?seed=7", "rtsp://admin:hunter2@10.0.0.7/live"
+            'simulator:?seed=7"', 'rtsp://admin:hunter2@10.0.0.7/live", model: visual_inspection'
         )
         + "components: {com.example.Mail: {smtp: {api_key: hunter2, password_file: /etc/x}}}\n"
     )
@@ -211,7 +212,8 @@ def test_a_command_that_names_a_file_of_secrets_is_good(command: str, told: Told
 
 
 def test_a_secret_in_the_query_of_a_url_is_told(told: Told) -> None:
-    (line,) = told(GOOD.replace("simulator:?seed=7", "http://10.0.0.7/live?a=1&token=hunter2"))
+    uri = 'http://10.0.0.7/live?a=1&token=hunter2", model: visual_inspection'
+    (line,) = told(GOOD.replace('simulator:?seed=7"', uri))
     assert "note: a secret in the query of a URL (cameras.c.uri)" in line
     assert "hunter2" not in line
 

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from camera_inference.frame import Pixels
-from camera_inference.pictures import decode
+from camera_inference.pictures import reduced
 from camera_inference.sources import STILLS
 from camera_inference.sources.base import Options, Outlet, Source
 from edgeloop import durable
@@ -93,7 +93,7 @@ class Folder(Source[FolderOptions]):
             return False
         part, path = mark.name if self._once else "", self._folder / mark.name
         try:
-            image = self._decoded(path, mark)
+            image, jpeg, scale = self._decoded(path, mark)
         except (EdgeloopError, OSError) as error:
             if isinstance(error, FileNotFoundError):
                 return True
@@ -102,7 +102,7 @@ class Folder(Source[FolderOptions]):
             self.outlet.missed(part, mark.time, str(error))
         else:
             self.outlet.clear("image")
-            if not self.outlet.put(image, "bgr", part=part):
+            if not self.outlet.put(image, "bgr", part=part, jpeg=jpeg, scale=scale):
                 return False
         self._mark = mark
         if self._once and time.monotonic() - self._saved > SAVE:
@@ -110,12 +110,15 @@ class Folder(Source[FolderOptions]):
         rate = float(self.configuration.rate)
         return not (rate and self.outlet.wait(max(0.0, began + 1 / rate - time.monotonic())))
 
-    def _decoded(self, path: Path, mark: Mark) -> Pixels:
+    def _decoded(self, path: Path, mark: Mark) -> tuple[Pixels, bytes, int]:
+        """The image, its file where that is a JPEG, and how far it is reduced."""
         assert self._handling is not None
         if self._handling.deadly(str(path), mark.time):
             raise EdgeloopError("the image is set aside", where=str(path), why="the process died with it in hand")
         with self._handling.of(str(path), mark.time):
-            return decode(content(path, what="an image", most=LARGEST), str(path), bits=self.configuration.bits)
+            data = content(path, what="an image", most=LARGEST)
+            image, scale = reduced(data, str(path), self.outlet.enough, bits=self.configuration.bits)
+            return image, data if data[:2] == b"\xff\xd8" else b"", scale
 
     def _listed(self) -> Iterator[Mark]:
         marks = []

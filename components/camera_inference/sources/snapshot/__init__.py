@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from camera_inference.pictures import decode
+from camera_inference.pictures import reduced
 from camera_inference.sources.base import Nothing, Source
 from camera_inference.sources.stream import authorities, redacted, web
 from edgeloop import clock
@@ -30,12 +30,13 @@ class Snapshot(Source[Nothing]):
             except web.FAILURES as error:
                 raise EdgeloopError("the camera does not answer", where=redacted(uri), why=str(error)) from None
             try:
-                image = decode(data, redacted(uri))
+                image, scale = reduced(data, redacted(uri), self.outlet.enough)
             except EdgeloopError as error:
                 self.outlet.count("bad_frames")
                 self.outlet.missed("", asked, str(error))
                 continue
-            if not self.outlet.put(image, "bgr", time=asked):
+            jpeg = data if data[:2] == b"\xff\xd8" else b""
+            if not self.outlet.put(image, "bgr", time=asked, jpeg=jpeg, scale=scale):
                 return
 
 

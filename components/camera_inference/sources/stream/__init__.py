@@ -7,7 +7,7 @@ import re
 import ssl
 from typing import Any
 
-from camera_inference.pictures import cv2, decode
+from camera_inference.pictures import cv2, reduced
 from camera_inference.sources.base import Nothing, Outlet, Source
 from camera_inference.sources.stream import web
 from camera_inference.sources.stream.credentials import signed_in
@@ -71,12 +71,12 @@ class Stream(Source[Nothing]):
             for data in web.parts(self._answer):
                 at = clock.now()
                 try:
-                    image = decode(data, where)
+                    image, scale = reduced(data, where, self.outlet.enough)
                 except EdgeloopError as error:
                     self.outlet.count("bad_frames")
                     self.outlet.missed("", at, str(error))
                     continue
-                if not self.outlet.put(image, "bgr", time=at, jpeg=data):
+                if not self.outlet.put(image, "bgr", time=at, jpeg=data, scale=scale):
                     return
         except web.FAILURES as error:
             raise EdgeloopError("the camera delivers nothing any more", where=where, why=str(error)) from None
