@@ -81,4 +81,4 @@ def test_the_samples_run_together_from_the_archive(plant: Any, tmp_path: Path) -
     assert (played.ravel() == np.arange(48_000)).all()
     valve = next(i for i in plant.journal() if i.stream == "valve")
     assert [(c.name, c.unit) for c in valve.channels] == [("Temperature", "Cel"), ("Pressure", "bar")]
-    assert plant.problems() in ("[]", "")
+    plant.wait(lambda: plant.problems() in ("[]", ""))
