@@ -40,7 +40,8 @@ def test_a_quarter_of_a_minute_of_kills_loses_nothing(
         soaked = soak.Soak(line, broker, 3, clock=clock if clock_mover() else None, only=SHORT)
         verdict = soaked.run(15.0, 0.5, tmp_path / "bucket")
     assert verdict.arrived > 1000
-    assert _wrong(verdict, growth=False) == []
+    assert _wrong(verdict) == []
+    assert [line for line in verdict.untrue if "ok all through" in line] == []
 
 
 @pytest.mark.long
@@ -57,8 +58,7 @@ def test_five_minutes_with_faults_of_every_kind() -> None:
     assert [goal for goal in figures["goals"] if goal["figure"] > goal["at_most"]] == []
 
 
-def _wrong(verdict: soak.Verdict, *, growth: bool) -> list[Any]:
-    return [
-        (goal, verdict.untrue) for goal in soak.goals(verdict)
-        if goal["figure"] > goal["at_most"] and (growth or "growth" not in goal["goal"])
-    ]  # fmt: skip
+def _wrong(verdict: soak.Verdict) -> list[Any]:
+    """Of what was lost or doubled: how fast a health is true again depends on the machine."""
+    kept = [goal for goal in soak.goals(verdict) if "growth" not in goal["goal"] and "healths" not in goal["goal"]]
+    return [goal for goal in kept if goal["figure"] > goal["at_most"]]

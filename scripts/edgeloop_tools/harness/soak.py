@@ -28,15 +28,17 @@ from edgeloop_tools.demo.plan import ANOMALY, BUCKET, CAMERA, INGEST, MODELS, RU
 from edgeloop_tools.harness.broker import Broker
 from edgeloop_tools.harness.ledger import Ledger, audit
 from edgeloop_tools.harness.line import Line
-from edgeloop_tools.harness.uploads import Comparison, fetch
+from edgeloop_tools.harness.uploads import Comparison, fetch, rows
 
 OURS: Final = (INGEST, ANOMALY, CAMERA, MODELS, UPLOAD)
 PLANT: Final = "plant_rows"
+SLOW: Final = ("press1_slow", "press1_plc", PLANT)
+"""Streams that go up whole."""
 NUMBER: Final = "n"
 DAY: Final = 86_400
 SETTLED: Final = 40.0
 """s after a fault until every health has to be ok again; a step of a clock is shown for 30 s."""
-FLOWS: Final = 6.0
+FLOWS: Final = 15.0
 """s without results that are too many where nothing stops them."""
 RESULTS: Final = topics.results("AnomalyInference")
 SHORT: Final = 240.0
@@ -293,7 +295,7 @@ class Soak:
             except ControlError as error:
                 self._say(f"           {error}")
             trouble.ended = time.monotonic()
-        self._wait(self._all_run, 60, f"every component after: {trouble.kind}")
+        self._wait(self._all_run, 180, f"every component after: {trouble.kind}")
         time.sleep(self._dice.uniform(0.2, 2.0))
 
     # -- what is seen of it --------------------------------------------------------------------------------------------
@@ -348,20 +350,20 @@ class Soak:
         endpoint = str(self._line.core.status()["endpoint"])
         arrived = fetch(endpoint, BUCKET, folder, ())
         comparison = Comparison(arrived)
-        rows: Counter[int] = Counter()
+        found: Counter[int] = Counter()
 
         def look(item: Batch | RecordBatch) -> None:
             comparison.add(item)
             if isinstance(item, Batch) and item.stream == PLANT:
                 column = [channel.name for channel in item.channels].index(NUMBER)
-                rows.update(int(value) for value in item.values()[:, column])
+                found.update(int(value) for value in item.values()[:, column])
 
         self._line.close()
         ledger: Ledger = audit(self._line.journal, look)
         wanted = {n for n in plant.arrived if n >= 0}
         verdict.arrived = len(wanted)
-        verdict.journalled = len(wanted & rows.keys())
-        verdict.doubled = ledger.doubled + sum(count - 1 for n, count in rows.items() if n >= 0)
+        verdict.journalled = len(wanted & found.keys())
+        verdict.doubled = ledger.doubled + sum(count - 1 for n, count in found.items() if n >= 0)
         verdict.dropped = sum(count.dropped for count in ledger.streams.values())
         verdict.samples = ledger.samples
         verdict.lost = ledger.lost(self._line.recording)
@@ -370,7 +372,7 @@ class Soak:
         up = Counter(int(value) for value in table.column(NUMBER).to_numpy())
         verdict.uploaded = len(wanted & up.keys())
         verdict.uploaded_twice = sum(count - 1 for n, count in up.items() if n >= 0)
-        for stream in ("press1_slow", "press1_plc", PLANT):
+        for stream in SLOW:
             count = ledger.streams.get(stream)
             if count is not None:
                 verdict.slow_missing += count.samples - comparison.equal.get(stream, 0)
@@ -424,12 +426,13 @@ class Soak:
 
         self._wait(done, DRAINED, "every row in the journal", fails=False)
         self._line.core.stop_component(INGEST)
-        spool = self._line.root / "work" / UPLOAD / "spool"
-        stand = time.monotonic()
+        kept = audit(self._line.journal).streams
+        endpoint = str(self._line.core.status()["endpoint"])
 
         def up() -> bool:
             time.sleep(2)
-            return time.monotonic() - stand > (15 if self._seconds < SHORT else 40) and not any(spool.glob("*"))
+            there = rows(endpoint, BUCKET)
+            return all(there[stream] >= kept[stream].samples for stream in SLOW if stream in kept)
 
         self._wait(up, DRAINED, "every file in the bucket", fails=False)
 

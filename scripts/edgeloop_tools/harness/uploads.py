@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +17,7 @@ from edgeloop.layout import RAW, column
 from edgeloop.wire.batch import Batch, RecordBatch
 
 EXAMPLES = "hard_examples/"
+_FILE = re.compile(r"/stream=([^/]+)/.*_(\d+)-(\d+)\.parquet$")
 
 
 @dataclass(slots=True)
@@ -37,22 +40,20 @@ class Arrived:
         return sorted({path.name.removeprefix("stream=") for path in found})
 
 
+def rows(endpoint: str, bucket: str) -> Counter[str]:
+    """Samples in the bucket by stream, as the names of its files say."""
+    found: Counter[str] = Counter()
+    for entry in _listed(_client(endpoint), bucket):
+        if (named := _FILE.search(str(entry["Key"]))) is not None:
+            found[named[1]] += int(named[3]) - int(named[2]) + 1
+    return found
+
+
 def fetch(endpoint: str, bucket: str, folder: Path, waiting: Iterable[Path]) -> Arrived:
     """Downloads the bucket. waiting: folders of what has not left the device."""
-    import boto3
-    from botocore.exceptions import ClientError
-
-    client: Any = boto3.client(
-        "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="observer", aws_secret_access_key="-"
-    )
+    client = _client(endpoint)
     arrived = Arrived(folder)
-    try:
-        pages = list(client.get_paginator("list_objects_v2").paginate(Bucket=bucket))
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "NoSuchBucket":
-            raise
-        pages = []
-    for found in (entry for page in pages for entry in page.get("Contents", [])):
+    for found in _listed(client, bucket):
         key = str(found["Key"])
         target = folder / key
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -66,6 +67,26 @@ def fetch(endpoint: str, bucket: str, folder: Path, waiting: Iterable[Path]) -> 
         path.lstat().st_size for top in waiting if top.is_dir() for path in top.rglob("*") if path.is_file()
     )
     return arrived
+
+
+def _client(endpoint: str) -> Any:
+    import boto3
+
+    return boto3.client(
+        "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="observer", aws_secret_access_key="-"
+    )
+
+
+def _listed(client: Any, bucket: str) -> list[Any]:
+    from botocore.exceptions import ClientError
+
+    try:
+        pages = list(client.get_paginator("list_objects_v2").paginate(Bucket=bucket))
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchBucket":
+            raise
+        return []
+    return [entry for page in pages for entry in page.get("Contents", [])]
 
 
 @dataclass(slots=True)
