@@ -1,4 +1,5 @@
-"""What a line grants beyond the recipes: to whoever acts, the topics of the sources it acts on, and no other."""
+"""What a line grants beyond the recipes: to who acts, the topics of the sources it acts on, and no other; to who
+needs a secret of the classic nucleus's Secret Manager, that secret."""
 
 from __future__ import annotations
 
@@ -6,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edgeloop import topics
+from edgeloop.secret import ARN
 
 ACCESS = "accessControl"
 PUBSUB = "aws.greengrass.ipc.pubsub"
-MARK = ":actions"
+SECRETS = "aws.greengrass.SecretManager"
+MARK, ASKS = ":actions", ":secrets"
 _MOST = 15
 """Topics of one policy: a leaf of nucleus lite's configuration has 1,024 bytes."""
 
@@ -26,12 +29,19 @@ def granted(components: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, 
 
 def own(access: Any) -> dict[str, Any]:
     """Of policies, those that a line granted."""
-    policies = access.get(PUBSUB) if isinstance(access, Mapping) else None
-    kept = {id: policy for id, policy in policies.items() if MARK in id} if isinstance(policies, Mapping) else {}
-    return {PUBSUB: kept} if kept else {}
+    found: dict[str, Any] = {}
+    for service, mark in ((PUBSUB, MARK), (SECRETS, ASKS)):
+        policies = access.get(service) if isinstance(access, Mapping) else None
+        if isinstance(policies, Mapping) and (kept := {id: p for id, p in policies.items() if mark in id}):
+            found[service] = kept
+    return found
 
 
 def _with(name: str, configuration: dict[str, Any]) -> dict[str, Any]:
+    if arns := sorted(set(_secrets(configuration))):
+        policy = {"policyDescription": "Ask", "operations": ["aws.greengrass#GetSecretValue"], "resources": arns}
+        access = dict(configuration.get(ACCESS, {}))
+        configuration = {**configuration, ACCESS: {**access, SECRETS: {f"{name}{ASKS}:1": policy}}}
     wanted = [topics.action(source) for source in sorted(set(_sources(configuration)))]
     if not wanted:
         return configuration
@@ -45,6 +55,14 @@ def _with(name: str, configuration: dict[str, Any]) -> dict[str, Any]:
     }
     access = dict(configuration.get(ACCESS, {}))
     return {**configuration, ACCESS: {**access, PUBSUB: {**access.get(PUBSUB, {}), **policies}}}
+
+
+def _secrets(value: Any) -> Iterator[str]:
+    """ARNs of `…_secret`, wherever they stand."""
+    for key, entry in value.items() if isinstance(value, Mapping) else ():
+        if isinstance(entry, str) and str(key).endswith("_secret") and entry.startswith(ARN):
+            yield entry
+        yield from _secrets(entry)
 
 
 def _sources(configuration: Mapping[str, Any]) -> Iterator[str]:

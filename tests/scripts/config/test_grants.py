@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from edgeloop_tools.build import RECIPES
-from edgeloop_tools.config import difference, load
+from edgeloop_tools.config import difference, grants, load
 from edgeloop_tools.config.grants import granted
 from edgeloop_tools.config.render import own, previous, updates, write
 
@@ -87,3 +87,12 @@ def test_many_sources_stay_within_a_leaf_of_lite() -> None:
     access = granted({"a": {"rules": rules}})["a"]["accessControl"]["aws.greengrass.ipc.pubsub"]
     assert [len(policy["resources"]) for policy in access.values()] == [15, 15, 10]
     assert all(len(json.dumps(policy["resources"])) < 1024 for policy in access.values())
+
+
+def test_who_needs_a_secret_may_ask_for_it_alone() -> None:
+    arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:plant-AbCdEf"
+    found = granted({"c": {"sources": {"hall": {"type": "mqtt", "password_secret": arn}}}, "d": {"sources": {}}})
+    policy = {"policyDescription": "Ask", "operations": ["aws.greengrass#GetSecretValue"], "resources": [arn]}
+    assert found["c"]["accessControl"] == {"aws.greengrass.SecretManager": {"c:secrets:1": policy}}
+    assert grants.own(found["c"]["accessControl"]) == found["c"]["accessControl"]
+    assert "accessControl" not in found["d"]
