@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 
 from edgeloop.clock import now
+from edgeloop_tools.core.control import ControlError
+from edgeloop_tools.core.daemon import start
 from edgeloop_tools.demo.plan import ANOMALY, BUCKET, CAMERA, INGEST, MODELS, UPLOAD, conveyor, machines
+from edgeloop_tools.device import processes
 from edgeloop_tools.harness.cameras import PATIENCE, count
 from edgeloop_tools.harness.ledger import audit
 from edgeloop_tools.harness.line import Line
@@ -54,6 +57,36 @@ def test_fifty_kills_of_the_ingest_lose_nothing(running: Any, until: Any, forgiv
     assert ledger.doubled == 0
     assert len({epoch for _, epoch in ledger.lanes}) >= KILLS + 1
     assert sum(line.recording.unreadable.values()) == 0
+
+
+@pytest.mark.skipif("EDGELOOP_LONG" not in os.environ, reason="EDGELOOP_LONG is not set: half a minute")
+@pytest.mark.timeout(300)
+def test_a_nucleus_that_dies_leaves_one_set_at_work_and_no_sample_twice(running: Any, until: Any) -> None:
+    with running("classic", machines(["press1"], SEED)) as line:
+
+        def written() -> int:
+            return sum(path.stat().st_size for path in line.journal.glob("*.cborseq"))
+
+        old, known = line.poll()[INGEST].pid, set(line.recording.announced_bytes)
+        line.observer.close()
+        with pytest.raises(ControlError):
+            line.core.fault("die")
+        line.core.close()
+        until(lambda: processes.of(line.root, ANOMALY) == [], 60, "what has nothing to do without a nucleus leaves")
+        before = written()
+        until(lambda: written() > before + 50_000, 60, "sensing goes on")
+        assert processes.of(line.root, INGEST) == [old]
+        line.core = start(line.root, "classic")
+        line.observer = line.watch()
+        until(lambda: processes.of(line.root, INGEST) not in ([], [old]), 60, "a second set")
+        until(lambda: old not in processes.of(line.root, INGEST), 60, "the first one left")
+        until(lambda: len(processes.of(line.root, INGEST)) == 1, 60)
+        until(lambda: set(line.recording.announced_bytes) - known, 60, "a sample of the second set")
+        line.close()
+        ledger = audit(line.journal)
+    assert ledger.doubled == 0
+    assert len({epoch for _, epoch in ledger.lanes}) == 2
+    assert processes.of(line.root, INGEST) == [], "no orphan after a clean stop"
 
 
 @pytest.mark.parametrize("nucleus", ["classic", "lite"])

@@ -24,6 +24,7 @@ import yaml
 
 from doctor import components
 from edgeloop.errors import EdgeloopError
+from edgeloop_tools.config import grants
 from edgeloop_tools.nucleus.model import OURS, Component, Deployment, Kind, Outcome, Say, run
 
 CONFIGURATION = Path("/etc/greengrass/config.yaml")
@@ -116,7 +117,7 @@ class Lite:
             has = (services.get(name) or {}).get("configuration") or {}
             stale, other = [], []
             for path, value in _leaves(has):
-                if path and path[0] != "accessControl":
+                if path and (path[0] != grants.ACCESS or any(grants.MARK in key for key in path)):
                     expected = _at(configuration, path)
                     if expected is None and not _empty(value):
                         stale.append(".".join(path))
