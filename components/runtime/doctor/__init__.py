@@ -14,8 +14,8 @@ from doctor.finding import Finding
 
 CHECKS: tuple[Callable[[Device], Iterator[Finding]], ...] = (
     machine.python, machine.architecture, machine.load, machine.memory, machine.disk, machine.clock,
-    access.user, access.nodes, nucleus.nucleus, nucleus.runtime, nucleus.cloud, nucleus.logs, components.states,
-    components.credentials,
+    access.user, access.nodes, nucleus.nucleus, nucleus.runtime, nucleus.cloud, nucleus.logs, components.bus,
+    components.states, components.credentials,
 )  # fmt: skip
 
 

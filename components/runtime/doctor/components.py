@@ -5,12 +5,14 @@ from __future__ import annotations
 import http.client
 import re
 import shutil
+import socket
 import sqlite3
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import ipc
 from doctor.device import Device
 from doctor.finding import Finding
 
@@ -18,6 +20,8 @@ OURS = "io.edgeloop."
 TOKEN_EXCHANGE = "aws.greengrass.TokenExchangeService"
 PATH = "/2016-11-01/credentialprovider/"
 WAIT = 60.0
+BUS = 8.0
+"""s until a bus that does not answer counts as hung: one hung subscriber holds up nucleus lite for 5."""
 UNIT = "Id,ActiveState,SubState,Result,NRestarts,ExecMainStartTimestampMonotonic"
 REVIVES = {
     "classic": "any deployment revives it, or a restart of the nucleus; `greengrass-cli component restart` does not",
@@ -48,6 +52,34 @@ def states(device: Device) -> Iterator[Finding]:
             yield Finding("problem", name, f"{state}{f' ({why})' if why else ''}", f"look at {log}", mend)
         else:
             yield Finding("warning", name, f"{state}{f' ({why})' if why else ''}", f"it waits; look at {log}")
+
+
+def bus(device: Device) -> Iterator[Finding]:
+    """Whether the nucleus's bus answers whoever knocks, by a refusal at least."""
+    if device.nucleus is None or device.nucleus[0] not in REVIVES:
+        return
+    flavour, root = device.nucleus
+    path = root / {"classic": "ipc.socket", "lite": "gg-ipc.socket"}[flavour]
+    if not path.is_socket():
+        return
+    headers: dict[str, int | str] = {":message-type": ipc.CONNECT, ":message-flags": 0, ":stream-id": 0}
+    headers[":version"] = "0.1.0"
+    try:
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(BUS)
+            link.connect(str(path))
+            link.sendall(ipc._frame(headers, {"authToken": "doctor"}))
+            link.recv(1)
+    except TimeoutError:
+        unit = "the nucleus" if flavour == "classic" else "it: systemctl restart ggl.core.ggipcd"
+        why = "components go on by themselves, without actions, alarms to others or new configuration"
+        yield Finding("problem", "bus", f"{path} gives no answer in {BUS:g} s", why, f"restart {unit}")
+        return
+    except OSError as error:
+        if not isinstance(error, ConnectionError):
+            yield Finding("note", "bus", f"{path} cannot be asked", error.strerror or str(error), "run with sudo")
+            return
+    yield Finding("ok", "bus", f"{path.name} answers")
 
 
 def classic(root: Path) -> dict[str, tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -145,3 +146,22 @@ def test_the_port_of_lite(tmp_path: Path) -> None:
     base.commit()
     base.close()
     assert components._port("lite", tmp_path) == 40123
+
+
+@pytest.mark.parametrize(("answers", "level"), [(True, "ok"), (False, "problem")])
+def test_a_bus_that_hangs(short_folder: Path, answers: bool, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(components, "BUS", 0.5)
+    (short_folder / "config.db").touch()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(short_folder / "gg-ipc.socket"))
+        server.listen()
+
+        def refuse() -> None:
+            connection, _ = server.accept()
+            connection.close()
+
+        if answers:
+            threading.Thread(target=refuse, daemon=True).start()
+        (finding,) = components.bus(Device(root=short_folder))
+    assert (finding.level, finding.what) == (level, "bus")
+    assert ("systemctl restart ggl.core.ggipcd" in finding.mend) == (not answers)
