@@ -119,7 +119,7 @@ def possible(nucleus: Nucleus, work: Deployment, say: Say) -> Deployment:
         return work
     wanted = dict(work.roots)
     if version := wanted.pop(UMBRELLA, ""):
-        wanted |= {declaration.name: version for declaration in declarations()}
+        wanted |= {declaration.name: version for declaration in declarations() if not declaration.optional}
     left = [name for name in CREDENTIALS if wanted.pop(name, "")]
     say(f"without {' and '.join(left)}, so without upload and new models: {why}")
     merge = {name: values for name, values in work.merge.items() if name not in left}

@@ -22,7 +22,7 @@ from edgeloop_tools.nucleus.model import OURS, Component, Deployment, Kind, Outc
 
 MEND = "sudo and the component aws.greengrass.Cli are needed"
 TOKEN_EXCHANGE = "aws.greengrass.TokenExchangeService"
-CREDENTIALS = ("io.edgeloop.ModelUpdate", "io.edgeloop.StreamUpload")
+CREDENTIALS = ("io.edgeloop.ModelUpdate", "io.edgeloop.StreamUpload", "io.edgeloop.VideoUpload")
 """Those of ours that name token exchange: a nucleus without its recipe refuses them."""
 _CALL = 60.0
 _EVERY = 1.0

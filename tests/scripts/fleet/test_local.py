@@ -151,6 +151,7 @@ def test_without_token_exchange_what_needs_it_is_left_out_and_said(tmp_path: Pat
     assert UMBRELLA not in work.roots
     assert UPLOAD not in work.roots
     assert {INGEST, "io.edgeloop.Runtime"} <= set(work.roots)
+    assert "io.edgeloop.Console" not in work.roots, "a root of lines that ask for it"
     assert said == [
         "without io.edgeloop.ModelUpdate and io.edgeloop.StreamUpload, so without upload and new models: this nucleus "
         "has neither token exchange nor a role alias (iotRoleAlias)"
