@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from awscrt.exceptions import AwsCrtError
 from awsiot.eventstreamrpc import ConnectionClosedError, StreamClosedError, UnmappedDataError
 from awsiot.greengrasscoreipc import model
 
-from edgeloop.bus.link import BusClosed, BusNotFound, BusRefused, BusTimeout, answer, explained
+from edgeloop.bus.link import BusClosed, BusNotFound, BusRefused, BusTimeout, Link, Native, answer, explained
 from edgeloop.errors import BusError
 
 
@@ -44,3 +45,12 @@ def test_an_error_before_the_call_is_one_of_the_call() -> None:
 
     with pytest.raises(BusClosed):
         answer(call, "the call")
+
+
+def test_publishing_over_a_connection_that_has_ended_is_an_error_of_the_bus(tmp_path: Path) -> None:
+    """The SDK raises what is its own before anything is sent, the moment the nucleus is dead."""
+    link = Link(Native(), tmp_path / "none.socket", "token", lambda reason: None)
+    message = model.PublishMessage(binary_message=model.BinaryMessage(message=b"x"))
+    with pytest.raises(BusClosed, match="publishing to t failed"):
+        link.publish("t", message, 1.0)
+    link.close().exception(60)

@@ -93,9 +93,11 @@ class Link:
     def publish(self, topic: str, message: Any, timeout: float) -> None:
         """Returns when the nucleus has answered. Nucleus lite leaves the end of the stream to its client, whose native
         side keeps an open one, message and all: 0.1 MB a second at 20 messages."""
-        operation = self._core.new_publish_to_topic()
+        operation: Any = None
 
         def call() -> Future[Any]:
+            nonlocal operation
+            operation = self._core.new_publish_to_topic()
             operation.activate(model.PublishToTopicRequest(topic=topic, publish_message=message))
             response: Future[Any] = operation.get_response()
             return response
@@ -103,7 +105,8 @@ class Link:
         try:
             answer(call, f"publishing to {topic}", timeout)
         finally:
-            operation.close().add_done_callback(_over)
+            if operation is not None:
+                operation.close().add_done_callback(_over)
 
     def open(self, timeout: float = CALL_TIMEOUT) -> None:
         """Raises TokenRefused, BusTimeout or BusClosed."""
