@@ -127,6 +127,10 @@ class Harvest:
         ):
             self._write_gaps(clock.now())
 
+    def declare(self, gap: Gap) -> None:
+        """What will not arrive of a stream that is in no journal, as its component says."""
+        self._declared = [*self._declared, gap]
+
     def release(self) -> None:
         """Lets the journal go of what is settled, once the state is on the disk. Raises JournalError."""
         self._keep(self._state.gaps)

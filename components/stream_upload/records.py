@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -12,16 +13,18 @@ from edgeloop import clock
 from edgeloop.decode import document
 from edgeloop.durable import File
 from edgeloop.errors import DecodeError
-from edgeloop.layout import date, safe
+from edgeloop.layout import Reason, date, safe
 from edgeloop.queue import Entry, QueueReader
 from stream_upload.allowance import Allowance
 from stream_upload.capture import Alarmed, Alarms
 from stream_upload.configuration import Configuration
+from stream_upload.ledger import Gap
 from stream_upload.manager import Manager
 from stream_upload.spool import Note, Spool, Until
 from stream_upload.state import Segment, State
 
 ALARMS: Final = "alarms"
+GAPS: Final = "gaps"
 LARGEST: Final = 1_000_000
 """Bytes of a Kinesis record, with some room for the envelope."""
 FILED: Final = 300 * clock.NS
@@ -39,6 +42,16 @@ class _Alarm(msgspec.Struct):
     cause: dict[str, object] = {}
 
 
+class _Gap(msgspec.Struct):
+    """What a component declares of a stream that is in no journal. first, last: ns UTC."""
+
+    stream: str
+    first: int
+    last: int
+    time: int
+    reason: Reason = "dropped"
+
+
 class Records:
     """All queues' records. A file of records is released once all of it has arrived and no more can come."""
 
@@ -50,9 +63,11 @@ class Records:
         device: str,
         allowance: Allowance | None = None,
         passed: Callable[[QueueReader, Entry, int], bool] = lambda queue, entry, size: True,
+        declare: Callable[[Gap], None] = lambda gap: None,
     ) -> None:
-        """passed: whether a file of records of so many bytes has gone wherever else it is to go."""
-        self._passed = passed
+        """passed: whether a file of records of so many bytes has gone wherever else it is to go. declare: told what
+        components say will not arrive."""
+        self._passed, self._declare = passed, declare
         self._allowance = allowance or Allowance(state.spent)
         self._state, self._spool, self._alarms, self._device = state, spool, alarms, device
         self._filed: dict[tuple[str, str], int] = {}
@@ -62,13 +77,18 @@ class Records:
         self.backlog = 0
 
     def look(self, queues: list[QueueReader]) -> None:
-        """Learns of alarms."""
+        """Learns of alarms, and of what components declare."""
         for queue, entry, segment, complete in self._segments(queues):
-            if entry.kind != ALARMS:
+            if entry.kind not in (ALARMS, GAPS):
                 continue
             lines = queue.records(entry, segment.seen, complete=complete)
             segment.seen = lines.end
             for line, _, _ in lines.found:
+                if entry.kind == GAPS:
+                    with suppress(DecodeError):
+                        gap = document(line, _Gap)
+                        self._declare(Gap(gap.stream, 0, gap.first, gap.last, gap.reason, gap.time))
+                    continue
                 try:
                     alarm = document(line, _Alarm)
                 except DecodeError:
@@ -202,7 +222,8 @@ class Records:
         done: dict[str, list[int]] = {}
         for queue, entry, segment, complete in self._segments(queues):
             size = queue.size(entry) if complete else 0
-            gone = complete and segment.acknowledged >= size and (entry.kind != ALARMS or segment.seen >= size)
+            looked = entry.kind not in (ALARMS, GAPS) or segment.seen >= size
+            gone = complete and segment.acknowledged >= size and looked
             if gone and self._passed(queue, entry, size):
                 done.setdefault(queue.component, []).append(entry.number)
         for queue in queues:

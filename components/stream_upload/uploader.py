@@ -51,8 +51,9 @@ class Uploader:
         self._queues = Queues(app.root, self._device, app.health.set)
         self._deliveries = Deliveries(app.work, app.health, app.log)
         self._records = Records(
-            self._state, self._spool, self._harvest.alarms, self._device, self._day, self._deliveries.passed
-        )
+            self._state, self._spool, self._harvest.alarms, self._device, self._day, self._deliveries.passed,
+            self._harvest.declare,
+        )  # fmt: skip
         self._manager = Manager(make)
         self._tasks = Tasks(self._manager, self._state, app.health.set, self._day)
         app.health.show("upload", self._numbers)

@@ -12,6 +12,7 @@ import random
 import shutil
 import signal
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -259,7 +260,7 @@ def opinions() -> dict[str, float]:
             found["unknown"] = sum(r["verdict"] == "unknown" for r in line.results())
     finally:
         model.close()
-    fast = {**BELT, "uri": "simulator:?seed=7&rate=1000&defective=0.3"}
+    fast = {**BELT, "uri": "simulator:?seed=7&rate=60&defective=0.3"}
     pace = {}
     for name, more in (("none", {}), ("gone", {"opinion": {"endpoint": "http://127.0.0.1:9/", **ASKING}})):
         with plant() as line:
@@ -330,8 +331,12 @@ def consumer() -> dict[str, float]:
 
 def run() -> Mapping[str, Any]:
     need("video", "vision")
-    stream = pass_through(film(4))
-    asked, encoded, read_back = opinions(), encoding(), consumer()
+    stream, asked, encoded, read_back = (
+        _told(name, part) for name, part in (
+            ("pass-through", lambda: pass_through(film(4))), ("second opinion", opinions), ("encoding", encoding),
+            ("consumer", consumer),
+        )
+    )  # fmt: skip
     goals = [
         _goal("frames that neither arrived nor were declared", stream["missing"], at_most=0),
         _goal("fragments with a time or frames that are not theirs", stream["times_wrong"], at_most=0),
@@ -348,6 +353,12 @@ def run() -> Mapping[str, Any]:
         _goal("frames inferred twice after a restart", read_back["inferred_twice"], at_most=0),
     ]
     return {"pass_through": stream, "opinions": asked, "encoding": encoded, "consumer": read_back, "goals": goals}
+
+
+def _told(name: str, part: Callable[[], dict[str, float]]) -> dict[str, float]:
+    found = part()
+    print(f"{name}: {json.dumps(found)}", file=sys.stderr, flush=True)
+    return found
 
 
 def _goal(words: str, figure: float, **bounds: Any) -> dict[str, Any]:

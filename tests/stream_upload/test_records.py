@@ -14,6 +14,7 @@ from edgeloop.queue import QueueError, QueueReader, UploadQueue
 from stream_upload import state
 from stream_upload.capture import Alarms
 from stream_upload.configuration import Configuration
+from stream_upload.ledger import Gap
 from stream_upload.manager import Export, Unavailable
 from stream_upload.records import Records
 from stream_upload.spool import Spool
@@ -63,6 +64,17 @@ def test_alarms_open_windows_once(tmp_path: Path) -> None:
     assert alarms.between("press1_vib", set(), 50, 100)
     assert not alarms.between("press2_vib", set(), 50, 100)
     assert alarms.between("press2_vib", {"bearing"}, 50, 100)
+
+
+def test_what_components_declare_is_declared_once(tmp_path: Path) -> None:
+    queue, saved, declared = UploadQueue(tmp_path, NAME), State(), list[Gap]()
+    records = Records(saved, Spool(tmp_path / "spool"), Alarms(), "core7", declare=declared.append)
+    readers = [QueueReader(tmp_path, NAME)]
+    queue.append("gaps", b'{"schema":1,"stream":"gate_video","first":5,"last":9,"reason":"dropped","time":10}')
+    queue.append("gaps", b'{"stream":"gate_video"}')
+    for _ in range(2):
+        records.look(readers)
+    assert declared == [Gap("gate_video", 0, 5, 9, "dropped", 10)]
 
 
 def test_records_go_on_where_the_connection_broke(tmp_path: Path) -> None:
