@@ -30,6 +30,8 @@ def register(subparsers: Subparsers) -> None:
                       "a folder of images, a file, rtsp://…, /dev/video0")  # fmt: skip
     demo.add_argument("--models", action="store_true", help="instead: a signed model, a forged one, a step back to an "
                       "older one, and a candidate beside the model that serves")  # fmt: skip
+    demo.add_argument("--video", action="store_true", help="another story: the same parts judged at the edge, in the "
+                      "cloud and by both, side by side; then the network goes")  # fmt: skip
     demo.add_argument("--arm", action="store_true", help="let the rule stop the simulated machine from the start")
     demo.add_argument("--root", type=Path, metavar="DIR", help="the core's folder, kept for the next demo")
     demo.add_argument("--json", action="store_true", help="one JSON object per line, the report last")
@@ -75,4 +77,10 @@ def _demo(arguments: argparse.Namespace) -> int:
         as_json=arguments.json,
         models=arguments.models,
     )
+    if arguments.video:
+        from edgeloop_tools.demo import video
+
+        if arguments.replay or arguments.camera:
+            raise EdgeloopError("two stories at once", where="--video", mend="leave --replay and --camera out")
+        return video.run(options)
     return run(options)

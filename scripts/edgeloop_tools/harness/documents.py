@@ -49,6 +49,8 @@ class Inspection(msgspec.Struct, frozen=True):
     confidence: float = 0.0
     model: ModelName = ModelName()
     reason: str = ""
+    latency_ms: float = 0.0
+    decided_by: str = ""
 
 
 class Inspections(msgspec.Struct, frozen=True):
