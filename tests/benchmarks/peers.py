@@ -38,7 +38,7 @@ HEIGHT, LIMIT, EVERY, HOLD = 8.0, 2.0, 4.0, 1.0
 BEFORE = 3.0
 """s before the first level."""
 INSTALL = 900.0
-LATE = 2.5
+LATE = 3.9
 """s after a level within which an alarm is about it."""
 GOALS = {"one set a message": {"plain Python": 1.0, "Telegraf": 2.0}, "100 sets a message": {"Telegraf": 1.0}}
 """CPU over that of a peer."""
