@@ -23,8 +23,8 @@ DECLARATION = Declaration(
         topics.ping(NAME),
     ),
     subscribes=(
-        topics.SAMPLES, topics.model("*"), topics.ALARM_COMMANDS, topics.CAMERA_COMMANDS, "edgeloop/opinions/*",
-        topics.ping(NAME),
+        topics.SAMPLES, topics.model("*"), topics.ALARM_COMMANDS, topics.CAMERA_COMMANDS, topics.PART_COMMANDS,
+        "edgeloop/opinions/*", topics.ping(NAME),
     ),
     dependencies={"io.edgeloop.Runtime": Dependency(">=0.1.0 <0.2.0")},
     models=(DEFAULT_MODEL,),

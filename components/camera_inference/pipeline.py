@@ -311,7 +311,7 @@ class CameraPipeline:
         key = f"camera.{self.id}.inference"
         if finding is None or loaded is None:
             if not self.camera.judged_by:
-                error = f"no model: edgeloop teach NAME --camera {self.id} makes one of thirty good parts"
+                error = f"no model: edgeloop teach NAME --from URI --camera {self.id} makes one of thirty good parts"
             self._around.problem(key, f"{self.id}: {error}")
             self._around.count(f"not_inferred.{self.id}")
             self._judged(self._unknown(frame.part, frame.time, frame.seen, error))

@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from camera_inference import labels
 from camera_inference.alarms import CameraAlarms
 from camera_inference.configuration import Camera, Configuration
 from camera_inference.declaration import NAME
@@ -114,6 +115,7 @@ class Service:
         self._examples = HardExamples(app.work, self._queue, self)
         self._alarms = CameraAlarms(app.work, Alarming(self))
         self._learn: SimpleQueue[bytes] = SimpleQueue()
+        self._labels: SimpleQueue[bytes] = SimpleQueue()
         self._nobody = Session("none", Nobody(), self.unexpected)
         self._announcements: Announcements | None = None
         self._opinionated: set[str] = set()
@@ -125,6 +127,7 @@ class Service:
         self.app.bus.subscribe(topics.model("+"), self._notice)
         self.app.bus.subscribe(topics.ALARM_COMMANDS, lambda topic, payload: self._alarms.command(payload))
         self.app.bus.subscribe(topics.CAMERA_COMMANDS, lambda topic, payload: self._learn.put(payload))
+        self.app.bus.subscribe(topics.PART_COMMANDS, lambda topic, payload: self._labels.put(payload))
         self._listen()
         return self
 
@@ -193,6 +196,8 @@ class Service:
         self._alarms.tick()
         while not self._learn.empty():
             self._command(self._learn.get())
+        while not self._labels.empty():
+            self._label(self._labels.get())
         if time.monotonic() - self._gauged >= GAUGES:
             self._gauged = time.monotonic()
             for pipeline in pipelines:
@@ -354,6 +359,17 @@ class Service:
         if wanted.camera in self._roster.running:
             self._roster.running[wanted.camera][1].learn()
             self.app.log.info("pictures are learned anew", camera=wanted.camera)
+
+    def _label(self, payload: bytes) -> None:
+        """A person's word on a part goes up."""
+        try:
+            record = labels.record_of(payload, self._device)
+        except (DecodeError, ValueError) as error:
+            self.app.health.problem("part command", f"not a label of a part: {getattr(error, 'why', '') or error}")
+            return
+        self.app.health.clear("part command")
+        self.upload([record], labels.KIND)
+        self.app.health.count("labels")
 
     def upload(self, messages: list[bytes], kind: str = RESULTS) -> None:
         """Into the queue of what goes up."""

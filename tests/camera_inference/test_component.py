@@ -234,3 +234,24 @@ def test_the_archive_finds_the_model_beside_it(plant: Any, tmp_path: Path) -> No
     process.terminate()
     assert process.wait(60) == 0
     assert "Traceback" not in plant.log()
+
+
+def test_what_a_person_says_of_a_part_goes_up(plant: Any) -> None:
+    plant.configure(cameras={"gate": {"uri": "simulator:?seed=1&rate=10", "policy": "every"}})
+    process = plant.start()
+    plant.wait(lambda: plant.results())
+    part = plant.results()[0]["part"]
+    record = {
+        "schema": 2, "subject": f"part:unknown/gate/{part}", "label": "scratch", "by": "Ana", "time": 1, "boxes": [],
+        "source": "page", "time_rfc3339": "1970-01-01T00:00:00Z", "replaces": "",
+    }  # fmt: skip
+    command = {"command": "label", "camera": "gate", "part": part, "record": record}
+    for wrong in ({**command, "camera": "other"}, {**command, "record": {**record, "label": ""}}, {"command": "x"}):
+        plant.bus.publish(topics.PART_COMMANDS, documents.encode(wrong))
+        plant.wait(lambda: "not a label of a part" in plant.problems())
+    plant.bus.publish(topics.PART_COMMANDS, documents.encode(command))
+    plant.wait(lambda: plant.health()["counters"].get("labels") == 1)
+    assert "part command" not in plant.problems()
+    process.terminate()
+    assert process.wait(60) == 0
+    assert "labels" in {entry.kind for entry in QueueReader(plant.root, NAME).entries()}

@@ -35,6 +35,21 @@ def register(verbs: Subparsers) -> None:
     unshelve = actions.add_parser("unshelve", help="end the silence")
     _ids(unshelve)
     _sent(unshelve, "unshelve")
+    part = verbs.add_parser("part", help="what a person says of a part: a label to train on")
+    wrong = part.add_subparsers(dest="action", required=True, metavar="ACTION").add_parser(
+        "wrong", help="a verdict was wrong: what the part is",
+    )
+    wrong.add_argument("part", metavar="CAMERA/PART", help="as in results and on the page")
+    wrong.add_argument("--label", required=True, metavar="LABEL", help="such as good, or scratch")
+    wrong.add_argument("--by", default="", metavar="NAME", help="who says so (the user's name)")
+    wrong.add_argument("--root", type=Path, metavar="DIR", help="of a nucleus, or of a local core")
+    wrong.set_defaults(run=_wrong)
+
+
+def _wrong(arguments: argparse.Namespace) -> int:
+    from edgeloop_tools.operate.parts import wrong
+
+    return wrong(arguments)
 
 
 def _ids(parser: argparse.ArgumentParser) -> None:

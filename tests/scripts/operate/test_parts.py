@@ -1,0 +1,51 @@
+"""`part wrong` through a Console's socket, and where there is none."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from edgeloop_tools.cli import main
+
+CONSOLE = "io.edgeloop.Console"
+
+
+@pytest.mark.parametrize(("answer", "code"), [({"ok": {}}, 0), ({"error": "no such part"}, 1)])
+def test_a_label_goes_through_the_console(
+    answer: dict[str, object], code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "work" / CONSOLE
+    folder.mkdir(parents=True)
+    heard: list[bytes] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(str(folder / "operator.sock"))
+        server.listen()
+
+        def serve() -> None:
+            caller, _ = server.accept()
+            with caller, caller.makefile("rwb") as file:
+                heard.append(file.readline())
+                file.write(json.dumps(answer).encode() + b"\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        words = ["part", "wrong", "gate/1-7", "--label", "scratch", "--by", "Ana", "--root", str(tmp_path)]
+        assert main(words) == code
+        thread.join(60)
+    asked = {"command": "part wrong", "camera": "gate", "part": "1-7", "label": "scratch", "by": "Ana"}
+    assert json.loads(heard[0]) == asked
+    said = capsys.readouterr()
+    assert ("gate/1-7 is scratch, says Ana" in said.out) == (code == 0)
+    assert ("no such part" in said.err) == (code == 1)
+
+
+@pytest.mark.parametrize(("part", "said"), [("gate", "which part?"), ("gate/1", "cannot send a label")])
+def test_what_cannot_be_said_is_one_line(
+    part: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["part", "wrong", part, "--label", "good", "--root", str(tmp_path)]) == 1
+    assert said in capsys.readouterr().err
