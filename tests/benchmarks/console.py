@@ -133,7 +133,7 @@ def paint(browser: Any, made: Any) -> dict[str, Any]:
         context = browser.new_context(locale="en-GB", storage_state=kept)
         page = context.new_page()
         asked: list[Any] = []
-        page.on("requestfinished", asked.append)
+        page.on("requestfinished", lambda request, asked=asked: asked.append(request))
         started = time.monotonic()
         page.goto(made.url, wait_until="commit")
         page.get_by_role("heading", name="The line now").wait_for()
