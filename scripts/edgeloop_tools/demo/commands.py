@@ -56,6 +56,8 @@ def _demo(arguments: argparse.Namespace) -> int:
     from edgeloop.errors import EdgeloopError
     from edgeloop_tools.demo.run import Options, run
 
+    if arguments.video and (arguments.models or arguments.replay or arguments.camera):
+        raise EdgeloopError("--video is a story of its own", mend="leave out --models, --replay, --camera")
     if arguments.models and (arguments.replay or arguments.camera or arguments.machines or arguments.arm):
         raise EdgeloopError("--models is a story of its own", mend="leave out --replay, --camera, --machines, --arm")
     machines = arguments.machines
@@ -80,7 +82,5 @@ def _demo(arguments: argparse.Namespace) -> int:
     if arguments.video:
         from edgeloop_tools.demo import video
 
-        if arguments.replay or arguments.camera:
-            raise EdgeloopError("two stories at once", where="--video", mend="leave --replay and --camera out")
         return video.run(options)
     return run(options)
