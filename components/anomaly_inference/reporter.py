@@ -77,6 +77,7 @@ class Reporter:
         self.idle = self.judged = self.abnormal = False
         self.notice: str | None = None
         self.held = ""
+        self.onset: Words = ("unusual", ())
         self.alike: Words = ("unusual", ())
         self.insisted = False
         self.began = self._shown = 0
@@ -187,7 +188,7 @@ class Reporter:
             self.words = detectors.words(verdict, at + i, "model")
         if active:
             detectors.ledger.spend(at + i, detectors.cost(return_time))
-            self.began = batch.time_of(row)
+            self.began, self.onset = batch.time_of(row), self.words
         elif self.insisted:
             return []
         return [self._signal(detectors, batch, row, "process", active, return_time, self.words)]
@@ -217,8 +218,8 @@ class Reporter:
                 self.held = ""
             scores.notice[i:] = settled[i]
             since = rfc3339(self.began or batch.time_of(scores.first + i))[:16].replace("T", " ")
-            text = f"since {since} steady at a new level: {self.words[0]}; was this intended?"
-            words = (text, self.words[1]) if settled[i] else ("back to what was normal before", ())
+            text = f"since {since} steady at a new level: {self.onset[0]}; was this intended?"
+            words = (text, self.onset[1]) if settled[i] else ("back to what was normal before", ())
             if settled[i] or self.notice:
                 signals.append(self._signal(detectors, batch, scores.first + i, "notice", bool(settled[i]), 0.0, words))
             self.notice = text if settled[i] else None
