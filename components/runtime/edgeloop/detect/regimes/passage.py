@@ -39,6 +39,7 @@ SETTLE = 5
 WAY, LONGEST_WAY = 10, 100
 """Rows that a way between two states takes at least, and at most, before it is abnormal itself."""
 TWICE = 2.0
+DISCRETE = 12
 FINEST = 0.005
 """Share of what lies between a channel's states that its deviation in one is at least."""
 PART = 16
@@ -78,6 +79,7 @@ class Regimes:
         """Forget."""
         n = len(self._channels)
         self._stays = Stays(n)
+        self._continuous = np.ones(n, dtype=np.bool_)
         self.all: list[Regime] = []
         self._of_stay = self._reference = self.now = 0
         self._jumps, self._total = np.zeros(n), 0
@@ -126,6 +128,7 @@ class Regimes:
         """The learning window (n, channels): whatever was there so many times is normal."""
         self.relearn()
         self._learning = True
+        self._continuous = np.array([_many(column) for column in rows.T], dtype=np.bool_)
         for at in range(0, len(rows), WINDOW * SPAN):
             self._discover(rows[at : at + WINDOW * SPAN])
         if self._stays.current is not None:
@@ -249,6 +252,8 @@ class Regimes:
     # -- which ones there are ------------------------------------------------------------------------------------------
 
     def _discover(self, rows: Float) -> None:
+        if not self._continuous.all():
+            rows = np.where(self._continuous, rows, 0.0)
         for before, stay in self._stays.update(rows):
             if before is not None:
                 self._tell(before)
@@ -349,6 +354,7 @@ class Regimes:
                 self._out, self._settle, self._candidate, self._count, self._way, self.teach,
             ]),
             "jumps": self._jumps.copy(),
+            "continuous": self._continuous.copy(),
         }  # fmt: skip
         own |= {f"stays.{k}": v for k, v in self._stays.state().items()}
         for i, regime in enumerate(self.all):
@@ -362,11 +368,18 @@ class Regimes:
          self._candidate, self._count, self._way, teach) = (int(v) for v in state["counts"])  # fmt: skip
         self.teach = bool(teach)
         self._jumps = np.array(state["jumps"], dtype=np.float64)
+        self._continuous = np.array(state["continuous"], dtype=np.bool_)
         self._stays.restore({k[6:]: v for k, v in state.items() if k.startswith("stays.")})
         for i in range(n):
             begin = f"{i}."
             self.all.append(Regime.restored({k[len(begin) :]: v for k, v in state.items() if k.startswith(begin)}))
         self._refresh()
+
+
+def _many(values: Float) -> bool:
+    """Whether a channel has more than DISCRETE values: a switch, a product's number have no deviation in a state."""
+    known = values[np.isfinite(values)]
+    return len(np.unique(known[:: max(1, len(known) // 4096)])) > DISCRETE
 
 
 def _joined(parts: Sequence[Passage], channels: int) -> Passage:
