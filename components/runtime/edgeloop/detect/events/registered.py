@@ -20,6 +20,8 @@ WARM = 16, 86_400.0
 SPARED, AHEAD, RAISED = 3.0, 3.0, 0.2
 """Events are harder to tell, by so many decades for each, once more alarms than SPARED are beyond the budget; who has
 watched for less than 1 / AHEAD of it is spared as much less."""
+FAST, FAST_SPARED, FAST_RAISED = 10.0, 1.0, 0.6
+"""s between rows below which fewer are spared, since there are so many; the next is as much harder as of a condition."""
 
 
 class Events:
@@ -31,6 +33,7 @@ class Events:
         settings = replace(settings, warm=max(settings.warm, math.ceil(watched)))
         self._contexts, self._columns = EventContexts(len(setup.columns), settings), setup.columns
         self._learn, self._seen = learning_rows(setup.learn, setup.step), 0
+        self._spared, self._raised = (FAST_SPARED, FAST_RAISED) if setup.step < FAST else (SPARED, RAISED)
         self._rows: Float = np.zeros((0, len(setup.columns)))
         self._channel = np.zeros(0, dtype=np.intp)
 
@@ -41,8 +44,9 @@ class Events:
     def update(self, rows: Rows, context: Context) -> Scores:
         n = len(rows)
         found = self._contexts.update(
-            rows.values, context.name, max(0.0, context.overdraft - SPARED * min(1.0, AHEAD * context.watched)) * RAISED
-        )
+            rows.values, context.name,
+            max(0.0, context.overdraft - self._spared * min(1.0, AHEAD * context.watched)) * self._raised,
+        )  # fmt: skip
         learning = self._seen + np.arange(n) < self._learn
         self._seen = min(self._seen + n, self._learn)
         self._rows, self._channel = rows.values, found.channel
