@@ -21,7 +21,7 @@ SPARED, AHEAD, RAISED = 3.0, 3.0, 0.2
 """Events are harder to tell, by so many decades for each, once more alarms than SPARED are beyond the budget; who has
 watched for less than 1 / AHEAD of it is spared as much less."""
 FAST, FAST_SPARED, FAST_RAISED = 10.0, 1.0, 0.6
-"""s between rows below which fewer are spared, since there are so many; the next is as much harder as of a condition."""
+"""s between rows below which fewer are spared, since they are many; the next is as much harder as of a condition."""
 
 
 class Events:
