@@ -159,7 +159,8 @@ def _monitors(found: Found) -> Iterator[Line]:
 def _learns(stream: str, result: Mapping[str, Any]) -> str:
     learned = result.get("learned", 1.0)
     learned = 1.0 if learned is None else float(learned)
-    words = [stream] if learned >= 1 else [stream, f"has learned {learned:.0%} of what is normal"]
+    missing = f", not seen yet: {text}" if (text := str(result.get("missing") or "")) else ""
+    words = [stream] if learned >= 1 else [stream, f"has learned {learned:.0%} of what is normal{missing}"]
     if result.get("state") == "shadow":
         words.append("in its shadow time: it scores and raises nothing")
     return "; ".join(words)

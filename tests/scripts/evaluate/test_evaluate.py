@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from edgeloop_tools.cli import main
+from edgeloop_tools.evaluate.generators import GENERATORS, recording
+from edgeloop_tools.evaluate.manifest import read
 from edgeloop_tools.evaluate.metrics import affiliation, interval, range_pr, vus_pr
 
 CORPORA = Path(__file__).with_name("corpora.yaml")
@@ -51,6 +53,28 @@ def test_a_corpus_with_goals(corpus: Path, capsys: pytest.CaptureFixture[str]) -
     assert "<table>" in page.read_text()
 
 
+def test_signals_that_are_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Half of the values are missing at random, and the channel is found 6 deviations too high."""
+    made = '{generate: half-missing, seeds: 2, rows: 4000, learn: 2000, goals: {share_found: ">= 1"}}'
+    (tmp_path / "made.yaml").write_text(f"sets:\n  missing: {made}\n")
+    assert main(["evaluate", str(tmp_path / "made.yaml")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "goals: 1 of 1 reached"
+
+
+def test_every_generator_makes_what_it_says() -> None:
+    for name, generator in GENERATORS.items():
+        made, again = (recording(name, 3, 3000, 1500) for _ in range(2))
+        assert made.values.shape == (3000, len(made.channels)), name
+        assert np.array_equal(made.values, again.values, equal_nan=True), name
+        assert made.step == pytest.approx(generator.step), name
+        assert np.isfinite(made.values).any(axis=0).all(), name
+
+
+def test_the_manifest_of_signals_names_those_there_are() -> None:
+    manifest, _ = read(CORPORA.with_name("generators.yaml"))
+    assert {each.generate for each in manifest.sets.values()} == set(GENERATORS)
+
+
 def test_a_missed_goal_and_a_bad_file_are_told(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = corpus / "own.yaml"
     manifest.write_text(manifest.read_text().replace('"f*.csv"', '"*.csv"').replace(">= 0.9", ">= 1"))
@@ -64,6 +88,7 @@ def test_a_missed_goal_and_a_bad_file_are_told(corpus: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("text", "words"),
     [("sets: 3", "not a manifest"), ('sets: {a: {files: "*", goals: {f1: "high"}}}', "no goal"),
+     ("sets: {a: {generate: dreams}}", "no such generator"), ("sets: {a: {learn: 3}}", "files or generate"),
      ('data: "${NO_SUCH_VARIABLE}"\nsets: {}', "NO_SUCH_VARIABLE is not set")],
 )  # fmt: skip
 def test_a_bad_manifest_is_one_line(text: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
