@@ -81,9 +81,11 @@ class Ring:
         key = bool(packet.is_keyframe)
         now = self._open
         stamp = round((packet.pts if packet.pts is not None else packet.dts) * packet.time_base * TICKS)
-        if now is not None and (
-            now.form != "mpegts" or (key and not 0 <= stamp - now.first < SPAN)
-            or not -SPAN < stamp - now.first < LONGEST or now.data.tell() >= LARGEST
+        if now is not None and now.form == "mpegts" and not -SPAN < stamp - now.first < 2 * LONGEST:
+            self.gap()
+        elif now is not None and (
+            now.form != "mpegts" or (key and stamp - now.first >= SPAN) or stamp - now.first >= LONGEST
+            or now.data.tell() >= LARGEST
         ):  # fmt: skip
             self._finish()
         now = self._open

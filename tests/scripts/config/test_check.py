@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from edgeloop_tools.config.footprint import footprints
 
 Told = Callable[..., list[str]]
-Made = Callable[..., object]
+Made = Callable[..., Any]
 
 GOOD = """\
 site: north
@@ -307,3 +308,31 @@ def test_a_secret_by_its_arn_is_for_the_classic_nucleus(told: Told) -> None:
     (said,) = told(GOOD.replace("sources:\n", f"sources:\n{hall}hunter2}}\n"), nucleus="classic")
     assert "a secret in the configuration (sources.hall.password_secret)" in said
     assert "hunter2" not in said
+
+
+CAMERA = '"simulator:?seed=7", asset: saw, policy: every'
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ("trigger: plc_state.on, part: plc.oil", None),
+        ("trigger: plc_state.of", "unknown column (cameras.c.trigger): 'of' of plc_state; known: on"),
+        ("pulses: {stream: plx.count, every: 4}", "unknown stream (cameras.c.pulses.stream): 'plx'; did you mean"),
+        ("trigger: plc_state.on, deadline: 99 ms", "shorter than two ticks"),
+    ],
+)
+def test_what_announces_parts_is_there(more: str, line: str | None, told: Told) -> None:
+    found = told(GOOD.replace(CAMERA, f"{CAMERA}, {more}"))
+    assert (found == []) if line is None else (line in found[0])
+
+
+def test_what_a_camera_counts_is_a_stream_that_monitors_see(told: Told, made: Made) -> None:
+    text = GOOD.replace(CAMERA, f"{CAMERA}, stream: true") + "limits: {unknown_share: {high: 0.1}}\n"
+    assert told(text) == []
+    line = made(text)
+    assert line.components()["io.edgeloop.SensorIngest"]["sources"]["c"] == {
+        "type": "topic", "topics": {"counts": {"filter": "edgeloop/in/c", "stream": "counts", "time": "time"}},
+    }  # fmt: skip
+    without = made(text.replace("stream: true", "stream: false"))
+    assert "c" not in without.components()["io.edgeloop.SensorIngest"]["sources"]

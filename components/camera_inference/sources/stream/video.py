@@ -108,9 +108,10 @@ class Video:
                 self._times.append((self._number, at))
                 if packet.is_corrupt or logs:
                     self._faulty(self._number)
-                yield from self._decoded(packet, logs)
+                shown = list(self._decoded(packet, logs))
                 if keep is not None:
                     keep(packet, at)
+                yield from shown
 
     def close(self) -> None:
         self._container.close()
