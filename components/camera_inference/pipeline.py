@@ -21,7 +21,7 @@ from camera_inference.gate import Gate
 from camera_inference.inference import Preprocessor, Session
 from camera_inference.parts import PartBook
 from camera_inference.redaction import Redaction
-from camera_inference.ring import Ring
+from camera_inference.ring import Ring, forget
 from camera_inference.second import Around as SecondAround
 from camera_inference.second import Second
 from camera_inference.sources import Place
@@ -248,7 +248,10 @@ class CameraPipeline:
         key = f"camera.{self.id}.ring"
         try:
             self._around.clear(key)
-            return Ring(folder, int(self.camera.kept)) if self.camera.kept else None
+            if self.camera.kept:
+                return Ring(folder, int(self.camera.kept))
+            forget(folder)
+            return None
         except OSError as error:
             self._around.problem(key, f"{self.id}: its last pictures cannot be kept: {error}")
             return None

@@ -175,6 +175,15 @@ class Ring:
         self._room(0)
 
 
+def forget(folder: Path) -> None:
+    """Gives back what a ring that is not wanted any more has taken. Raises OSError."""
+    if folder.is_symlink():
+        durable.remove(folder.readlink())
+        folder.unlink()
+    else:
+        durable.remove(folder)
+
+
 def _whole(packet: Any, extra: bytes | None) -> Any:
     """A key frame with its parameter sets, which RTSP tells beforehand, so that its segment stands for itself."""
     if not extra or not extra.startswith((b"\0\0\1", b"\0\0\0\1")):

@@ -64,7 +64,7 @@ def test_a_real_server_s_stamps_and_packets_and_its_end(tmp_path: Path) -> None:
     known = Registry(pytest.fail).find(f"rtsp://127.0.0.1:{at}/line.mp4", "uri")
     place = Place(known.kind, known.place, known.options, "", 5.0)
     around = WEB.Around()
-    ring = Ring(tmp_path / "video" / "gate", 64 << 20)
+    ring = Ring(tmp_path / "video" / "gate", 64 << 20, tmp_path / "none")
     capture = Capture("gate", place, "every", tmp_path / "state", Sink(put, lambda: True, lambda: ""), around, ring)
     try:
         capture.start()

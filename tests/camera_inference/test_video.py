@@ -15,7 +15,7 @@ import pytest
 
 from camera_inference.capture import Capture, Sink
 from camera_inference.frame import Frame
-from camera_inference.ring import Ring
+from camera_inference.ring import Ring, forget
 from camera_inference.sources import Place, Registry
 from edgeloop.ring import read
 from edgeloop_tools.bench.suite import load
@@ -77,7 +77,7 @@ def test_a_whole_stream_is_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
 def test_the_ring_keeps_packets_as_they_came(codec: str, tmp_path: Path) -> None:
     folder = tmp_path / "video" / "gate"
-    ring = Ring(folder, 64 << 20)
+    ring = Ring(folder, 64 << 20, tmp_path / "none")
     with served(clip(codec)) as uri:
         seen(uri, tmp_path, ring)
     segments = read(folder)
@@ -123,6 +123,10 @@ def test_the_ring_keeps_to_its_budget_and_survives(tmp_path: Path) -> None:
     ring.picture(b"jpeg", 1, 8, 8)
     ring.close()
     assert [about.begin for _, about in read(folder)] == [1]
+    forget(folder)
+    assert not os.path.lexists(folder)
+    assert not any(path.is_file() for path in shared.rglob("*"))
+    forget(folder)
 
 
 def test_where_memory_is_not_ones_own_the_disk_is_used(tmp_path: Path) -> None:
@@ -142,7 +146,7 @@ def test_where_memory_is_not_ones_own_the_disk_is_used(tmp_path: Path) -> None:
 def test_a_ring_of_pictures_has_them_as_they_came(tmp_path: Path) -> None:
     eye = np.random.default_rng(1).integers(0, 255, (48, 64, 3), np.uint8)
     data = cv2.imencode(".jpg", eye)[1].tobytes()
-    ring = Ring(tmp_path / "video" / "gate", 1 << 20)
+    ring = Ring(tmp_path / "video" / "gate", 1 << 20, tmp_path / "none")
     with WEB.serving([data], 0.02) as uri:
         seen(f"{uri}/live.mjpg", tmp_path, ring, count=10)
     (_, about), *_ = read(tmp_path / "video" / "gate")
