@@ -242,7 +242,7 @@ class Soak:
         ]  # fmt: skip
         if self._clock is not None:
             for step in ("-1d", "+1d"):
-                trouble = Trouble(f"clock {step}", everyone, frozenset({INGEST}), flows=True)
+                trouble = Trouble(f"clock {step}", everyone, flows=True)
                 kinds.append((trouble, self._set(step), self._set("+0"), long))
         kinds = [kind for kind in kinds if not self._only or kind[0].kind in self._only]
         self._dice.shuffle(kinds)
