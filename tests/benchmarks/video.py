@@ -185,8 +185,9 @@ def pass_through(data: bytes) -> dict[str, float]:
             time.sleep(0.2)
         cpu += used(process.pid) - start
         os.kill(process.pid, signal.SIGKILL)
+        heard = len(line.documents(topics.health(NAME)))
         (process,) = line.start(VIDEO, **environment)
-        time.sleep(SECONDS * 0.1)
+        line.wait(lambda: len(line.documents(topics.health(NAME))) > heard + 1)
         expired = iter([(403, "ExpiredTokenException")] * 3)
         kvs.faults.status = lambda operation: next(expired, (200, "")) if operation == "putMedia" else (200, "")
         counted, start = time.monotonic(), used(process.pid)
@@ -196,7 +197,7 @@ def pass_through(data: bytes) -> dict[str, float]:
         })  # fmt: skip
         tail = time.monotonic() + 3.0
         reader = QueueReader(line.root, NAME)
-        until(lambda: any(entry.kind == "clips" for entry in reader.entries()), 30)
+        line.wait(lambda: any(entry.kind == "clips" for entry in reader.entries()), 90)
         late = time.monotonic() - tail
         path, about = reader.describe(next(e for e in reader.entries() if e.kind == "clips"))
         while time.monotonic() - begun < SECONDS:
