@@ -71,8 +71,9 @@ class Judge(Protocol):
 class Packaged:
     """A model package in this process."""
 
-    def __init__(self, path: Path, folder: Path) -> None:
-        package = unpack(path, folder)
+    def __init__(self, path: Path) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="edgeloop-cloud-")
+        package = unpack(path, Path(self._folder.name))
         manifest = package.manifest
         place = next((k for k, variant in enumerate(manifest.variants) if variant.runtime == "onnxruntime"), 0)
         self.name, self.version = manifest.name, manifest.version
@@ -118,7 +119,7 @@ class Remote:
 
 def package(path: Path) -> Judge:
     """Raises EdgeloopError."""
-    return Packaged(path, Path(tempfile.mkdtemp(prefix="edgeloop-cloud-")))
+    return Packaged(path)
 
 
 def endpoint(where: str) -> Judge:
