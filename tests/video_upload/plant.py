@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -145,6 +146,9 @@ class Plant:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
             process.wait(60)
+        for ring in (self.root / "work" / CAMERA.name / "video").glob("*"):
+            if ring.is_symlink():
+                shutil.rmtree(ring.readlink().parent, ignore_errors=True)
         self.bus.close()
         asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
