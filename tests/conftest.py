@@ -101,12 +101,15 @@ CORES = {"test_bad_days": "one", "test_demo": "one", "test_operators": "one"}
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Two workers have a core each for the end-to-end tests, so that the Runtime is installed twice, not per worker."""
+    """Two workers have a core each for the end-to-end tests, so that the Runtime is installed twice, not per worker;
+    one has the Console's line and its Chromium."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             path = Path(nodeid.partition("::")[0])
-            return CORES.get(path.stem, "other") if path.parent.name == "end_to_end" else nodeid
+            if "end_to_end" in path.parts:
+                return CORES.get(path.stem, "other")
+            return "console" if path.parent.name == "console" else nodeid
 
     return Scheduling(config, log) if config.getoption("dist") == "loadgroup" else None

@@ -43,7 +43,7 @@ def anonymous() -> int:
 
 def main(root: Path, parts: int) -> None:
     around: Any = Around()
-    session: Any = SimpleNamespace(add=lambda *_: None)
+    session: Any = SimpleNamespace(add=lambda *_: None, shadow=None)
     place = Registry(print).find("simulator:?seed=1", "here")
     camera = Camera(uri="simulator:?seed=1", asset="gate", policy="every")
     pipeline = CameraPipeline("gate", camera, place, session, root, around)

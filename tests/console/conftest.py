@@ -187,7 +187,7 @@ class _Stays(urllib.request.HTTPRedirectHandler):
         return None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
     if CHROMIUM is None:
         if "EDGELOOP_ALL_PEERS" in os.environ:
@@ -199,7 +199,7 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def line() -> Iterator[Line]:
     """The whole line, with three users, once its first alarm is raised."""
     folder = Path(tempfile.mkdtemp(prefix="edgeloop-"))

@@ -43,7 +43,7 @@ class Failing(Odd):
 
 
 class Types:
-    def __init__(self, on_failure: object) -> None:
+    def __init__(self, on_failure: object, **_: object) -> None:
         pass
 
     def get(self, name: object, where: str) -> type[Source[Any]]:
