@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edgeloop import topics
-from edgeloop.secret import ARN
 
 ACCESS = "accessControl"
 PUBSUB = "aws.greengrass.ipc.pubsub"
 SECRETS = "aws.greengrass.SecretManager"
+ARN = "arn:"
 MARK, ASKS = ":actions", ":secrets"
 _MOST = 15
 """Topics of one policy: a leaf of nucleus lite's configuration has 1,024 bytes."""

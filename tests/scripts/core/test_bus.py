@@ -106,7 +106,7 @@ def test_policies_hold_and_change_with_a_deployment(one: Any) -> None:
             ipc.publish_to_topic(topic="edgeloop/samples", publish_message=message("two"))
             assert arrived.get(timeout=60) == b"two"
         core.wait(core.deploy(merge={name: policy("edgeloop/other")}))
-        with client(socket, token_of(folder, name, 2 if nucleus == "lite" else 1)) as ipc:
+        with client(socket, token_of(folder, name)) as ipc:
             ipc.publish_to_topic(topic="edgeloop/other", publish_message=message("three"))
             assert arrived.get(timeout=60) == b"three"
             with pytest.raises(UnauthorizedError):

@@ -114,7 +114,6 @@ def test_unsubscribed_hears_no_more(bus: Any) -> None:
 def test_absent_operations_are_service_errors(bus: Any) -> None:
     client = bus.client()
     for call in (client.list_components, client.list_local_deployments, client.subscribe_to_component_updates,
-                 lambda: client.get_secret_value(secret_id="x"),
                  lambda: client.get_thing_shadow(thing_name="t", shadow_name="s"),
                  lambda: client.stop_component(component_name="c"),
                  lambda: client.get_component_details(component_name="c")):
