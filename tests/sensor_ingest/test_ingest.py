@@ -125,7 +125,7 @@ def test_a_wrong_source_is_degraded_by_one_line_and_the_others_run(plant: Any, t
     problems = plant.problems()
     for line in (
         "unknown key (sources.broken.sed); did you mean 'seed'?",
-        "unknown source type (sources.unknown.type): 'modbos'; one of: modbus, ",
+        "unknown source type (sources.unknown.type): 'modbos'; one of: gpio, ",
         "wrong id (sources.Wrong Id)",
         "invalid value (sources.number): 5 is no map of settings",
         f"cannot read the file ({missing}): No such file or directory",

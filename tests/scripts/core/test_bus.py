@@ -87,7 +87,7 @@ def test_configuration(one: Any) -> None:
 
 
 def test_policies_hold_and_change_with_a_deployment(one: Any) -> None:
-    folder, core, name, nucleus = one
+    folder, core, name, _ = one
     arrived: queue.Queue[bytes] = queue.Queue()
 
     def take(event: SubscriptionResponseMessage) -> None:
