@@ -105,6 +105,9 @@ class Engine:
                 except EdgeloopError as e:
                     self._abandon(monitor, str(e))
                     continue
+                except Exception as e:
+                    self._abandon(monitor, f"it failed unexpectedly and scores no more: {type(e).__name__}: {e}")
+                    continue
                 self._tell(monitor)
                 self._act(monitor, signals, outcome, now)
         if items:

@@ -25,6 +25,7 @@ from camera_inference.ring import Ring, forget
 from camera_inference.second import Around as SecondAround
 from camera_inference.second import Second
 from camera_inference.sources import Place
+from camera_inference.sources.base import WENT_BY
 from camera_inference.tracking import Event, Tracker
 from camera_inference.trigger import Moment, Trigger, Waiting
 from camera_inference.verdict import Box, Criteria, Finding
@@ -401,7 +402,8 @@ class CameraPipeline:
     def _blind(self, frame: Frame) -> None:
         """A picture that shows nothing is no good one, whatever a model would say of it."""
         self._around.count(f"blind.{self.id}")
-        self._sees(frame.reason)
+        if frame.reason != WENT_BY:
+            self._sees(frame.reason)
         self._judged(self._unknown(frame.part, frame.time, frame.seen, frame.reason))
 
     def _keep_learned(self) -> None:

@@ -225,7 +225,8 @@ def test_a_model_that_fails_is_told_and_recovers(tmp_path: Path, load: Any) -> N
         line.until(lambda: models.uses >= 3)
         assert line.around.problems == {}
     reasons = {r.reason for r in line.results if r.verdict == "unknown"}
-    assert reasons - {"the camera was stopped"} == {"the model failed: no reason"}
+    late = {"the camera was stopped", "it went by while nobody looked"}
+    assert reasons - late == {"the model failed: no reason"}
 
 
 def test_a_folder_is_taken_once(tmp_path: Path, load: Any) -> None:

@@ -45,7 +45,7 @@ def test_a_candidate_is_compared_and_never_serves(plant: Any, make_model: Any, t
     def noted() -> list[shadow.Comparison]:
         return list(shadow.comparisons(plant.root, NAME))
 
-    plant.wait(lambda: len(noted()) >= 12)
+    plant.wait(lambda: len(noted()) >= 12, 240)
     process.terminate()
     assert process.wait(60) == 0
     assert {(result["verdict"], result["model"]["version"]) for result in plant.results()} == {("pass", "1.0.0")}

@@ -69,6 +69,6 @@ def test_the_page_s_first_sensor(folder: Path, until: Callable[..., None]) -> No
         id_ = json.loads(run(LIST).splitlines()[0])["id"]
     finally:
         os.killpg(watching.pid, signal.SIGINT)
-        watching.wait(30)
+        watching.wait(120)
     assert id_ in run(answers.replace(" ID ", f" {id_} "))
     assert (folder / "cpu.parquet").stat().st_size > 1000

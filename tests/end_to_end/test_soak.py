@@ -26,6 +26,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
+@pytest.mark.skipif("EDGELOOP_LONG" not in os.environ, reason="EDGELOOP_LONG is not set: it takes three minutes")
 def test_a_quarter_of_a_minute_of_kills_loses_nothing(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

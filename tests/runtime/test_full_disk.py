@@ -97,7 +97,7 @@ def test_every_component_starts_on_a_disk_that_takes_nothing(
             disk.remount("rw")
         else:
             disk.empty()
-        until(lambda: "setup" not in {p["key"] for p in heard[-1]["problems"]}, 90)
+        until(lambda: "setup" not in {p["key"] for p in heard[-1]["problems"]}, 240)
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,18 @@ from edgeloop_tools.cli import main
 CONSOLE = "io.edgeloop.Console"
 
 
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A root whose sockets have names that fit (unix(7): 108 bytes)."""
+    with tempfile.TemporaryDirectory(prefix="edgeloop-") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.parametrize(("answer", "code"), [({"ok": {}}, 0), ({"error": "no such part"}, 1)])
 def test_a_label_goes_through_the_console(
-    answer: dict[str, object], code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    answer: dict[str, object], code: int, short: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "work" / CONSOLE
+    folder = short / "work" / CONSOLE
     folder.mkdir(parents=True)
     heard: list[bytes] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
@@ -33,7 +42,7 @@ def test_a_label_goes_through_the_console(
 
         thread = threading.Thread(target=serve)
         thread.start()
-        words = ["part", "wrong", "gate/1-7", "--label", "scratch", "--by", "Ana", "--root", str(tmp_path)]
+        words = ["part", "wrong", "gate/1-7", "--label", "scratch", "--by", "Ana", "--root", str(short)]
         assert main(words) == code
         thread.join(60)
     asked = {"command": "part wrong", "camera": "gate", "part": "1-7", "label": "scratch", "by": "Ana"}

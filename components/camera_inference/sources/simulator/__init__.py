@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from camera_inference.sources.base import Options, Outlet, Source
+from camera_inference.sources.base import WENT_BY, Options, Outlet, Source
 from edgeloop import clock, durable, topics
 from edgeloop.clock import NS
 from edgeloop.config.quantities import Rate
@@ -72,7 +72,7 @@ class Simulator(Source[SimulatorOptions]):
             self._tell(number, due)
             name = self._name(number)
             if due < opened or steady.now() - due > LATE:
-                self.outlet.missed(name, due, "it went by while nobody looked")
+                self.outlet.missed(name, due, WENT_BY)
             elif not self.outlet.put(self._camera.image(number), "rgb", time=due, part=name):
                 return
             number += 1

@@ -9,7 +9,7 @@ import shutil
 import signal
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from edgeloop_tools.core.lifecycle.groups import Groups
 from edgeloop_tools.core.lifecycle.plan import Plan
@@ -367,16 +367,25 @@ def _signal(number: int) -> str:
 
 
 def last_line(path: Path, limit: int = 300) -> str:
-    """The last line with text of a log; of a line of JSON its `message`."""
+    """The last line with text of a log; of lines of JSON the `message` of the last error, else of the last."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, file.seek(0, 2) - 4096))
             lines: list[str] = file.read().decode(errors="replace").split("\n")
     except OSError:
         return ""
-    line = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    said = [line.strip() for line in lines if line.strip()][-8:]
+    documents = [_document(line) for line in said]
+    for document in reversed(documents):
+        if document.get("level") == "error":
+            return str(document.get("message"))[:limit]
+    return str(documents[-1].get("message") or said[-1])[:limit] if said else ""
+
+
+def _document(line: str) -> dict[str, Any]:
+    """A line of a log as JSON; nothing where it is none."""
     try:
-        document = json.loads(line) if line.startswith("{") else {}
+        found = json.loads(line) if line.startswith("{") else {}
     except (ValueError, RecursionError):
-        document = {}
-    return str(document.get("message") or line)[:limit]
+        return {}
+    return found if isinstance(found, dict) else {}
