@@ -224,6 +224,8 @@ class MonitorDetectors:
             demand = self._around.demand or self.budget
             found[LASTING] = _after(self._overstay.update(passage, demand, math.log10(self.step)), used)
             values = passage.rows
+        else:
+            self._which = np.zeros(0, dtype=np.intp)
         rest = Rows(rows.times[used:], values, rows.samples[used:] if whole else rows.samples)
         for name in self._judges:
             found[name] = _after(self._parts[name].update(rest, around), used)

@@ -250,8 +250,9 @@ class Service:
                 self._app.health.problem("rules file", self._rules.damage)
             states, position = self._learned.load()
             self.engine.restore(states)
-        except (AttributeError, KeyError, OSError, TypeError, ValueError) as e:
-            self._app.health.problem("learned", f"learning again: {e}")
+        except Exception as e:
+            self._app.log.exception(e)
+            self._app.health.problem("learned", f"learning again: {type(e).__name__}: {e}")
             return None
         if position is None:
             self.engine.skipped()
