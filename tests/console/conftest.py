@@ -187,8 +187,9 @@ class _Stays(urllib.request.HTTPRedirectHandler):
         return None
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    """Not for longer: Playwright's event loop runs in this thread, where other tests have theirs."""
     if CHROMIUM is None:
         if "EDGELOOP_ALL_PEERS" in os.environ:
             pytest.fail("chromium is not installed (Debian: chromium)")
