@@ -139,6 +139,7 @@ CONFIGURATION: dict[str, Any] = {
         "press1_process": {"asset": "press1", "input": "press1_slow", "when": "press1_plc.running", "learn": "3 s"},
     },
     "save": "200 ms",
+    "silence": "60 s",
 }
 SECONDS = 12
 

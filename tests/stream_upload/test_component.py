@@ -107,7 +107,7 @@ def test_kills_lose_and_double_nothing(core: Any, endpoint: Any, bucket: str, un
             core.start_manager()
         core.kill()
     core.start(configuration)
-    until(lambda: len(ranges(endpoint.objects(bucket), "press1_vib")) >= seconds - 1, "all files", 40)
+    until(lambda: len(ranges(endpoint.objects(bucket), "press1_vib")) >= seconds - 1, "all files", 150)
     until(lambda: {r["document"]["n"] for r in endpoint.records(f"k-{bucket}")} == set(range(records)), "records", 30)
     assert contiguous(ranges(endpoint.objects(bucket), "press1_vib")) >= (seconds - 1) * 2560
     found = endpoint.records(f"k-{bucket}")
