@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from edgeloop.component import App
-from edgeloop.config.identifiers import is_id
-from edgeloop.config.load import convert
 from edgeloop.errors import ConfigurationError
 from edgeloop.journal import directory
 from edgeloop.plugins import usable
@@ -54,13 +52,7 @@ class Lineup:
         return Registry(lambda line: self._app.log.error("%s", line), outside=outside)
 
     def _convert(self, id: str, entry: Any) -> Wanted:
-        where = f"sources.{id}"
-        if not is_id(id):
-            raise ConfigurationError("wrong id", where=where, mend="use a-z, 0-9, _ and -, at most 32 characters")
-        if not isinstance(entry, Mapping):
-            raise ConfigurationError("invalid value", where=where, why=f"{entry!r} is no map of settings")
-        kind = self._registry.get(entry.get("type"), f"{where}.type")
-        return entry, kind, convert(entry, kind.options, where)
+        return entry, *self._registry.entry(id, entry, "sources")
 
     def reconcile(self) -> None:
         """Starts what is wanted, ends what is not; a changed source starts when its old self has ended."""

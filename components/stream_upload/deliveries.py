@@ -16,11 +16,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from edgeloop import documents
-from edgeloop.config.identifiers import is_id
-from edgeloop.config.load import convert
 from edgeloop.decode import document
 from edgeloop.durable import AppendLog, BackOff, Document
-from edgeloop.errors import ConfigurationError, DecodeError, EdgeloopError
+from edgeloop.errors import DecodeError, EdgeloopError
 from edgeloop.health import Health
 from edgeloop.log import Log
 from edgeloop.plugins import usable
@@ -230,13 +228,7 @@ class Deliveries:
         self._roster.apply({id: e for id, e in destinations.items() if e not in ("", None)}, self._convert)
 
     def _convert(self, id: str, entry: Any) -> Wanted:
-        where = f"destinations.{id}"
-        if not is_id(id):
-            raise ConfigurationError("wrong id", where=where, mend="use a-z, 0-9, _ and -, at most 32 characters")
-        if not isinstance(entry, Mapping):
-            raise ConfigurationError("invalid value", where=where, why=f"{entry!r} is no map of settings")
-        kind = self._registry.get(entry.get("type"), f"{where}.type")
-        return entry, kind, convert(entry, kind.options, where)
+        return entry, *self._registry.entry(id, entry, "destinations")
 
     @property
     def wanted(self) -> bool:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import parse_qsl
 
 from camera_inference.sources.base import Options, Source
-from edgeloop import plugins
 from edgeloop.config.load import convert
 from edgeloop.errors import ConfigurationError
+from edgeloop.plugins import Types
 
 CLIPS = {".mp4", ".mkv", ".avi", ".mov", ".webm", ".mjpeg", ".ts"}
 STILLS = {
@@ -57,23 +54,15 @@ class Registry:
     def __init__(self, on_failure: Callable[[str], None], package: str = __name__, outside: str = "") -> None:
         """outside: a folder of plug-ins, guarded by the caller; empty: none."""
         self._schemes: dict[str, type[Source[Any]]] = {}
-        folder = importlib.import_module(package)
-        for module in pkgutil.iter_modules(folder.__path__):
-            if module.ispkg:
-                self._add(module.name, partial(_ours, package, module.name), on_failure)
-        for name in plugins.names(outside, "cameras") if outside else ():
-            self._add(name, partial(plugins.load, outside, "cameras", name, "SOURCE"), on_failure)
-
-    def _add(self, name: str, load: Callable[[], Any], on_failure: Callable[[str], None]) -> None:
-        try:
-            self.add(load())
-        except Exception as error:
-            on_failure(f"the source type {name} cannot be used: {type(error).__name__}: {error}")
+        types: Types[Source[Any]] = Types("source", package, "cameras", Source, on_failure, outside)
+        for name in types.names:
+            try:
+                self.add(types.get(name, name))
+            except ValueError as error:
+                on_failure(f"the source type {name} cannot be used: {error}")
 
     def add(self, kind: type[Source[Any]]) -> None:
-        """Raises TypeError for what is no source, ValueError where one of its schemes is taken."""
-        if not (isinstance(kind, type) and issubclass(kind, Source)):
-            raise TypeError("SOURCE is no class below camera_inference.sources.base.Source")
+        """Raises ValueError where one of its schemes is taken."""
         if taken := sorted(self._schemes.keys() & set(kind.schemes)):
             raise ValueError(f"the scheme {taken[0]}: is there already")
         self._schemes |= dict.fromkeys(kind.schemes, kind)
@@ -111,7 +100,3 @@ def _check_credentials(name: str, rest: str, kind: type[Source[Any]], where: str
     if "@" in rest[2:].partition("/")[0]:
         raise ConfigurationError("user and password are given twice", where=where,
                                  mend="leave them out of the URI, credentials_file has them")  # fmt: skip
-
-
-def _ours(package: str, name: str) -> Any:
-    return importlib.import_module(f"{package}.{name}").SOURCE

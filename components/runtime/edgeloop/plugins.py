@@ -7,17 +7,22 @@ otherwise put code into every component.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
+import pkgutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Final, Literal, Protocol
+from typing import Annotated, Any, Final, Generic, Literal, Protocol, TypeVar
 
 from msgspec import Meta
 
+from edgeloop.config.identifiers import is_id
+from edgeloop.config.load import convert
 from edgeloop.errors import ConfigurationError
 
 Plugins = Annotated[
@@ -25,7 +30,6 @@ Plugins = Annotated[
     Meta(
         title="Plug-ins",
         description="folder on the device with code of your own, see `edgeloop new`; empty: none",
-        pattern=r"^(/[^\x00-\x1f]*)?$",
         max_length=512,
     ),
 ]
@@ -99,6 +103,70 @@ def writable(path: Path) -> bool:
     if os.geteuid() == 0:
         return found.st_uid != 0 or bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
     return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+T = TypeVar("T")
+
+
+class Types(Generic[T]):
+    """The types of one kind by name: a folder each, in a package of ours and in the line's plug-ins. One that cannot be
+    imported is a line to `on_failure`, and an error only of those who use it."""
+
+    def __init__(
+        self, noun: str, package: str, kind: Kind, base: type[T], on_failure: Callable[[str], None], outside: str = ""
+    ) -> None:
+        """noun: in the words of errors; its capitals name the class in a folder's package. base: what that class is
+        below. outside: a folder of plug-ins, guarded by the caller; empty: none."""
+        self._noun, self._base, self._on_failure = noun, base, on_failure
+        self._types: dict[str, type[T]] = {}
+        self._failed: dict[str, str] = {}
+        for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+            if module.ispkg:
+                self._add(module.name, partial(_ours, f"{package}.{module.name}", noun.upper()))
+        for name in names(outside, kind) if outside else ():
+            if name in self._types:
+                on_failure(f"the plug-in {outside}/{kind}/{name} is not used: the type {name} is there already")
+            else:
+                self._add(name, partial(load, outside, kind, name, noun.upper()))
+
+    def _add(self, name: str, found: Callable[[], Any]) -> None:
+        try:
+            type_ = found()
+            if not (isinstance(type_, type) and issubclass(type_, self._base)):
+                raise TypeError(f"{self._noun.upper()} is no class below {self._base.__module__}.{self._base.__name__}")
+            self._types[name] = type_
+        except Exception as error:
+            self._failed[name] = f"{type(error).__name__}: {error}"
+            self._on_failure(f"the {self._noun} type {name} cannot be used: {self._failed[name]}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(self._types))
+
+    def get(self, name: object, where: str) -> type[T]:
+        """Raises ConfigurationError."""
+        if isinstance(name, str) and name in self._types:
+            return self._types[name]
+        if isinstance(name, str) and name in self._failed:
+            what = f"the {self._noun} type {name} cannot be used"
+            raise ConfigurationError(what, where=where, why=self._failed[name], mend="install what it needs")
+        what = "missing value" if name in (None, "") else f"unknown {self._noun} type"
+        why = "" if name in (None, "") else repr(name)
+        raise ConfigurationError(what, where=where, why=why, mend=f"one of: {', '.join(self.names)}")
+
+    def entry(self, id: str, entry: Any, section: str) -> tuple[type[T], Any]:
+        """An entry of a collection as its type and that type's `options`. Raises ConfigurationError."""
+        where = f"{section}.{id}"
+        if not is_id(id):
+            raise ConfigurationError("wrong id", where=where, mend="use a-z, 0-9, _ and -, at most 32 characters")
+        if not isinstance(entry, Mapping):
+            raise ConfigurationError("invalid value", where=where, why=f"{entry!r} is no map of settings")
+        type_: Any = self.get(entry.get("type"), f"{where}.type")
+        return type_, convert(entry, type_.options, where)
+
+
+def _ours(module: str, attribute: str) -> Any:
+    return getattr(importlib.import_module(module), attribute)
 
 
 def load(folder: Path | str, kind: Kind, name: str, attribute: str) -> Any:

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from edgeloop.config.identifiers import Id
-from edgeloop.config.load import InvalidConfiguration, absent, convert
+from edgeloop.config.load import InvalidConfiguration, absent
 from edgeloop.config.quantities import Duration
 from edgeloop.join import Condition
 from edgeloop.log import secret_in
@@ -244,17 +243,13 @@ def _destinations(line: Line) -> None:
 
     registry = Registry(lambda said: None, outside=line.plugins)
     for id, entry in _entries(line, UPLOAD, "destinations").items():
-        where = f"destinations.{id}"
         if isinstance(entry, dict) and line.elsewhere(str(entry.get("type", "")), registry.names):
             continue
         try:
-            convert({id: 1}, dict[Id, int], "destinations")
-            if not isinstance(entry, dict):
-                raise ConfigurationError("invalid value", where=where, why="it is no map of settings")
-            convert(entry, registry.get(entry.get("type"), f"{where}.type").options, where)
+            registry.entry(id, entry, "destinations")
         except ConfigurationError as error:
             for each in error.errors if isinstance(error, InvalidConfiguration) else [error]:
-                line.add(line.located(UPLOAD, each.where), each.what, each.why, each.mend)
+                line.refused(each, line.located(UPLOAD, each.where))
 
 
 def _unsigned(line: Line) -> None:

@@ -128,10 +128,11 @@ class Line:
             return convert(self.tree.data(), Outline)
         except InvalidConfiguration as error:
             for each in error.errors:
-                self._refused(each, each.where)
+                self.refused(each, each.where)
             return None
 
-    def _refused(self, error: ConfigurationError, where: str) -> None:
+    def refused(self, error: ConfigurationError, where: str) -> None:
+        """A problem at a path of the file, as a component would say it."""
         named = error.what in ("unknown key", "invalid key")
         node, rest, _ = self.tree.find(where)
         mend = IN_EDITOR if error.mend.startswith("correct it") else error.mend
@@ -232,9 +233,9 @@ class Line:
         found = [(f"{error.where}.{path}", why) for path, why in parts(error)]
         if found and all(not part.tree.find(path)[1] for path, _ in found):
             for path, why in found:
-                self._refused(ConfigurationError(error.what, why=why, mend=error.mend), self.located(part.name, path))
+                self.refused(ConfigurationError(error.what, why=why, mend=error.mend), self.located(part.name, path))
         else:
-            self._refused(error, self.located(part.name, error.where))
+            self.refused(error, self.located(part.name, error.where))
 
     def _entries(self, part: Part) -> dict[str, Any] | None:
         """Sources, each as the options of its type say; what does not fit is a problem and left out."""
@@ -254,12 +255,13 @@ class Line:
                 tag = node.map().get("type")
                 if tag is not None and self.elsewhere(str(tag.data()), registry.names):
                     why = f"{tag.data()} is looked for in {self.plugins}, which is on the device alone"
-                    self.add(self.located(INGEST, f"{where}.type"), "a plug-in is not checked", why, note=True)
+                    mend = near(str(tag.data()), registry.names)
+                    self.add(self.located(INGEST, f"{where}.type"), "a plug-in is not checked", why, mend, note=True)
                     result[id] = node.data(typed=True)
                     continue
                 kind = registry.get(tag.data() if tag else None, f"{where}.type")
             except ConfigurationError as error:
-                self._refused(error, self.located(INGEST, error.where))
+                self.refused(error, self.located(INGEST, error.where))
                 continue
             data = fitted(node, describe(kind.options))
             tried = attempt(data, kind.options, where)
@@ -274,7 +276,7 @@ class Line:
 
     def elsewhere(self, type: str, known: Sequence[str]) -> bool:
         """Whether it is a plug-in's type that is on the device and not here: taken as it stands."""
-        return bool(self.plugins) and not Path(self.plugins).is_dir() and type not in known
+        return Path(self.plugins).is_absolute() and not Path(self.plugins).is_dir() and type not in known
 
     def _profiles(self) -> None:
         """Where profiles are not given: those that the line needs."""

@@ -86,6 +86,10 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Any_, Meta(title="Components", description="any other setting, by component: SensorIngest: {tick: 100 ms}")
     ] = None
 
+    def __post_init__(self) -> None:
+        if self.plugins and not self.plugins.startswith("/"):
+            raise ValueError(f"plugins: {self.plugins!r} is no absolute path on the device")
+
 
 @lru_cache(maxsize=1)
 def declared() -> dict[str, Declaration[Any]]:
