@@ -87,7 +87,6 @@ class CameraAlarms:
         with self._lock:
             for camera in self._runs.keys() - cameras:
                 del self._runs[camera]
-                self._due.pop((camera, "camera"), None)
             for key in [key for key in self._due if key[0] not in cameras]:
                 del self._due[key]
         self._announce(self._book.retire(cameras, clock.now()))

@@ -20,6 +20,16 @@ _VERSION = re.compile(r"latest|[0-9]+\.\*|[0-9]+\.[0-9]+\.(?:\*|[0-9]+[-+0-9A-Za
 _RUNTIMES: Final = {"onnxruntime", "dlr"}
 
 
+def _digits(digest: str) -> str:
+    """Of a SHA-256 as people write it; nothing where it is none.
+
+    >>> _digits("sha256:" + 64 * "0") == 64 * "0", _digits("0815")
+    (True, '')
+    """
+    found = _DIGEST.fullmatch(digest)
+    return found[1] if found else ""
+
+
 class Shadow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A candidate that is run beside the model that serves, on a share of what cameras see."""
 
@@ -32,13 +42,12 @@ class Shadow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         if not re.fullmatch(r"file:/.+|s3://[^/]+/.+", self.uri):
             raise ValueError(f'{self.uri!r} is neither "file:/…" nor "s3://bucket/key"')
-        if not _DIGEST.fullmatch(self.digest):
+        if not self.sha256:
             raise ValueError("digest must be the 64 hexadecimal digits of the package's SHA-256")
 
     @property
     def sha256(self) -> str:
-        found = _DIGEST.fullmatch(self.digest)
-        return found[1] if found else ""
+        return _digits(self.digest)
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,13 +94,12 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             if not _VERSION.fullmatch(self.version):
                 raise ValueError(f'version: {self.version!r} is neither "latest" nor like 1.2.* or 1.2.3')
             return
-        if not _DIGEST.fullmatch(self.digest):
+        if not self.sha256:
             raise ValueError("digest must be the 64 hexadecimal digits of the package's SHA-256")
 
     @property
     def sha256(self) -> str:
-        found = _DIGEST.fullmatch(self.digest)
-        return found[1] if found else ""
+        return _digits(self.digest)
 
 
 class Probation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from edgeloop_tools.harness.growth import MOST, grown
+
 SHORT, LONG = 4_000, 1_000_000
-MOST = 4_096
-"""kB: what leaks a kilobyte a tick is found in the short form."""
 
 
 @pytest.mark.parametrize("ticks", [SHORT, pytest.param(LONG, marks=pytest.mark.long)])
@@ -26,16 +23,7 @@ def test_memory_does_not_grow_with_ticks(plant: Any, ticks: int) -> None:
         sources={"line": {**source, "channels": dict.fromkeys("xyz", "m/s2")}},
         journal={"segment": "1 MiB", "budget": "8 MiB"},
     )
-    environment = {
-        **os.environ,
-        "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": str(plant.socket),
-        "SVCUID": plant.token,
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "components"), str(ROOT / "components" / "runtime")]),
-    }
-    script = Path(__file__).with_name("growth_process.py")
-    run = subprocess.run(
-        [sys.executable, str(script), str(plant.root), str(ticks)], env=environment, text=True, capture_output=True
-    )
-    quarter, end, samples = (int(line.split()[1]) for line in run.stdout.splitlines() if line.startswith("growth"))
-    assert samples == 64 * ticks, run.stdout[-3000:]
-    assert end - quarter < MOST, f"{(end - quarter) * 1024 / (0.75 * ticks):.0f} bytes a tick"
+    nucleus = {"AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": str(plant.socket), "SVCUID": plant.token}
+    found = grown(Path(__file__).with_name("growth_process.py"), plant.root, ticks, nucleus)
+    assert found.count == 64 * ticks, found.said
+    assert found.end - found.quarter < MOST, f"{found.a_round(ticks):.0f} bytes a tick"

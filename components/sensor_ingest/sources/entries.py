@@ -70,6 +70,20 @@ def parse(given: Mapping[str, str] | str, row: Callable[[str, str], Row], field:
     return rows
 
 
+def targets(
+    given: Mapping[str, str] | str, row: Callable[[str, str], Row], actions: Mapping[str, object]
+) -> dict[str, Row]:
+    """What is written, by target: each of `actions` once, and no other. Raises ValueError."""
+    found = parse(given, row, "writes")
+    for name in actions:
+        if name not in found:
+            raise ValueError(f"actions.{name}: `writes` does not say where to")
+    for name in found:
+        if name not in actions:
+            raise ValueError(f"writes.{name}: `actions` does not have it")
+    return found
+
+
 def read(path: str) -> str:
     """The text of a table's file. Raises EdgeloopError."""
     try:

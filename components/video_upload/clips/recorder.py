@@ -76,12 +76,7 @@ class Recorder:
             self._events.append(event)
             self._backlog.events = [(e.time, e.what, e.of) for e in self._events]
             self._choice.event(event.time)
-        taken, decided = self._choice.take()
-        for name, segment in taken:
-            self._backlog.add(name, segment)
-        if decided:
-            self._backlog.decided(decided)
-        self._backlog.spans = self._choice.spans
+        self._backlog.choose(self._choice)
         if self._back.due:
             self._write()
         self._keep()

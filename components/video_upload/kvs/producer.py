@@ -150,12 +150,7 @@ class Producer:
                 self._choice.event(self._events.get_nowait())
             except Empty:
                 break
-        taken, decided = self._choice.take()
-        for name, segment in taken:
-            self._backlog.add(name, segment)
-        if decided:
-            self._backlog.decided(decided)
-        self._backlog.spans = self._choice.spans
+        self._backlog.choose(self._choice)
         try:
             self._backlog.keep()
             if time.monotonic() - self._saved >= SAVED:

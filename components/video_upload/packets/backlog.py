@@ -17,6 +17,7 @@ from edgeloop.documents import encode
 from edgeloop.durable import Document, make_folder
 from edgeloop.durable.disk import replace
 from edgeloop.ring import Segment, read
+from video_upload.packets.choice import Choice
 
 HELD: Final = 8
 """Segments of the ring that may wait before they are copied."""
@@ -90,6 +91,15 @@ class Backlog:
     def decided(self, name: str) -> None:
         """All up to it is chosen or left out."""
         self._through = max(self._through, name)
+
+    def choose(self, choice: Choice) -> None:
+        """Takes over what is decided by now."""
+        taken, decided = choice.take()
+        for name, segment in taken:
+            self.add(name, segment)
+        if decided:
+            self.decided(decided)
+        self.spans = choice.spans
 
     def path(self, entry: Entry) -> Path:
         return (self._folder if entry.kept else self.ring) / entry.segment.file

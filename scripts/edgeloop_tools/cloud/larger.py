@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import random
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final
+from http.server import BaseHTTPRequestHandler
+from typing import Final
+
+from edgeloop_tools.harness.loopback import Loopback
 
 PATIENCE: Final = 0.5
 """s that the truth of a part is waited for."""
@@ -27,37 +28,15 @@ class Larger:
         self.bytes: defaultdict[str, int] = defaultdict(int)
         self._truth, self._pause, self._right = truth, pause, right
         self._random = random.Random(seed)
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def do_POST(self) -> None:
-                outer._answer(self)
-
-            def log_message(self, format: str, *arguments: Any) -> None:
-                return
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            block_on_close = False
-
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                return
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/judge"
-        self._thread = threading.Thread(target=self._server.serve_forever, name="larger", daemon=True)
+        self._server = Loopback(self._answer)
+        self.url = f"{self._server.url}/judge"
 
     def __enter__(self) -> Larger:
-        self._thread.start()
+        self._server.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
+        self._server.__exit__()
 
     def _answer(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from edgeloop import clock
 from edgeloop.decode import document
 from edgeloop.errors import DecodeError
 from edgeloop_tools.cloud.matroska import Cluster, Header, Malformed, Parser
+from edgeloop_tools.harness.loopback import Loopback
 
 LONGEST_MS: Final = 10_000
 LARGEST: Final = 50 << 20
@@ -78,40 +79,17 @@ class Streams:
         self.connections = 0
         self.malformed: list[str] = []
         self._lock = threading.Lock()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def do_POST(self) -> None:
-                outer._answer(self)
-
-            def log_message(self, format: str, *arguments: Any) -> None:
-                return
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            block_on_close = False
-            request_queue_size = 64
-
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                return
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._server = Loopback(self._answer)
+        self.url = self._server.url
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._server.serve_forever, name="kvs", daemon=True)
 
     def __enter__(self) -> Streams:
-        self._thread.start()
+        self._server.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
+        self._server.__exit__()
 
     def create(self, name: str) -> Stream:
         with self._lock:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +16,7 @@ from edgeloop.decode import document
 from edgeloop.durable import make_folder, place, remove, replace
 from edgeloop.errors import EdgeloopError
 from edgeloop.layout import GAPS, RAW
+from edgeloop_tools.harness.single import single
 from edgeloop_tools.lake import names
 from edgeloop_tools.lake.listing import PURPOSE, Day, days
 from edgeloop_tools.lake.minutes import MINUTE, Minutes
@@ -66,7 +65,7 @@ def compact(
     lake = out / LAKE
     try:
         make_folder(lake, 0o755)
-        with _alone(lake):
+        with single(lake / ".lock", "another run compacts this lake"):
             for day in found:
                 _day(filesystem, day, lake, done, say, step)
     except OSError as error:
@@ -78,16 +77,6 @@ def compact(
 def parts(out: Path, table: str) -> list[str]:
     """The files of a table of out/lake."""
     return sorted(str(path) for path in (out / LAKE / table).glob(f"site=*/date=*/{PART}"))
-
-
-@contextmanager
-def _alone(lake: Path) -> Iterator[None]:
-    with (lake / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise EdgeloopError("another run compacts this lake", where=str(lake), mend="wait for its end") from None
-        yield
 
 
 def _day(filesystem: Any, day: Day, lake: Path, done: Done, say: Callable[[str], None], step: Step) -> None:

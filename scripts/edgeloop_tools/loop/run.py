@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +18,7 @@ from camera_inference.sources import STILLS
 from edgeloop.errors import EdgeloopError
 from edgeloop.models import store
 from edgeloop.models.package import unpack
+from edgeloop_tools.harness.single import single
 from edgeloop_tools.label.dataset import MANIFEST, DataSet, Item, read, write
 from edgeloop_tools.loop.plan import STEPS, Plan, Step
 from edgeloop_tools.model.keys import private
@@ -64,7 +63,7 @@ class Loop:
     def once(self) -> int:
         """Exit code: 0 a better model is in use, or nothing is new; 3 the gate refused; 4 it waits."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with _locked(self.folder):
+        with single(self.folder / "loop.lock", "the loop runs already"):
             self.state = self._load()
             steps: dict[Step, Callable[[], int | None]] = {
                 "fetch": self._fetch, "labels": self._labels, "train": self._train, "publish": self._publish,
@@ -273,16 +272,6 @@ def _beside(path: Path) -> dict[str, Any]:
                 return {}
             return known if isinstance(known, dict) else {}
     return {}
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    with (folder / "loop.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise EdgeloopError("the loop runs already", where=str(folder), mend="wait for it") from None
-        yield
 
 
 def run(plan: Plan, every: float, once: bool) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ from edgeloop import decode, documents, plugins
 from edgeloop.config.load import convert
 from edgeloop.errors import EdgeloopError
 from edgeloop.sequence import Chunk, Records, Stream
+from edgeloop_tools.harness.loopback import Loopback
 
 PATIENCE = 30.0
 """s for what a case expects."""
@@ -221,25 +222,12 @@ def _server(answers: list[int]) -> Iterator[tuple[str, list[Any]]]:
     requests: list[Any] = []
     left = [*answers]
 
-    class Handler(BaseHTTPRequestHandler):
-        def _any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            requests.append(decode.document(body) if body else None)
-            self.send_response(left.pop(0) if left else 200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
+        requests.append(decode.document(body) if body else None)
+        request.send_response(left.pop(0) if left else 200)
+        request.send_header("Content-Length", "0")
+        request.end_headers()
 
-        do_POST = do_PUT = do_GET = _any
-
-        def log_message(self, format: str, *arguments: Any) -> None:
-            return
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/", requests
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with Loopback(answer) as server:
+        yield f"{server.url}/", requests

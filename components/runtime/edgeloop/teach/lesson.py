@@ -58,17 +58,26 @@ class Taught:
     cell: int = CELL
 
 
-def teach(
-    good: Sequence[Shown], bad: Sequence[Shown] = (), options: Options = DEFAULT, told: Told = lambda line: None
-) -> Taught:
-    """Raises EdgeloopError where too few good pictures are usable."""
-    began = time.monotonic()
+def usable(
+    good: Sequence[Shown], options: Options, told: Told, how: str
+) -> tuple[int, int, list[Judged], list[tuple[str, Pixels]], list[Measures]]:
+    """Width and height of what the model is given, each picture's gate, and of those that pass it place, pixels and
+    measures. Raises EdgeloopError where they are too few."""
     if not good:
         raise EdgeloopError("there are no pictures to be taught from", mend="show 30 good parts")
     width, height = options.size or working_size(*usual_size(good))
     judged, kept, measures = sifted(good, width, height)
     enough(judged, len(kept))
-    told(f"{len(kept)} of {len(good)} good pictures are usable; they are looked at as {width} x {height}")
+    told(f"{len(kept)} of {len(good)} good pictures are usable; they are {how} as {width} x {height}")
+    return width, height, judged, kept, measures
+
+
+def teach(
+    good: Sequence[Shown], bad: Sequence[Shown] = (), options: Options = DEFAULT, told: Told = lambda line: None
+) -> Taught:
+    """Raises EdgeloopError where too few good pictures are usable."""
+    began = time.monotonic()
+    width, height, judged, kept, measures = usable(good, options, told, "looked at")
     run = Run(describer(height, width), options.threads)
     patches = [run.patches(pixels) for _, pixels in kept]
     kept, patches, measures = _alike(judged, kept, patches, measures)

@@ -14,15 +14,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.errors import EdgeloopError
 from edgeloop.models import golden, onnxfile
 from edgeloop.models.graph import Graph
 from edgeloop.models.pictures import usual
 from edgeloop.teach.backbone import Floats, Pixels
-from edgeloop.teach.lesson import DEFAULT, Options, Taught, Told
+from edgeloop.teach.lesson import DEFAULT, Options, Taught, Told, usable
 from edgeloop.teach.limits import Scores, limits_of
 from edgeloop.teach.network import USUAL, Limits, Run
-from edgeloop.teach.shown import Judged, Shown, enough, sifted, usual_size, working_size
+from edgeloop.teach.shown import Judged, Shown, sifted
 
 SHIFT: Final = 3
 """Pixels that a picture may be moved by."""
@@ -44,12 +43,7 @@ def teach(
 ) -> Taught:
     """As `edgeloop.teach.lesson.teach`. Bad pictures are measured by it, not learned from."""
     began = time.monotonic()
-    if not good:
-        raise EdgeloopError("there are no pictures to be taught from", mend="show 30 good parts")
-    width, height = options.size or working_size(*usual_size(good))
-    judged, kept, measures = sifted(good, width, height)
-    enough(judged, len(kept))
-    told(f"{len(kept)} of {len(good)} good pictures are usable; they are compared as {width} x {height}")
+    width, height, judged, kept, measures = usable(good, options, told, "compared")
     greys = [_grey(pixels) for _, pixels in kept]
     first = greys[len(greys) // 2]
     aligned = [_aligned(grey, first) for grey in greys]

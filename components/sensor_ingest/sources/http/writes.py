@@ -48,11 +48,4 @@ def row(name: str, text: str) -> Write:
 
 def parse(writes: Mapping[str, str] | str, actions: Mapping[str, object]) -> dict[str, Write]:
     """By target. Raises ValueError."""
-    found = entries.parse(writes, row, "writes")
-    for name in actions:
-        if name not in found:
-            raise ValueError(f"actions.{name}: `writes` does not say where to")
-    for name in found:
-        if name not in actions:
-            raise ValueError(f"writes.{name}: `actions` does not have it")
-    return found
+    return entries.targets(writes, row, actions)
