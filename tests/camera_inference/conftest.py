@@ -53,6 +53,7 @@ class Plant:
         self.socket = root / "ipc.socket"
         self.token = self.backend.add(NAME, policy())
         self.messages: dict[str, list[bytes]] = {}
+        self._decoded: dict[str, list[Any]] = {}
         self._changed = threading.Condition()
         self._processes: list[subprocess.Popen[bytes]] = []
         self._loop = asyncio.new_event_loop()
@@ -111,8 +112,11 @@ class Plant:
         return process
 
     def documents(self, topic: str) -> list[Any]:
+        """Of a topic, all so far; each is decoded once, or a long run would spend its time here and not on the bus."""
         with self._changed:
-            return [documents.decode(p) for p in self.messages.get(topic, [])]
+            decoded = self._decoded.setdefault(topic, [])
+            decoded += [documents.decode(p) for p in self.messages.get(topic, [])[len(decoded) :]]
+            return list(decoded)
 
     def results(self) -> list[Any]:
         return [result for d in self.documents(topics.results(NAME)) for result in d["results"]]
