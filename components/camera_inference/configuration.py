@@ -41,15 +41,46 @@ class Act(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Examples(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Images that the model was unsure of."""
+    """Images that are worth a label."""
 
     below: Annotated[
         float, Meta(title="Below", description="confidence under which an image is kept for labelling", ge=0, le=1)
     ] = 0.8
+    margin: Annotated[
+        float, Meta(title="Margin", description="between the two likeliest labels, under which too; 0: no", ge=0, le=1)
+    ] = 0.0
+    entropy: Annotated[
+        float, Meta(title="Entropy", description="of the labels, 1: all alike, over which too; 0: no", ge=0, le=1)
+    ] = 0.0
+    novelty: Annotated[
+        float,
+        Meta(title="Novelty", description="how unlike the usual, 1: at the edge, from which too; 0: no", ge=0, le=10),
+    ] = 0.0
+    random: Annotated[
+        str,
+        Meta(
+            title="Random",
+            description="share of all images, whatever the model says: the true rate of errors",
+            pattern=r"^(100|[1-9]?[0-9](\.[0-9]+)?) ?%$",
+        ),
+    ] = "1%"
+    alike: Annotated[
+        float, Meta(title="Alike", description="likeness to a kept one over which it is left out; 0: none", ge=0, le=1)
+    ] = 0.985
+    bytes: Annotated[Size, Meta(title="Bytes", description="of images kept within a day; 0: any")] = Size("200 MB")
     most: Annotated[
         int, Meta(title="Most per hour", description="images kept within an hour; 0: none", ge=0, le=100_000)
     ] = 60
     quality: Annotated[int, Meta(title="Quality", description="of the JPEG files", ge=50, le=100)] = 95
+
+
+    @property
+    def share(self) -> float:
+        """
+        >>> Examples(random="0.5 %").share
+        0.005
+        """
+        return float(self.random.rstrip(" %")) / 100
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

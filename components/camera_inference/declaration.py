@@ -19,6 +19,7 @@ DECLARATION = Declaration(
         topics.ask("*"),
         topics.TRUTH,
         topics.INPUTS,
+        topics.MODEL_COMMANDS,
         topics.health(NAME),
         topics.ping(NAME),
     ),

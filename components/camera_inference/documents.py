@@ -24,7 +24,8 @@ class ModelName(msgspec.Struct, frozen=True):
 class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One frame's or one part's verdict. time: ns UTC of trigger or capture; decided: ns UTC; latency_ms: between the
     two; part: empty where the source knows none; reason: why it is unknown. strange: how unlike
-    the pictures of the training, or of this camera, the picture is: 1 at the edge of what was seen. events: what
+    the pictures of the training, or of this camera, the picture is: 1 at the edge of what was seen. margin: between the
+    two likeliest labels; entropy: of all labels, 1 where they are as likely. events: what
     things that are followed did. Where a second
     opinion was asked: `edge` and `cloud` say what each thought, decided_by whose verdict it is."""
 
@@ -42,6 +43,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     latency_ms: float = 0.0
     reason: str = ""
     strange: float = 0.0
+    margin: float = 1.0
+    entropy: float = 0.0
     events: tuple[Event, ...] = ()
     edge: Said | None = None
     cloud: Said | None = None

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections import deque
 from pathlib import Path
 from queue import Full, Queue
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -15,15 +13,18 @@ from camera_inference import pictures
 from camera_inference.configuration import Camera
 from camera_inference.documents import Result
 from camera_inference.frame import Frame
+from camera_inference.worth import Worth
 from edgeloop import durable
-from edgeloop.errors import EdgeloopError
+from edgeloop.decode import OWN, document
+from edgeloop.errors import DecodeError, EdgeloopError
 from edgeloop.queue import UploadQueue
 from edgeloop.supervise import Surroundings
 
 WAITING: Final = 8
-EVIDENCE: Final = 20
-"""Annotated images kept of each camera."""
-HOUR: Final = 3600.0
+LAST: Final = 20
+"""Failed parts whose images are kept of each camera."""
+EVIDENCE, CLEAN = "evidence", "clean"
+"""Folders: what was seen, drawn on it; below it the same as it came."""
 EXAMPLES: Final = "hard_examples"
 
 
@@ -32,8 +33,8 @@ class HardExamples:
 
     def __init__(self, work: Path, queue: UploadQueue, around: Surroundings) -> None:
         self._work, self._queue, self._around = work, queue, around
-        self._waiting: Queue[tuple[Camera, Frame, Result, bool] | None] = Queue(WAITING)
-        self._kept: dict[str, deque[float]] = {}
+        self._waiting: Queue[tuple[Camera, Frame, Result, str] | None] = Queue(WAITING)
+        self._worth: dict[str, Worth] = {}
         self._thread = threading.Thread(target=self._run, name="examples", daemon=True)
 
     def start(self) -> None:
@@ -47,63 +48,75 @@ class HardExamples:
         self._thread.join(2.0)
 
     def offer(self, camera: Camera, frame: Frame, result: Result) -> None:
-        """Keeps what failed, and what the model was unsure of as far as the budget goes."""
-        own = result.edge.confidence if result.edge is not None else result.confidence
-        differs = _differ(result) and self._within(camera, f"{result.camera} differ")
-        unsure = differs or (own < camera.examples.below and self._within(camera, result.camera))
-        if not unsure and not _rejected(camera, result):
+        """Keeps what failed, and what is worth a label as far as the budgets go."""
+        worth = self._worth.setdefault(result.camera, Worth())
+        why = worth.reason(camera.examples, result)
+        if not why and not _rejected(camera, result):
             return
         try:
-            self._waiting.put_nowait((camera, frame, result, unsure))
+            self._waiting.put_nowait((camera, frame, result, why))
         except Full:
             self._around.count(f"not_kept.{result.camera}")
 
-    def _within(self, camera: Camera, id: str) -> bool:
-        times = self._kept.setdefault(id, deque())
-        now = time.monotonic()
-        while times and now - times[0] > HOUR:
-            times.popleft()
-        if len(times) >= camera.examples.most:
-            return False
-        times.append(now)
-        return True
+    def overruled(self, camera: str, part: str) -> bool:
+        """A person said that a verdict was wrong: the picture goes up before all others. False: it is not here."""
+        for path in sorted((self._work / EVIDENCE / camera / CLEAN).glob("[0-9]*.json"), reverse=True):
+            try:
+                said = document(path.read_bytes(), dict[str, Any], bounds=OWN)
+                if said.get("part") != part:
+                    continue
+                image = path.with_suffix(".jpg").read_bytes()
+            except (OSError, DecodeError):
+                continue
+            self._put(camera, int(said["time"]), image, said, "overruled")
+            return True
+        return False
 
     def _run(self) -> None:
         while (entry := self._waiting.get()) is not None:
-            camera, frame, result, unsure = entry
+            camera, frame, result, why = entry
             key = f"camera.{result.camera}.images"
             try:
-                if unsure:
-                    self._example(camera, frame, result)
+                if why:
+                    self._example(camera, frame, result, why)
                 if _rejected(camera, result):
-                    self._evidence(frame, result)
+                    self._evidence(camera, frame, result)
                 self._around.clear(key)
             except (EdgeloopError, OSError) as error:
                 self._around.count(f"not_kept.{result.camera}")
                 self._around.problem(key, f"{result.camera}: an image cannot be kept: {error}")
 
-    def _example(self, camera: Camera, frame: Frame, result: Result) -> None:
+    def _example(self, camera: Camera, frame: Frame, result: Result, why: str) -> None:
         assert frame.image is not None
+        worth = self._worth[result.camera]
+        if why != "random" and not worth.new(camera.examples, frame):
+            self._around.count(f"alike.{result.camera}")
+            return
         image = frame.jpeg or pictures.jpeg(frame.image, frame.colour, camera.examples.quality)
-        name = f"{result.camera}_{result.time}.jpg"
-        self._queue.put(EXAMPLES, name, image, msgspec.to_builtins(result), time=result.time)
-        self._around.count(f"hard_examples.{result.camera}")
+        if not worth.spend(camera.examples, len(image)):
+            self._around.count(f"not_kept.{result.camera}")
+            return
+        self._put(result.camera, result.time, image, msgspec.to_builtins(result), why)
 
-    def _evidence(self, frame: Frame, result: Result) -> None:
+    def _put(self, camera: str, time: int, image: bytes, said: dict[str, Any], why: str) -> None:
+        self._queue.put(EXAMPLES, f"{camera}_{time}.jpg", image, {**said, "kept": why}, time=time)
+        self._around.count(f"hard_examples.{camera}")
+
+    def _evidence(self, camera: Camera, frame: Frame, result: Result) -> None:
+        """With what was seen on it, and clean, for whoever says that it was wrong."""
         assert frame.image is not None
-        folder = self._work / "evidence" / result.camera
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = self._work / EVIDENCE / result.camera
+        clean = folder / CLEAN
+        clean.mkdir(mode=0o700, parents=True, exist_ok=True)
+        image = frame.jpeg or pictures.jpeg(frame.image, frame.colour, camera.examples.quality)
+        durable.replace(clean / f"{result.time}.jpg", image, sync=False)
+        durable.replace(clean / f"{result.time}.json", msgspec.json.encode(result), sync=False)
         line = f"{result.camera} {result.part}: {result.label} {result.score:.2f}"
         drawn = pictures.annotated(frame.image, frame.colour, result.boxes, line)
         durable.replace(folder / f"{result.time}.jpg", pictures.jpeg(drawn, "bgr", 90), sync=False)
-        for path in sorted(folder.glob("[0-9]*.jpg"))[:-EVIDENCE]:
-            path.unlink(missing_ok=True)
-
-
-def _differ(result: Result) -> bool:
-    """Whether edge and cloud say different things: the most worth a label."""
-    edge, cloud = result.edge, result.cloud
-    return edge is not None and cloud is not None and edge.verdict != cloud.verdict
+        for place, pattern in ((folder, "[0-9]*.jpg"), (clean, "[0-9]*.jpg"), (clean, "[0-9]*.json")):
+            for path in sorted(place.glob(pattern))[:-LAST]:
+                path.unlink(missing_ok=True)
 
 
 def _rejected(camera: Camera, result: Result) -> bool:

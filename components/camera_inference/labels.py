@@ -52,3 +52,9 @@ def record_of(payload: bytes, device: str) -> bytes:
     if command.record.subject != subject:
         raise ValueError(f"it is of {command.record.subject}, not of {subject}")
     return msgspec.json.encode(command.record)
+
+
+def part_of(record: bytes) -> tuple[str, str]:
+    """Camera and part of a record as it is kept."""
+    _, camera, part = document(record, LabelRecord).subject.split("/", 2)
+    return camera, part

@@ -344,6 +344,8 @@ class CameraPipeline:
             latency_ms=round(latency, 2),
             reason=finding.reason,
             strange=round(strange, 2),
+            margin=finding.margin,
+            entropy=finding.entropy,
         )
         shown = self._shown(frame, boxes, manifest.task == "detection")
         if self._second is not None and shown is not None and self._second.consider(shown, result):

@@ -24,6 +24,7 @@ from camera_inference.inference import Nobody, Session
 from camera_inference.pipeline import CameraPipeline
 from camera_inference.shadow import Shadowing
 from camera_inference.sources import Place, Registry
+from camera_inference.teaching import Teach, Teaching
 from camera_inference.trigger import Announcements
 from edgeloop import clock, topics
 from edgeloop.bus.subscription import Subscription
@@ -60,6 +61,9 @@ class Learn(msgspec.Struct, frozen=True, tag_field="command", tag="learn"):
     """A command: what a camera's pictures are usually like is learned anew."""
 
     camera: str
+
+
+COMMAND: Final[Any] = Learn | Teach
 
 
 class Alarming:
@@ -116,6 +120,7 @@ class Service:
         self._alarms = CameraAlarms(app.work, Alarming(self))
         self._learn: SimpleQueue[bytes] = SimpleQueue()
         self._labels: SimpleQueue[bytes] = SimpleQueue()
+        self._teaching = Teaching(app.root, self._device, self, self.publish)
         self._nobody = Session("none", Nobody(), self.unexpected)
         self._announcements: Announcements | None = None
         self._opinionated: set[str] = set()
@@ -135,6 +140,7 @@ class Service:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         pipelines = list(self._roster)
+        self._teaching.close()
         if self._announcements is not None:
             self._announcements.close()
         for pipeline in pipelines:
@@ -198,6 +204,7 @@ class Service:
             self._command(self._learn.get())
         while not self._labels.empty():
             self._label(self._labels.get())
+        self._teaching.tick(self._roster.running)
         if time.monotonic() - self._gauged >= GAUGES:
             self._gauged = time.monotonic()
             for pipeline in pipelines:
@@ -351,12 +358,15 @@ class Service:
 
     def _command(self, payload: bytes) -> None:
         try:
-            wanted = document(payload, Learn)
+            wanted: Learn | Teach = document(payload, COMMAND)
         except DecodeError as error:
             self.app.health.problem("camera command", f"not a command to a camera: {error.why}")
             return
         self.app.health.clear("camera command")
-        if wanted.camera in self._roster.running:
+        if isinstance(wanted, Teach):
+            known = self._roster.running.get(wanted.camera)
+            self._teaching.begin(wanted, known[1] if known is not None else None)
+        elif wanted.camera in self._roster.running:
             self._roster.running[wanted.camera][1].learn()
             self.app.log.info("pictures are learned anew", camera=wanted.camera)
 
@@ -370,6 +380,12 @@ class Service:
         self.app.health.clear("part command")
         self.upload([record], labels.KIND)
         self.app.health.count("labels")
+        try:
+            camera, part = labels.part_of(record)
+            if self._examples.overruled(camera, part):
+                self.app.health.count("overruled")
+        except (QueueError, OSError) as error:
+            self.app.health.problem("upload", str(error))
 
     def upload(self, messages: list[bytes], kind: str = RESULTS) -> None:
         """Into the queue of what goes up."""

@@ -37,13 +37,16 @@ class Box(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Finding(msgspec.Struct, frozen=True):
     """What a model says of one image. score: 0..1, higher is worse; confidence: 0..1, of `label`. reason: why it cannot
-    be judged: the model was taught nothing like it."""
+    be judged: the model was taught nothing like it. margin: between the two likeliest labels; entropy: of all, 1 where
+    they are as likely; of models that tell several labels apart."""
 
     label: str
     score: float
     confidence: float
     boxes: tuple[Box, ...] = ()
     reason: str = ""
+    margin: float = 1.0
+    entropy: float = 0.0
 
 
 class Criteria(msgspec.Struct, frozen=True):
@@ -88,7 +91,8 @@ def interpret(
         raise ModelError("images cannot be judged by this model", why=f"its task is {manifest.task}")
     where = named.get("map")
     boxes = _spots(where, label, placement) if where is not None and score >= criteria.limit(manifest) else ()
-    return Finding(label, round(score, 4), round(confidence, 4), boxes)
+    doubt = _doubt(_chances(manifest, outputs[0])) if manifest.task == "classification" else (1.0, 0.0)
+    return Finding(label, round(score, 4), round(confidence, 4), boxes, "", *doubt)
 
 
 def _finite(values: Array, what: str) -> NDArray[np.float64]:
@@ -168,9 +172,11 @@ def _worded(manifest: Manifest, seen: Seen, placement: Placement, criteria: Crit
     """What a decoder saw, as a finding."""
     limit = criteria.limit(manifest)
     boxes: tuple[Box, ...] = ()
+    doubt = (1.0, 0.0)
     if seen.chances is not None:
         exclusive = manifest.head is None or manifest.head.exclusive
         chances = seen.chances.astype(np.float64)
+        doubt = _doubt(chances) if exclusive else doubt
         label, score, sure = _classification(manifest, chances, criteria, exclusive)
     elif seen.score is not None:
         label, score, sure = _one_class(manifest, np.array([seen.score]), criteria)
@@ -184,7 +190,20 @@ def _worded(manifest: Manifest, seen: Seen, placement: Placement, criteria: Crit
         boxes = _hot(manifest, seen.heat, label, placement, limit)
     edge = manifest.thresholds.get("unlike", float("inf"))
     reason = f"unlike what the model was taught ({seen.unlike:.2f}, {edge:g} is the edge)" if seen.unlike > edge else ""
-    return Finding(label, round(score, 4), round(sure, 4), boxes, reason)
+    return Finding(label, round(score, 4), round(sure, 4), boxes, reason, *doubt)
+
+
+def _doubt(chances: NDArray[np.float64]) -> tuple[float, float]:
+    """Margin and entropy.
+
+    >>> _doubt(np.array([0.5, 0.5])), _doubt(np.array([1.0, 0.0, 0.0]))
+    ((0.0, 1.0), (1.0, 0.0))
+    """
+    if len(chances) < 2:
+        return 1.0, 0.0
+    p = np.sort(chances)[::-1] / max(float(chances.sum()), 1e-12)
+    used = p[p > 1e-12]
+    return round(float(p[0] - p[1]), 4), round(float(-(used * np.log(used)).sum() / np.log(len(p))) + 0.0, 4)
 
 
 def _boxed(

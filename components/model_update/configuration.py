@@ -81,6 +81,10 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Meta(title="Older", description="a version below the highest that was ever committed here"),
     ] = "refused"
 
+    taught: Annotated[
+        Literal["", "allowed", "refused"],
+        Meta(title="Taught", description="what this device was taught itself; empty: allowed while no key is named"),
+    ] = ""
     shadow: Annotated[
         Shadow | None, Meta(title="Shadow", description="a candidate that is compared on this device's own input")
     ] = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable
 from importlib import metadata
@@ -265,6 +266,10 @@ class Delivery:
         if package.manifest.name != self.name:
             why = f"it is {package.manifest.name!r}"
             raise ModelRefused("the package is of another model", Reason.NAME, where=f"models.{self.name}", why=why)
+        made_on, here = package.manifest.provenance.made_on, os.environ.get("AWS_IOT_THING_NAME", "unknown")
+        if made_on and made_on != here:
+            why = f"it was taught on {made_on}, for that one alone"
+            raise ModelRefused("the model is another device's", Reason.MACHINE, where=f"models.{self.name}", why=why)
         self._not_older(package, model)
         self._activate(package, self._choose(package, model, configuration), _key(model, configuration))
         return WATCH

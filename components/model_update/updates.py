@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
 
+import msgspec
+
 from edgeloop.decode import document
 from edgeloop.errors import DecodeError
 from edgeloop.health import Health
@@ -20,6 +22,7 @@ from model_update.configuration import Configuration, Model
 from model_update.delivery import FIRST_PAUSE, Delivery
 from model_update.fleet import DAY, Append
 from model_update.hold import ROLE, Command
+from model_update.taught import Kind, Lessons, Teaching
 
 _PATIENCE: Final = 5.0
 
@@ -41,11 +44,12 @@ class Updates:
         self._root, self._work, self._publish, self._health, self._log = root, work, publish, health, log
         self._append = append
         self._configuration = Configuration()
+        self._lessons = Lessons(root, work)
         self._deliveries: dict[str, Delivery] = {}
         self._due: dict[str, float] = {}
         self._looked = time.monotonic()
         self._prover = Prover()
-        self._commands: deque[Command] = deque(maxlen=64)
+        self._commands: deque[Command | Teaching] = deque(maxlen=64)
         self._changed, self._stopped = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="models", daemon=True)
 
@@ -69,13 +73,14 @@ class Updates:
         self._changed.set()
 
     def command(self, topic: str, payload: bytes) -> None:
-        """A hold or its end: the handler of the models' commands."""
+        """A hold or its end, or what this device was taught: the handler of the models' commands."""
         try:
-            command = document(payload, Command)
+            taught = document(payload, Kind).command == "taught"
+            command = document(payload, Teaching) if taught else document(payload, Command)
         except DecodeError as error:
             self._log.warning("a command about models is not valid: %s", error)
             return
-        if command.role != ROLE:
+        if isinstance(command, Command) and command.role != ROLE:
             who, name = command.by, command.name
             self._log.warning("%s may not hold model %s: it takes the role %s", who, name, ROLE, role=command.role)
             return
@@ -84,7 +89,8 @@ class Updates:
 
     def advance(self) -> float | None:
         """One round over all models; seconds until the next, None where nothing is left to do."""
-        configuration = self._configuration
+        taught = self._taught()
+        configuration = msgspec.structs.replace(self._configuration, models={**self._configuration.models, **taught})
         for name in set(self._deliveries) - set(configuration.models):
             self._health.clear(f"model.{name}")
             self._health.clear(f"model.{name}.hold")
@@ -96,7 +102,8 @@ class Updates:
             if self._stopped.is_set():
                 return None
             if self._due.get(name, 0.0) <= time.monotonic():
-                wait = self._one(name, model, configuration)
+                trusting = msgspec.structs.replace(configuration, keys={}) if name in taught else configuration
+                wait = self._one(name, model, trusting)
                 self._due[name] = math.inf if wait is None else time.monotonic() + wait
         soonest = min((self._due[name] for name in configuration.models), default=math.inf)
         return None if soonest == math.inf else max(0.0, soonest - time.monotonic())
@@ -107,10 +114,30 @@ class Updates:
             self._looked = time.monotonic()
             self._due.clear()
 
+    def _taught(self) -> dict[str, Model]:
+        """What this device was taught and is wanted, with what has been taught since the last round."""
+        orders, self._commands = self._commands, deque(maxlen=64)
+        for command in orders:
+            if isinstance(command, Command):
+                self._commands.append(command)
+                continue
+            key = f"model.{command.name}.taught"
+            try:
+                reason = self._lessons.take(command, self._configuration)
+            except OSError as error:
+                reason = f"it cannot be kept: {error}"
+            line = f"{command.name} {command.version}, which this device was taught, is not taken: {reason}"
+            self._health.set(key, line if reason else None)
+            if not reason:
+                self._log.info("taught", model=command.name, version=command.version, by=command.by)
+        return self._lessons.desired(self._configuration)
+
     def _order(self, configuration: Configuration) -> None:
         """What operators asked for since the last round."""
         while self._commands:
             command = self._commands.popleft()
+            if not isinstance(command, Command):
+                continue
             key, model = f"model.{command.name}.hold", configuration.models.get(command.name)
             if model is None:
                 self._log.warning("there is no model %s to hold", command.name, by=command.by)

@@ -22,7 +22,7 @@ from camera_inference.declaration import DECLARATION, NAME
 from edgeloop import documents, topics
 from edgeloop.bus import Bus
 from edgeloop.models import golden
-from edgeloop.models.manifest import Golden, Image, Manifest, Tensor, Variant
+from edgeloop.models.manifest import Golden, Image, Manifest, Provenance, Tensor, Variant
 from edgeloop.models.package import listed, pack
 from edgeloop_tools.core.ipc.backend import MemoryBackend
 from edgeloop_tools.core.ipc.server import Server
@@ -161,7 +161,7 @@ def plant(tmp_path: Path) -> Iterator[Plant]:
 
 def brightness(
     path: Path, *, name: str = "brightness", width: int = 16, height: int = 12, version: str = "1.0.0",
-    fail: float = 0.5,
+    fail: float = 0.5, made_on: str = "",
 ) -> str:
     """A package of a real one-class model: the mean brightness of the image, 0..1. Returns its digest."""
     shape = (1, height, width, 3)
@@ -191,6 +191,7 @@ def brightness(
         outputs=(Tensor(name="score", dtype="float32", shape=(1,)),),
         golden=Golden(), labels=("good", "bright"), thresholds={"fail": fail},
         preprocessing=(Image(input="image", width=width, height=height, layout="nhwc"),),
+        provenance=Provenance(made_on=made_on),
     )  # fmt: skip
     return pack(path, manifest, files)
 

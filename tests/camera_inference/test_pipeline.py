@@ -337,7 +337,7 @@ def test_examples_keep_to_their_budget(tmp_path: Path) -> None:
     around, queue = Around(), UploadQueue(tmp_path, ROOT)
     examples = HardExamples(tmp_path, queue, around)
     examples.start()
-    camera = convert({"uri": "/x", "policy": "every", "examples": {"below": 0.7, "most": 2}}, Camera)
+    camera = convert({"uri": "/x", "policy": "every", "examples": {"below": 0.7, "most": 2, "random": "0%"}}, Camera)
     frame = Frame("gate", 5, 5, np.zeros((48, 64, 3), np.uint8))
     for confidence in (0.9, 0.6, 0.5, 0.1):
         told = Result(

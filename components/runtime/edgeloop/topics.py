@@ -24,14 +24,11 @@ ALARM_COMMANDS = "edgeloop/commands/alarms"
 """JSON: acknowledge, shelve, unshelve."""
 PART_COMMANDS = "edgeloop/commands/parts"
 """JSON: a person's label of a part."""
-MODEL_COMMANDS = "edgeloop/commands/models"
-"""JSON: hold a version, release it."""
-CAMERA_COMMANDS = "edgeloop/commands/cameras"
-"""JSON: teach, learn anew."""
 
 
 CAMERA_COMMANDS = "edgeloop/commands/cameras"
-"""JSON: `{"command": "learn", "camera": id}`: what its pictures are usually like is learned anew."""
+"""JSON: `{"command": "learn", "camera": id}`: what its pictures are usually like is learned anew; `{"command": "teach",
+"camera": id, "good": 30, "by": who}`: its next pictures are good, and make its model."""
 
 INPUTS = "edgeloop/in/*"
 """Samples of other programs, for sources of type topic: what a policy allows without a word."""
@@ -61,7 +58,8 @@ ACTION_RESULTS = "edgeloop/action-results"
 
 
 MODEL_COMMANDS = "edgeloop/commands/models"
-"""JSON: `{"command": "hold" | "release", "name": model, "version": …, "by": who, "role": "engineer"}`."""
+"""JSON: `{"command": "hold" | "release", "name": model, "version": …, "by": who, "role": "engineer"}`, or, from
+CameraInference, `{"command": "taught", "name": …, "digest": …, "version": …, "by": who}`."""
 
 
 def model(name: str) -> str:

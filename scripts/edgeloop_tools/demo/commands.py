@@ -32,6 +32,8 @@ def register(subparsers: Subparsers) -> None:
                       "older one, and a candidate beside the model that serves")  # fmt: skip
     demo.add_argument("--video", action="store_true", help="another story: the same parts judged at the edge, in the "
                       "cloud and by both, side by side; then the network goes")  # fmt: skip
+    demo.add_argument("--loop", action="store_true", help="another story: a weak model, labels for what it is "
+                      "unsure of, a better one in use; accuracy over labels as a plot")  # fmt: skip
     demo.add_argument("--arm", action="store_true", help="let the rule stop the simulated machine from the start")
     demo.add_argument("--root", type=Path, metavar="DIR", help="the core's folder, kept for the next demo")
     demo.add_argument("--json", action="store_true", help="one JSON object per line, the report last")
@@ -58,6 +60,8 @@ def _demo(arguments: argparse.Namespace) -> int:
 
     if arguments.video and (arguments.models or arguments.replay or arguments.camera):
         raise EdgeloopError("--video is a story of its own", mend="leave out --models, --replay, --camera")
+    if arguments.loop and (arguments.models or arguments.video or arguments.replay or arguments.camera):
+        raise EdgeloopError("--loop is a story of its own", mend="leave out --models, --video, --replay, --camera")
     if arguments.models and (arguments.replay or arguments.camera or arguments.machines or arguments.arm):
         raise EdgeloopError("--models is a story of its own", mend="leave out --replay, --camera, --machines, --arm")
     machines = arguments.machines
@@ -83,4 +87,8 @@ def _demo(arguments: argparse.Namespace) -> int:
         from edgeloop_tools.demo import video
 
         return video.run(options)
+    if arguments.loop:
+        from edgeloop_tools.demo import loop
+
+        return loop.run(options)
     return run(options)

@@ -110,14 +110,14 @@ def _folders(root: Path) -> DataSet:
     for path in sorted(p for p in root.rglob("*") if p.suffix.lower() in STILLS and p.is_file()):
         inside = path.relative_to(root)
         label = inside.parts[0] if len(inside.parts) > 1 else ""
-        items.append(Item(str(inside), "" if label == "unlabelled" else label, about=_sidecar(path)))
+        items.append(Item(str(inside), "" if label == "unlabelled" else label, about=sidecar(path)))
     if not items:
         raise EdgeloopError("the data set has no pictures", where=str(root), why="none is called *.jpg, *.png, …")
     return DataSet(root, items, sorted({i.label for i in items} - {""}))
 
 
-def _sidecar(path: Path) -> dict[str, Any]:
-    """What a hard example's prediction says of it."""
+def sidecar(path: Path) -> dict[str, Any]:
+    """What is said beside a picture: a hard example's prediction, in the queue's envelope or without it."""
     for beside in (path.with_suffix(".json"), Path(f"{path}.json")):
         if beside.is_file() and beside.stat().st_size < 1 << 20:
             try:
@@ -125,7 +125,8 @@ def _sidecar(path: Path) -> dict[str, Any]:
             except ValueError:
                 continue
             if isinstance(said, dict):
-                return said
+                inside = said.get("document")
+                return {"time": said.get("time", 0), **inside} if isinstance(inside, dict) else said
     return {}
 
 

@@ -1,4 +1,4 @@
-"""Pictures and sidecars below a prefix of S3."""
+"""Objects below a prefix of S3."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import PurePosixPath
 
-from camera_inference.sources import STILLS
 from edgeloop import optional
 from edgeloop.errors import EdgeloopError
 
 
-def objects(source: str) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """Names, and what fetches each. Raises EdgeloopError; so does the fetching."""
+def objects(source: str, suffixes: tuple[str, ...]) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Names, and what fetches each, of those that end so. Raises EdgeloopError; so does the fetching."""
     boto3 = optional.load("boto3", "reading pictures from S3")
     bucket, _, prefix = source.removeprefix("s3://").partition("/")
     client = boto3.client("s3")
@@ -27,7 +26,7 @@ def objects(source: str) -> Iterator[tuple[str, Callable[[], bytes]]]:
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for each in page.get("Contents", ()):
                 key = str(each["Key"])
-                if PurePosixPath(key).suffix.lower() in (*STILLS, ".json"):
+                if PurePosixPath(key).suffix.lower() in suffixes:
                     yield key.removeprefix(prefix).strip("/").replace("/", "_"), partial(fetch, key)
     except EdgeloopError:
         raise

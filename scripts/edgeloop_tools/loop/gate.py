@@ -7,7 +7,7 @@ Efron and Tibshirani, 1993), so that fifty pictures of one part count as one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -70,7 +70,7 @@ class Decision:
         return "; ".join(self.words)
 
 
-def judge(package: Package, pictures: Sequence[Pixels], good: frozenset[str], threads: int = 1) -> Verdicts:
+def judge(package: Package, pictures: Iterable[Pixels], good: frozenset[str], threads: int = 1) -> Verdicts:
     """pictures: RGB. Raises EdgeloopError."""
     from edgeloop.models.runners import Options
 

@@ -26,7 +26,8 @@ class Deploy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """model: its name. pictures: a folder, or s3://…, of hard examples with their sidecars. labels: a data set, or a
+    """model: its name. pictures: a folder, or s3://…, of hard examples with their sidecars. answers: the same of
+    records that went up: what operators said of parts. labels: a data set, or a
     folder of them, that people or other programs label in; where it is not said, the work folder's own. after: new
     labels that a training is worth. first: a package to begin with, where nothing is active. key: that signs. publish:
     a folder or s3://…, see `model publish`. ask: steps before which a person is asked. probation: s."""
@@ -34,6 +35,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     model: Id
     work: str
     pictures: str = ""
+    answers: str = ""
     labels: str = ""
     after: Annotated[int, Meta(ge=1)] = 20
     costs: str = ""
@@ -59,7 +61,7 @@ def read(path: Path) -> Plan:
     base = path.parent
     moved = {
         name: str(base / value)
-        for name in ("work", "pictures", "labels", "first", "key", "publish")
+        for name in ("work", "pictures", "answers", "labels", "first", "key", "publish")
         if (value := getattr(plan, name)) and "://" not in value
     }
     return msgspec.structs.replace(plan, **moved)

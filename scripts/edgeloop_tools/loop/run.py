@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,16 +18,19 @@ from edgeloop.errors import EdgeloopError
 from edgeloop.models import store
 from edgeloop.models.package import unpack
 from edgeloop_tools.harness.single import single
-from edgeloop_tools.label.dataset import MANIFEST, DataSet, Item, read, write
+from edgeloop_tools.label.dataset import MANIFEST, DataSet, Item, read, sidecar, write
+from edgeloop_tools.loop.answers import Answer, answers, of_picture
 from edgeloop_tools.loop.plan import STEPS, Plan, Step
 from edgeloop_tools.model.keys import private
-from edgeloop_tools.train.images.command import REFUSED, compared, costs_of, following, split
+from edgeloop_tools.train.images.command import REFUSED, costs_of, following, weighed
 from edgeloop_tools.train.images.run import train
 
 STATE: Final = "loop.json"
 WAITS: Final = 4
 """Exit code: a person, or more labels, is waited for."""
 LOOK: Final = 0.5
+PICTURES: Final = (*STILLS, ".json")
+ANSWERS: Final = (".jsonl",)
 
 
 class State(msgspec.Struct, kw_only=True):
@@ -56,7 +58,7 @@ class Loop:
     def __init__(self, plan: Plan, said: Said = print, asked: Callable[[str], bool] = lambda question: False) -> None:
         self.plan, self._said, self._asked = plan, said, asked
         self.folder = Path(plan.work)
-        self.pictures = self.folder / "pictures"
+        self.pictures, self.answers = self.folder / "pictures", self.folder / "answers"
         self._path = self.folder / STATE
         self.state = State()
 
@@ -84,21 +86,12 @@ class Loop:
     # -- the steps -----------------------------------------------------------------------------------------------------
 
     def _fetch(self) -> int | None:
-        """New pictures and their sidecars, by name; each is whole or not there."""
+        """New pictures and their sidecars, and what operators said of parts, by name; each is whole or not there."""
         self.pictures.mkdir(exist_ok=True)
-        source = self.plan.pictures
-        count = 0
-        if source.startswith("s3://"):
-            from edgeloop_tools.loop.bucket import objects
-
-            for name, fetch in objects(source):
-                count += _kept(self.pictures / name, fetch)
-        elif source:
-            top = Path(source)
-            if not top.is_dir():
-                raise EdgeloopError("there are no pictures", where=source, mend="correct `pictures`")
-            for path in sorted(p for p in top.rglob("*") if p.is_file() and p.suffix.lower() in (*STILLS, ".json")):
-                count += _kept(self.pictures / _flat(path.relative_to(top)), path.read_bytes)
+        count = sum(_kept(self.pictures / name, fetch) for name, fetch in _sources(self.plan.pictures, PICTURES))
+        if self.plan.answers:
+            self.answers.mkdir(exist_ok=True)
+            count += sum(_kept(self.answers / name, fetch) for name, fetch in _sources(self.plan.answers, ANSWERS))
         self._said(f"fetch: {count} new files")
         return None
 
@@ -120,7 +113,7 @@ class Loop:
         return None
 
     def _train(self) -> int | None:
-        data = split(self.data(), self.plan.seed)
+        data = self.data()
         write(data, self.folder)
         digest, labelled = data.digest(), sum(bool(i.kind) for i in data.items)
         active = self._active()
@@ -135,7 +128,7 @@ class Loop:
                 parent=before.digest if before else None,
             )  # fmt: skip
             if before is not None:
-                decision = compared(data, unpack(out, Path(scratch) / "new"), before, costs)
+                decision = weighed(data, trained, before, costs, Path(scratch))
                 self._said(f"gate: {decision.line}")
                 if not decision.accepted:
                     out.unlink()
@@ -213,10 +206,11 @@ class Loop:
             classes += [name for name in data.classes if name not in classes]
             known |= {Path(i.source).name: i for i in data.items if i.kind}
         items = []
+        said = answers(self.answers)
         for path in sorted(p for p in self.pictures.iterdir() if p.suffix.lower() in STILLS):
-            about = _beside(path)
-            given = known.get(path.name)
-            label = given.label if given else str(about.get("overruled", ""))
+            about = sidecar(path)
+            given = _newer(known.get(path.name), of_picture(said, path.name, about))
+            label = given.label if given else ""
             items.append(Item(
                 f"pictures/{path.name}", label, given.boxes if given else (), given.polygons if given else (),
                 by=given.by if given else "", time=given.time if given else 0, about=about,
@@ -259,19 +253,29 @@ def _kept(path: Path, fetch: Callable[[], bytes]) -> int:
     return 1
 
 
+def _newer(item: Item | None, answer: Answer | None) -> Item | None:
+    """The later of a data set's label and an operator's word."""
+    if answer is None or (item is not None and item.time > answer.time):
+        return item
+    return Item("", answer.label, by=answer.by, time=answer.time)
+
+
+def _sources(source: str, suffixes: tuple[str, ...]) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Names and what reads them, of a folder or of S3. Raises EdgeloopError."""
+    if source.startswith("s3://"):
+        from edgeloop_tools.loop.bucket import objects
+
+        yield from objects(source, suffixes)
+    elif source:
+        top = Path(source)
+        if not top.is_dir():
+            raise EdgeloopError("there is no such folder", where=source, mend="correct the loop's plan")
+        for path in sorted(p for p in top.rglob("*") if p.is_file() and p.suffix.lower() in suffixes):
+            yield _flat(path.relative_to(top)), path.read_bytes
+
+
 def _flat(path: Path) -> str:
     return "_".join(path.parts)
-
-
-def _beside(path: Path) -> dict[str, Any]:
-    for name in (path.with_suffix(".json"), Path(f"{path}.json")):
-        if name.is_file():
-            try:
-                known = json.loads(name.read_text())
-            except ValueError:
-                return {}
-            return known if isinstance(known, dict) else {}
-    return {}
 
 
 def run(plan: Plan, every: float, once: bool) -> int:

@@ -135,3 +135,35 @@ def test_a_plan_that_is_none_is_one_line(text: str, said: str, tmp_path: Path) -
     with pytest.raises(EdgeloopError, match=said) as error:
         read_plan(tmp_path / "LOOP.yaml")
     assert "\n" not in str(error.value)
+
+
+def test_what_operators_said_and_a_queue_s_envelopes_are_read(tmp_path: Path) -> None:
+    """As StreamUpload leaves them in a bucket: pictures with their entry, records as JSON lines."""
+    camera = Camera(Conveyor("gate", 3, 96, 80, defective=0.5))
+    day = tmp_path / "hard_examples" / "site=a" / "date=2026-11-29"
+    day.mkdir(parents=True)
+    for number in range(4):
+        name = f"press9_gate_{number}.jpg"
+        cv2.imwrite(str(day / name), camera.image(number)[:, :, ::-1])
+        entry = {"kind": "hard_examples", "name": name, "time": 5, "crc": "00000000",
+                 "document": {"camera": "gate", "part": f"1-{number}", "verdict": "fail", "kept": "below"}}  # fmt: skip
+        (day / f"{name}.json").write_text(json.dumps(entry))
+    records = tmp_path / "records" / "site=a" / "kind=labels"
+    records.mkdir(parents=True)
+
+    def said(part: str, label: str, time: int, device: str = "press9") -> str:
+        record = {"schema": 2, "subject": f"part:{device}/gate/{part}", "label": label, "by": "Ana", "time": time,
+                  "source": "operator"}  # fmt: skip
+        return json.dumps({"device": device, "kind": "labels", "document": record})
+
+    lines = [said("1-0", "scratch", 7), said("1-0", "good", 9), said("1-1", "dent", 8), "no JSON", '{"document": 3}',
+             said("1-2", "stain", 9, "press8"), said("1-2", "good", 1)]  # fmt: skip
+    (records / "a.jsonl").write_text("\n".join(lines) + "\n")
+    plan = tmp_path / "LOOP.yaml"
+    plan.write_text("model: surface\nwork: work\npictures: hard_examples\nanswers: records\nask: [train]\n")
+    loop = Loop(read_plan(plan), lambda line: None)
+    assert loop.once() == 4
+    items = {i.about["part"]: i for i in loop.data().items}
+    wanted = {"1-0": "good", "1-1": "dent", "1-2": "good", "1-3": ""}
+    assert {part: item.label for part, item in items.items()} == wanted
+    assert (items["1-0"].by, items["1-0"].time, items["1-0"].about["kept"]) == ("Ana", 9, "below")

@@ -14,10 +14,9 @@ import pytest
 from edgeloop.errors import EdgeloopError
 from edgeloop.models.package import unpack
 from edgeloop_tools.cli import main
-from edgeloop_tools.label.dataset import DataSet, Item, read, write
-from edgeloop_tools.loop.gate import Truth, Verdicts, cost, weigh
+from edgeloop_tools.label.dataset import Box, DataSet, Item, read, write
+from edgeloop_tools.loop.gate import Truth, Verdicts, cost, judge, weigh
 from edgeloop_tools.train.images import learn
-from edgeloop_tools.train.images.command import split
 from edgeloop_tools.train.images.groups import groups_of, leaked, print_of
 from edgeloop_tools.train.images.recordio import MAGIC, listed, records
 from edgeloop_tools.train.images.source import data_set
@@ -98,13 +97,15 @@ def test_copies_stay_on_one_side_and_are_known_as_learned_from(folder: Path, tmp
     for path in sorted((tmp_path / "set" / "good").glob("*.png"))[:8]:
         image = cv2.imread(str(path))
         cv2.imwrite(str(path.with_name(f"again_{path.stem}.jpg")), np.clip(image * 1.05, 0, 255))
-    data = split(read(tmp_path / "set"))
-    test = set(data.splits["test"])
-    copies = [i.source for i in data.items if "again_" in i.source]
+    data = read(tmp_path / "set")
+    seen = np.stack([print_of(cv2.imread(str(data.path(i)))) for i in data.items])
+    y = np.array([data.classes.index(i.kind) for i in data.items])
+    fold = dict(zip([i.source for i in data.items], learn.folds(y, groups_of(data.items, seen)), strict=True))
+    copies = [source for source in fold if "again_" in source]
     assert len(copies) == 8
+    assert len(set(fold.values())) == learn.FOLDS
     for copy in copies:
-        first = copy.replace("again_", "").replace(".jpg", ".png")
-        assert (copy in test) == (first in test)
+        assert fold[copy] == fold[copy.replace("again_", "").replace(".jpg", ".png")]
     prints = np.stack([print_of(cv2.imread(str(data.root / name))) for name in copies])
     originals = np.stack([print_of(picture("good", 3 * k)) for k in range(8)])
     assert leaked(prints, originals).all()
@@ -187,3 +188,42 @@ def test_a_job_of_sagemaker_finds_its_channels(
     monkeypatch.setenv("SM_CHANNEL_TRAINING", str(tmp_path / "nothing"))
     assert main(["train", "images", "--name", "belt"]) == 1
     assert "there is no such data set" in (tmp_path / "output" / "failure").read_text()
+
+
+def marked(seed: int) -> tuple[np.ndarray, list[Box]]:
+    rng = np.random.default_rng(seed)
+    image = picture("good", seed).repeat(2, axis=0).repeat(2, axis=1)
+    boxes = []
+    for place in range(int(rng.integers(1, 3))):
+        x, y, half = int(rng.integers(20, 50)) + 70 * place, int(rng.integers(30, 90)), int(rng.integers(8, 14))
+        kind = ("hole", "plate")[int(rng.integers(2))]
+        if kind == "hole":
+            cv2.circle(image, (x, y), half, (20, 20, 20), -1)
+        else:
+            cv2.rectangle(image, (x - half, y - half), (x + half, y + half), (240, 240, 240), -1)
+        boxes.append(Box(kind, x - half, y - half, 2 * half + 1, 2 * half + 1))
+    return image, boxes
+
+
+def test_boxes_become_a_detector_that_a_camera_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    items = []
+    for number in range(30):
+        image, boxes = marked(number)
+        cv2.imwrite(str(tmp_path / f"{number}.png"), image)
+        items.append(Item(f"{number}.png", boxes=tuple(boxes)))
+    for number in range(30, 36):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), picture("good", number).repeat(2, axis=0).repeat(2, axis=1))
+        items.append(Item(f"{number}.png", "good"))
+    write(DataSet(tmp_path, items, ["hole", "plate"]), tmp_path)
+    words = ["train", "images", "--input", str(tmp_path), "--name", "things", "--model-dir", str(tmp_path), "--json"]
+    assert main(words) == 0
+    metrics = json.loads(capsys.readouterr().out)["metrics"]
+    assert metrics["map_33"] >= 0.7
+    package = unpack(tmp_path / "things-1.0.0.tar", tmp_path / "there")
+    assert package.manifest.task == "detection"
+    image, boxes = marked(100)
+    verdicts = judge(package, [image, picture("good", 101).repeat(2, axis=0).repeat(2, axis=1)], frozenset({"good"}))
+    assert verdicts.fails.tolist() == [True, False]
+    assert verdicts.labels[0] in {b.label for b in boxes}

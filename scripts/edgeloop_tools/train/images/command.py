@@ -18,17 +18,17 @@ from edgeloop.models import store
 from edgeloop.models.manifest import Manifest
 from edgeloop.models.package import Package, open_package, unpack
 from edgeloop_tools.label.dataset import DataSet, Item
-from edgeloop_tools.loop.gate import Decision, Truth, cost, judge, weigh
+from edgeloop_tools.loop.gate import Decision, Truth, Verdicts, cost, judge, weigh
 from edgeloop_tools.model.keys import private
+from edgeloop_tools.train.images import boxes
+from edgeloop_tools.train.images.boxes import boxed
 from edgeloop_tools.train.images.groups import groups_of, leaked, print_of
-from edgeloop_tools.train.images.run import Costs, Trained, report, train
+from edgeloop_tools.train.images.run import AT_SITE, GOOD, LEARNED, Costs, Trained, digest_of, report, train
 from edgeloop_tools.train.images.source import data_set, pictures
 from edgeloop_tools.train.job import Job
 from edgeloop_tools.train.options import VERSION
 
 REFUSED: Final = 3
-HELD_OUT: Final = 0.3
-"""Share of the groups that the gate keeps back, where the data set names no test split."""
 
 
 def costs_of(text: str) -> Costs:
@@ -70,28 +70,34 @@ def run(arguments: argparse.Namespace, job: Job) -> int:
             "costs": costs, "seed": arguments.seed, "threads": job.cpus, "key": key,
             "parent": active.digest if active else None,
         }  # fmt: skip
+        if boxed(data):
+            del options["costs"]
         if active is None:
-            trained = train(data, out, arguments.name, version, **options)
+            trained = fitted(data, out, arguments.name, version, **options)
             report(trained, version, arguments.json)
             return 0
         return _gated(arguments, data, active, out, version, costs, options, Path(scratch))
+
+
+def fitted(data: DataSet, out: Path, name: str, version: str, **options: Any) -> Trained:
+    """A detector where the labels are boxes, else a classifier. Raises EdgeloopError."""
+    return (boxes.train if boxed(data) else train)(data, out, name, version, **options)
 
 
 def _gated(
     arguments: argparse.Namespace, data: DataSet, active: Package, out: Path, version: str, costs: Costs,
     options: dict[str, Any], scratch: Path,
 ) -> int:  # fmt: skip
-    data = data if data.splits.get("test") else split(data, arguments.seed)
     fresh = out.with_name(f".{out.name}.new")
-    trained = train(data, fresh, arguments.name, version, **options)
-    decision = compared(data, unpack(fresh, scratch / "new"), active, costs)
+    trained = fitted(data, fresh, arguments.name, version, **options)
+    decision = weighed(data, trained, active, costs, scratch)
     if not decision.accepted and not arguments.force:
         fresh.unlink()
         _say(arguments, trained, decision, None, version)
         return REFUSED
     if not decision.accepted:
         note = f"the gain gate refused it ({decision.line}); forced: {arguments.force}"
-        trained = train(data, fresh, arguments.name, version, note=note, **options)
+        trained = fitted(data, fresh, arguments.name, version, note=note, **options)
     fresh.replace(out)
     _say(arguments, trained, decision, out, version)
     return 0
@@ -111,7 +117,24 @@ def _say(arguments: argparse.Namespace, trained: Trained, decision: Decision, ou
     if out is None:
         print("refused by the gain gate; --force REASON takes it all the same", file=sys.stderr)
     else:
-        report(Trained(out, trained.digest, trained.metrics, trained.lines), version, False)
+        report(replace(trained, path=out), version, False)
+
+
+def weighed(data: DataSet, trained: Trained, active: Package, costs: Costs, scratch: Path) -> Decision:
+    """What was trained against what is active: on the data set's test split where it has one, else on every labelled
+    picture, each judged by a model that had not seen it, but for those that the active one learned from."""
+    if data.splits.get("test"):
+        return compared(data, unpack(trained.path, scratch / "new"), active, costs)
+    held = trained.held_out
+    known = _learned(active)
+    fresh = [k for k, item in enumerate(held.items) if digest_of(data.path(item)) not in known]
+    items = [held.items[k] for k in fresh]
+    truth = Truth([i.kind or GOOD for i in items], held.groups[fresh], [str(i.about.get("site", "")) for i in items])
+    shown = (pixels for _, pixels in pictures(data, items, []))
+    new = Verdicts(held.fails[fresh], [held.labels[k] for k in fresh])
+    both = [cost(v, truth, costs.escape, costs.reject) for v in (new, judge(active, shown, truth.good))]
+    decision = weigh(both[0], both[1], truth)
+    return missing(decision, active, truth.sites)
 
 
 def compared(data: DataSet, new: Package, active: Package, costs: Costs) -> Decision:
@@ -129,28 +152,28 @@ def compared(data: DataSet, new: Package, active: Package, costs: Costs) -> Deci
     learned = [print_of(p) for _, p in pictures(data, [i for i in data.items if i.kind and i.source not in apart], [])]
     truth = Truth([i.kind for i in tests], groups_of(tests, prints), [str(i.about.get("site", "")) for i in tests])
     both = [cost(judge(model, shown, truth.good), truth, costs.escape, costs.reject) for model in (new, active)]
-    return weigh(both[0], both[1], truth, leaked=leaked(prints, np.stack(learned)))
+    decision = weigh(both[0], both[1], truth, leaked=leaked(prints, np.stack(learned)))
+    return missing(decision, active, truth.sites)
 
 
-def split(data: DataSet, seed: int = 0, share: float = HELD_OUT) -> DataSet:
-    """With a test split: groups stay whole, classes keep their shares, whatever the order of the items. With several
-    sites each gives its share."""
-    prints, kept = [], []
-    for item, pixels in pictures(data, [i for i in data.items if i.kind], []):
-        kept.append(item)
-        prints.append(print_of(pixels))
-    if not kept:
-        raise EdgeloopError("no labelled picture can be read", where=str(data.root))
-    groups = groups_of(kept, np.stack(prints))
-    rng = np.random.default_rng(seed)
-    test: set[int] = set()
-    for kind in sorted({(i.kind, str(i.about.get("site", ""))) for i in kept}):
-        own = sorted({
-            int(g) for g, i in zip(groups, kept, strict=True) if (i.kind, str(i.about.get("site", ""))) == kind
-        })  # fmt: skip
-        test |= {own[k] for k in rng.permutation(len(own))[: round(share * len(own))]}
-    names = [i.source for i, g in zip(kept, groups, strict=True) if int(g) in test]
-    return DataSet(data.root, data.items, data.classes, {**data.splits, "test": names}, data.lines)
+def missing(decision: Decision, active: Package, sites: list[str]) -> Decision:
+    """Refused where a site that the active model was measured on has no held-out picture: nothing is known of it."""
+    known = {name.removeprefix(AT_SITE) for name in active.manifest.metrics if name.startswith(AT_SITE)}
+    if lost := sorted(known - set(sites)):
+        decision.accepted = False
+        decision.words.append(f"no picture is of site {lost[0]!r}, which the active model knows")
+    return decision
+
+
+def _learned(package: Package) -> set[str]:
+    """Digests of the pictures that a package says it learned from."""
+    if LEARNED not in package.manifest.files:
+        return set()
+    try:
+        known = json.loads((package.folder / LEARNED).read_bytes())
+    except ValueError:
+        return set()
+    return {str(each) for each in known} if isinstance(known, list) else set()
 
 
 def sited(data: DataSet, column: str) -> DataSet:

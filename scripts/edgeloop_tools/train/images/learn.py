@@ -66,7 +66,11 @@ def fit(x: Numbers, y: Places, classes: int, weight: Numbers | None = None, deca
 
 def held_out(x: Numbers, y: Places, classes: int, groups: Places, seed: int = 0) -> NDArray[np.float64]:
     """Logits of each picture by a model that saw none of its group."""
-    fold = folds(y, groups, seed)
+    return out_of_fold(x, y, classes, folds(y, groups, seed))
+
+
+def out_of_fold(x: Numbers, y: Places, classes: int, fold: Places) -> NDArray[np.float64]:
+    """Logits of each picture by a model that saw none of its fold."""
     found = np.zeros((len(x), classes))
     for k in range(int(fold.max()) + 1):
         own = fold == k

@@ -31,6 +31,10 @@ from edgeloop_tools.train.images.source import pictures
 
 LEAST: Final = 4
 """Labelled pictures of each class."""
+LEARNED: Final = "learned.json"
+"""In the package: digests of the pictures that it learned from, so that no gate asks it about those."""
+AT_SITE: Final = "accuracy_at_"
+"""Begin of a metric's name, before the site's."""
 GOLDEN: Final = 4
 GOOD: Final = "good"
 Numbers = NDArray[np.floating[Any]]
@@ -62,11 +66,22 @@ class Described:
 
 
 @dataclass
+class HeldOut:
+    """What models that had not seen it, nor its like, say of each labelled picture. fails: by a limit of the others."""
+
+    items: list[Item]
+    groups: NDArray[np.intp]
+    fails: NDArray[np.bool_]
+    labels: list[str]
+
+
+@dataclass
 class Trained:
     path: Path
     digest: str
     metrics: dict[str, float]
     lines: list[str]
+    held_out: HeldOut
 
 
 def size_of(width: int, height: int) -> tuple[int, int]:
@@ -137,7 +152,8 @@ def train(
     labelled = [i for i in data.items if i.kind and i.source not in apart]
     found = describe(data, labelled, size, threads)
     check(found)
-    logits = learn.held_out(found.x, found.y, len(found.classes), found.groups, seed)
+    fold = learn.folds(found.y, found.groups, seed)
+    logits = learn.out_of_fold(found.x, found.y, len(found.classes), fold)
     heat = learn.temperature(logits, found.y)
     plain = learn.fit(found.x, found.y, len(found.classes))
     model = learn.Learned(plain.weights, plain.bias, heat)
@@ -150,6 +166,7 @@ def train(
         limit = threshold(score, bad, costs)
         confidence = _platt(score, bad)
     metrics = figures(held, found, good, limit)
+    apiece = crossed(held, found, good, fold, costs)
     tests = [i for i in data.items if i.kind and i.source in apart]
     if tests:
         seen = describe(data, tests, (found.width, found.height), threads)
@@ -167,7 +184,10 @@ def train(
     if parity > 1e-3:
         raise EdgeloopError("the graph does not give what was learned", why=f"they differ by {parity:.2g}")
     metrics |= {"parity": parity, "seconds": time.monotonic() - began}
-    files: dict[str, bytes | Path] = {"model.onnx": onnx, "golden.npz": golden.encode(cases)}
+    learned = json.dumps(sorted(digest_of(data.path(i)) for i in found.items))
+    files: dict[str, bytes | Path] = {
+        "model.onnx": onnx, "golden.npz": golden.encode(cases), LEARNED: learned.encode(),
+    }  # fmt: skip
     digest = _digest(data, found.items)
     manifest = Manifest(
         schema=2, name=name, version=version, task="classification", files=listed(files),
@@ -195,7 +215,29 @@ def train(
     from edgeloop_tools.train.package import prove
 
     prove(out)
-    return Trained(out, packed, dict(manifest.metrics), found.lines)
+    return Trained(out, packed, dict(manifest.metrics), found.lines, apiece)
+
+
+def crossed(held: Numbers, found: Described, good: int, fold: NDArray[np.intp], costs: Costs) -> HeldOut:
+    """held: chances of each picture by models of the other folds."""
+    names = found.classes
+    if good < 0:
+        guess = held.argmax(axis=1)
+        return HeldOut(found.items, found.groups, np.ones(len(held), bool), [names[k] for k in guess])
+    score, bad = 1 - held[:, good], found.y != good
+    fails = np.zeros(len(held), bool)
+    for k in np.unique(fold):
+        own = fold == k
+        fails[own] = score[own] >= threshold(score[~own], bad[~own], costs)
+    others = np.delete(np.arange(len(names)), good)
+    worst = others[held[:, others].argmax(axis=1)]
+    return HeldOut(
+        found.items, found.groups, fails, [names[k] if f else names[good] for k, f in zip(worst, fails, strict=True)]
+    )
+
+
+def digest_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def threshold(score: Numbers, bad: NDArray[np.bool_], costs: Costs) -> float:
@@ -221,7 +263,7 @@ def figures(chances: Numbers, found: Described, good: int, limit: float) -> dict
         said[f"accuracy_{name}"] = float(right[found.y == k].mean())
     sites = np.array([str(i.about.get("site", "")) for i in found.items])
     if len(set(sites)) > 1:
-        said |= {f"accuracy_at_{site}": float(right[sites == site].mean()) for site in sorted(set(sites))}
+        said |= {f"{AT_SITE}{site}": float(right[sites == site].mean()) for site in sorted(set(sites))}
     if good >= 0:
         bad, score = found.y != good, 1 - chances[:, good]
         said |= {
@@ -260,7 +302,9 @@ def report(trained: Trained, version: str, as_json: bool) -> None:
     if len(trained.lines) > 10:
         print(f"… and {len(trained.lines) - 10} more lines like these")
     m = trained.metrics
-    words = [f"held out: {m['accuracy']:.1%} right of {int(m['pictures'])}"]
+    words = [f"held out: {m['accuracy']:.1%} right of {int(m.get('test_pictures', m['pictures']))}"]
+    if "map_33" in m:
+        words = [f"of {int(m['test_pictures'])} held out: mAP {m['map_33']:.3f} at IoU 0.33, {m['map_50']:.3f} at 0.5"]
     if "auroc" in m:
         words.append(f"{m['found']:.1%} of the bad found, {m['false_rejects']:.1%} of the good rejected")
     if "test_accuracy" in m:
