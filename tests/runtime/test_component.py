@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from edgeloop.component import App, user
 from edgeloop.config.declaration import Declaration
 from edgeloop.documents import decode
 from edgeloop.errors import EdgeloopError
+from edgeloop.supervise import Alone
 
 NAME = "io.edgeloop.Tested"
 SOURCE = Path(__file__).with_name("tested_component.py")
@@ -209,6 +211,26 @@ def test_a_process_that_hangs_with_its_nucleus_still_ends(nucleus: Any, run: Run
     assert process.end() == (0, "")
     assert time.monotonic() - began < 12
     nucleus.signal(signal.SIGCONT)
+
+
+def test_who_waits_for_the_work_folder_is_connected_by_then(nucleus: Any, run: Run, short_folder: Path) -> None:
+    """Its predecessor senses until it is asked: what takes long comes before."""
+    work = short_folder / "work" / NAME
+    work.mkdir(parents=True)
+    before = Alone(work)
+    assert before.take(threading.Event(), print)
+    process = run()
+    process.line("still runs on this folder")
+    deadline = time.monotonic() + 60
+    while not before.asked():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    nucleus.fault("drop_connections", component=NAME)
+    process.line("the connection to the nucleus is lost")
+    before.release()
+    process.line("running at plant")
+    process.process.send_signal(signal.SIGTERM)
+    assert process.end() == (0, "")
 
 
 def test_started_by_hand_it_says_what_is_missing(run: Run) -> None:

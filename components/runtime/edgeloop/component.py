@@ -94,7 +94,8 @@ class App(Generic[C]):
             self._signals = Signals(self._signalled)
         threading.excepthook = self._thread_failed
         self._parent.start()
-        refused = self._take_work()
+        if not _takes_nothing(self.work):
+            self._check_work()
         short = topics.short(self.name)
         dimensions = {"Component": short, "Thing": os.environ.get("AWS_IOT_THING_NAME", "unknown")}
         metrics = MetricFiles(self.work / "metrics", short, dimensions, on_problem=self._problem)
@@ -106,6 +107,11 @@ class App(Generic[C]):
         )
         self.bus = Bus(name=self.name, on_problem=self._problem, on_refused=self._token_refused)
         secret.asked_of(self.bus.get_secret)
+        self.health.show("bus", lambda: self.bus.statistics)
+        self.log.info("starting", pid=os.getpid(), python=sys.version.split()[0], root=str(self.root))
+        self.bus.__enter__()
+        self.bus.wait_connected(_START)
+        refused = self._take_work()
         self._live = LiveConfiguration(
             self.declaration.configuration,
             self.bus,
@@ -114,13 +120,9 @@ class App(Generic[C]):
             lambda message, fields: self.log.info(message, **fields),
             renamed=self.declaration.renamed,
         )
-        self.health.show("bus", lambda: self.bus.statistics)
-        self.log.info("starting", pid=os.getpid(), python=sys.version.split()[0], root=str(self.root))
-        self.bus.__enter__()
         self.health.start()
         if refused is not None:
             self._problem(_SETUP, refused)
-        self.bus.wait_connected(_START)
         self._live.start()
         self._exposed = Exposed(self.health.exposition, self.health.set)
         self._exposed.follow(getattr(self.config, "metrics", ""))
@@ -202,8 +204,9 @@ class App(Generic[C]):
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _take_work(self) -> str | None:
-        """The work folder, checked and for this process alone; why not, where its disk takes nothing at present. Raises
-        EdgeloopError where that is no matter of the disk, SystemExit where told to end."""
+        """The work folder, checked and for this process alone; why not, where its disk takes nothing at present. Asked
+        for when the bus is there: whoever holds it senses until then. Raises EdgeloopError where that is no matter of
+        the disk, SystemExit where told to end."""
         try:
             self._check_work()
             alone = self._alone()
@@ -282,7 +285,8 @@ class App(Generic[C]):
         return True
 
     def _token_refused(self) -> None:
-        self.restart("the nucleus refuses this process's token")
+        if self._lock.held:
+            self.restart("the nucleus refuses this process's token")
 
     def _quit(self) -> None:
         self._code = 1
@@ -313,6 +317,7 @@ class App(Generic[C]):
             if self._parent.hung_up.is_set():
                 self._lock.release()
             self.bus.publish_document(topics.health(self.name), self.health.document())
+        if hasattr(self, "bus"):
             self.bus.close()
         if self._signals is not None:
             self._signals.close()
