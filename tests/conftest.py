@@ -4,6 +4,7 @@ import base64
 import errno
 import hashlib
 import ipaddress
+import signal
 import socket
 import zipfile
 from collections.abc import Callable, Iterator
@@ -29,6 +30,13 @@ def _stays(host: object) -> bool:
         return ipaddress.ip_address(name.partition("%")[0]).is_loopback
     except ValueError:
         return False
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _interrupts_are_heard() -> None:
+    """Where the suite runs in a shell's background, Ctrl-C is ignored by it and by all programs it starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
