@@ -29,7 +29,7 @@ ALIASES = {
     "ft": "[ft_i]", "feet": "[ft_i]", "in": "[in_i]", "inch": "[in_i]", "inches": "[in_i]", "yd": "[yd_i]",
     "mi": "[mi_i]", "lb": "[lb_av]", "lbs": "[lb_av]", "lbf": "[lbf_av]", "oz": "[oz_av]", "gal": "[gal_us]",
     "mph": "[mi_i]/h", "kph": "km/h", "kmh": "km/h", "kn": "[kn_i]",
-    "kt": "[kn_i]", "hp": "[HP]", "btu": "[Btu]", "ppm": "[ppm]",
+    "hp": "[HP]", "btu": "[Btu]", "ppm": "[ppm]",
     "ppb": "[ppb]", "ph": "[pH]", "lux": "lx", "dba": "dB", "db": "dB", "counts": "{count}", "count": "{count}",
     "cnt": "{count}", "pcs": "{piece}", "pieces": "{piece}", "stk": "{piece}", "stück": "{piece}",
     "cycles": "{cycle}", "ton": "t", "tons": "t", "tonne": "t", "sqm": "m2", "qm": "m2", "cbm": "m3", "litre": "L",
@@ -39,8 +39,12 @@ ALIASES = {
 """What people write, in small letters, where it means one thing only."""
 TWOFOLD = {
     "C": "write Cel for °C, A.s for coulomb", "F": "write [degF] for °F, C/V for farad",
+    "kt": "write [kn_i] for knots, 10*3.t for kilotonnes", "PS": "write [HP] for horsepower, 10*15.S for siemens",
 }  # fmt: skip
 """UCUM in the letter, but hardly ever meant so."""
+MEANT = frozenset({"ft", "mph", "kph"})
+"""UCUM in the letter too (femtotonne, milliphot), and never meant so."""
+_FEET = re.compile(r"(?<![a-z\[_])ft(?![a-z_\[])")
 _SHOWN = {
     "Cel": "°C", "[degF]": "°F", "{rev}/min": "rpm", "[psi]": "psi", "Ohm": "Ω", "deg": "°", "[ppm]": "ppm",
     "[ppb]": "ppb", "[pH]": "pH", "kW.h": "kWh", "W.h": "Wh", "N.m": "Nm", "V.A": "VA", "kV.A": "kVA", "m/s2": "m/s²",
@@ -85,10 +89,11 @@ def unit(text: str) -> str:
         raise ValueError(f"{given!r} is no unit (UCUM); a factor is written *0.1 or /10, a summand +5 or -40")
     if len(given) > LONGEST:
         raise ValueError(f"{given[:LONGEST]!r} … is no unit (UCUM)")
-    if given.lower() in ALIASES and not (is_ucum(given) and given.lower() != "u/min"):
+    if given.lower() in ALIASES and not (is_ucum(given) and given.lower() not in ("u/min", *MEANT)):
         return ALIASES[given.lower()]
     plain = given.translate(_SIGNS).replace("**", "").replace("*", ".") if not given.startswith("10*") else given
     plain = re.sub(r"\^(?=[-+]?\d)", "", plain) if not plain.startswith("10^") else plain
+    plain = _FEET.sub("[ft_i]", plain)
     if is_ucum(plain):
         return plain
     if len(given) == 3 and given.upper() in CODES and not given.isupper() and given.lower() not in ("eur", "usd"):

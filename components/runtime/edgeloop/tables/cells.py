@@ -48,7 +48,7 @@ class Listed:
         for i, cell in enumerate(self._cells):
             try:
                 values[i] = float(cell)
-                if "_" in cell:
+                if "_" in cell or not cell.isascii():
                     raise ValueError
             except ValueError:
                 values[i] = np.nan

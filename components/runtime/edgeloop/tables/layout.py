@@ -13,23 +13,25 @@ from typing import IO, cast
 from edgeloop.component import user
 from edgeloop.errors import EdgeloopError
 from edgeloop.tables.cells import boolean, is_number
+from edgeloop.tables.columns import counts_rows, is_named
 from edgeloop.tables.dress import dress
 from edgeloop.tables.numerals import MISSING
 from edgeloop.tables.options import Options
-from edgeloop.tables.shapes import Kind, layout
+from edgeloop.tables.shapes import DAYS, Kind, layout
 
 SEPARATORS = ";\t,|"
 HEAD = 1 << 17
 """Bytes looked at."""
 LINES = 2000
 _SEP = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
-_DIGITS = re.compile(r"\d")
+_DIGITS = re.compile(r"[0-9]")
 
 
 @dataclass(slots=True)
 class Layout:
     """first: the line (from 1) of the first row. names: as the file has them. above: rows between header and rows,
-    of units or descriptions. preamble: lines above the header."""
+    of units or descriptions. preamble: lines above the header. odd: why the names fit no columns. over: a name that
+    has no column."""
 
     encoding: str
     separator: str
@@ -39,6 +41,8 @@ class Layout:
     above: list[list[str]] = field(default_factory=list)
     preamble: int = 0
     sample: list[list[str]] = field(default_factory=list)
+    odd: str = ""
+    over: str = ""
 
 
 def opened(path: Path) -> IO[bytes]:
@@ -91,7 +95,27 @@ def look(path: Path, options: Options) -> Layout:
     if best is None:
         rows = sum(bool(line.strip()) for line in lines)
         raise _error(path, "there is no row under the header" if rows < 2 else "no column has numbers")
+    if best[2].odd:
+        raise _error(path, best[2].odd, "give each column a name, or say `skip`, the lines above the rows")
     return best[2]
+
+
+def _placed(names: list[str], body: list[list[str]]) -> tuple[list[str], str]:
+    """Of a header that has a name less than there are columns, whose last is empty: where it lacks, or why not."""
+    names, width = names[:-1], len(names)
+    cells = [[row[i] for row in body[:200]] for i in range(width)]
+    for i in range(width - 1):
+        split = _are(cells[i], Kind.DAY) and _are(cells[i + 1], Kind.CLOCK)
+        weekday = cells[i] and all(cell.lower().rstrip(".") in DAYS for cell in cells[i])
+        if split or (weekday and all(map(is_time, cells[i + 1]))):
+            return [*names[: i + 1], "", *names[i + 1 :]], ""
+    if counts_rows(cells[0]):
+        return ["", *names], ""
+    return [*names, ""], f"its header has {width - 1} names for {width} columns"
+
+
+def _are(cells: list[str], kind: Kind) -> bool:
+    return bool(cells) and all(layout(_DIGITS.sub("0", cell).encode()).kind == kind for cell in cells)
 
 
 def _cut(
@@ -128,11 +152,18 @@ def _cut(
     if given:
         top = 0
     heads = [_fitted(cells, usual) for _, cells in rows[top:start]]
+    if not given and heads:
+        first = _named(heads, [len(cells) for _, cells in rows[top:start]], kinds)
+        top, heads = top + first, heads[first:]
     names = heads[0] if heads else [f"c{i}" for i in range(usual)]
+    odd = ""
+    if heads and len(rows[top][1]) == usual - 1 and any(cells[-1] for cells in body[:200]):
+        names, odd = _placed(names, body)
+    over = rows[top][1][usual] if heads and len(rows[top][1]) > usual else ""
     fitting = sum(_share(cells) for cells in body[:200]) / len(body[:200]) if body else 0.0
     same = counts.count(usual) / len(counts)
     preamble = rows[top][0] - 1 if heads else 0
-    found = Layout(encoding, separator, rows[start][0], names, bool(heads), heads[1:], preamble)
+    found = Layout(encoding, separator, rows[start][0], names, bool(heads), heads[1:], preamble, odd=odd, over=over)
     found.sample = [cells for _, cells in rows[start:] if len(cells) == usual]
     return round(fitting * same * (1.0 if heads else 0.4), 2), usual, found
 
@@ -194,6 +225,28 @@ def _heading(cells: list[str], usual: int) -> bool:
     return len(filled) * 2 >= usual and (usual > 1 or bool(filled))
 
 
+def _named(heads: list[list[str]], widths: list[int], kinds: list[str]) -> int:
+    """Which of the rows above the data has the names: one that calls a time so where the times are, else the first
+    that has another for each column and holds no number, else the first."""
+    timed = [
+        i for i, cells in enumerate(heads)
+        if any(is_named(cell) and (kind == "t" or "t" not in kinds) for cell, kind in zip(cells, kinds, strict=True))
+        and not any(map(is_time, cells))
+    ]  # fmt: skip
+    apart = [i for i in timed if _differ(heads[i])]
+    whole = [
+        i for i, cells in enumerate(heads)
+        if widths[i] == len(kinds) and all(cells) and _differ(cells)
+        and not any(is_time(cell) or is_number(cell) for cell in cells)
+    ]  # fmt: skip
+    return (apart or whole or timed or [0])[0]
+
+
+def _differ(cells: list[str]) -> bool:
+    filled = [cell.lower() for cell in cells if cell]
+    return len(set(filled)) == len(filled) > 0
+
+
 def _fitted(cells: list[str], usual: int) -> list[str]:
     cells = [cells[0].lstrip("#").strip(), *cells[1:]]
     return (cells + [""] * usual)[:usual]
@@ -202,8 +255,12 @@ def _fitted(cells: list[str], usual: int) -> list[str]:
 def _share(cells: list[str]) -> float:
     """Of cells that are numbers, times or missing."""
     good = sum(
-        cell.lower() in MISSING or is_number(cell) or is_time(cell) or boolean(cell) is not None
-        or dress([cell]) is not None for cell in cells
+        cell.lower() in MISSING
+        or is_number(cell)
+        or is_time(cell)
+        or boolean(cell) is not None
+        or dress([cell]) is not None
+        for cell in cells
     )
     return good / len(cells)
 
@@ -229,12 +286,18 @@ def encoding_of(head: bytes, path: Path) -> str:
 
 
 def western(head: bytes) -> str:
-    """What reads any bytes where Windows' encoding has none for some of them."""
+    """Windows' western encoding, or its Cyrillic one, where words are wholly of its letters; else what reads any bytes
+    and is told."""
     try:
         head.decode("cp1252")
     except UnicodeDecodeError:
         return "latin-1"
-    return "cp1252"
+    high = list(re.findall(rb"[\x80-\xff]+", head))
+    words = [run for run in high if len(run) >= 3]
+    if 2 * sum(map(len, words)) <= sum(map(len, high)):
+        return "cp1252"
+    letters = all(byte >= 0xC0 or byte in (0xA8, 0xB8, 0xB9, 0xB0) for run in high for byte in run)
+    return "cp1251" if letters else "latin-1"
 
 
 def _error(path: Path, why: str, mend: str = "give a table with a header and numbers") -> EdgeloopError:

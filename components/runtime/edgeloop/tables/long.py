@@ -30,6 +30,7 @@ _VALUES = re.compile(
     r"_?(?:.*value|.*wert|val|valeur|valor|v|reading|measurement|data|avg|mean)(?:\W.*)?", re.IGNORECASE
 )
 GOOD = frozenset({"good", "ok", "valid", "gut", "bon", "192", "true", "normal", "good, non-specific"})
+UNITS = frozenset({"unit", "units", "uom", "einheit", "unité", "unite", "unidad", "unità", "eenheid", "engunits"})
 QUALITIES = frozenset({"quality", "status", "qualität", "qualitaet", "q", "qual", "qualité", "calidad", "statuscode"})
 
 
@@ -116,14 +117,33 @@ def pivot(table: Table, by: int) -> Long:
     column_of = {name: i for i, name in enumerate(names)}
     columns = np.array([column_of.get(str(name), -1) for name in tag])
     there = columns >= 0
+    again = int(there.sum()) - len(np.unique(place[there] * len(names) + columns[there]))
     matrix[place[there], columns[there]] = number[there]
     lines = np.zeros(len(stamps), np.int64)
     lines[place] = line
-    table._said = (*table._said, f"a row for each of {len(names)} tags, {len(stamps):,} times") + (
-        (f"{doubtful:,} values of no good quality are missing",) if doubtful else ()
+    table._said = (
+        (*table._said, f"a row for each of {len(names)} tags, {len(stamps):,} times")
+        + ((f"{doubtful:,} values of no good quality are missing",) if doubtful else ())
+        + ((f"{again:,} times a tag has two values at one time: the later row counts",) if again else ())
     )
     table._sequence.words = ()
-    return Long(tuple(Channel(name) for name in names), Block(stamps, matrix, lines, tuple(bad)))
+    units = _units(table, by, names)
+    channels = tuple(Channel(name, units.get(name, "1")) for name in names)
+    return Long(channels, Block(stamps, matrix, lines, tuple(bad)))
+
+
+def _units(table: Table, by: int, names: Sequence[str]) -> dict[str, str]:
+    """Of tags, where a column says one for each."""
+    from edgeloop.tables.units import unit_of
+
+    at = next((i for i, name in enumerate(table._names) if name.lower() in UNITS), None)
+    head = table._file.about.head
+    if at is None or not head[at] or not head[by]:
+        return {}
+    found: dict[str, set[str]] = {}
+    for tag, unit in zip(head[by], head[at], strict=False):
+        found.setdefault(tag.strip(), set()).add(unit.strip())
+    return {tag: unit_of(next(iter(units)), tag) for tag, units in found.items() if len(units) == 1 and tag in names}
 
 
 def _texts(column: Columns) -> list[str]:

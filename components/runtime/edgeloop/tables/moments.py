@@ -49,12 +49,15 @@ class Moments:
     words: tuple[str, ...] = ()
 
 
-def resolve(cuts: Cuts, options: Options, where: str, example: str = "") -> Moments:
-    """Raises Ambiguous, naming the option that decides."""
+SCALES = {"ns": 1, "us": 10**3, "ms": 10**6, "s": NS, "min": 60 * NS, "h": 3600 * NS, "d": DAY}
+
+
+def resolve(cuts: Cuts, options: Options, where: str, example: str = "", unit: str = "") -> Moments:
+    """unit: of numbers, as the name of their column says. Raises Ambiguous, naming the option that decides."""
     counts = {kind: int((cuts.kind == kind).sum()) for kind in Kind}
     dated = counts[Kind.MOMENT] + counts[Kind.DAY]
     if options.form in FORMS or counts[Kind.NUMBER] > dated:
-        return _numbers(cuts, options, where)
+        return _numbers(cuts, options, where, unit)
     if counts[Kind.CLOCK] > dated:
         mend = "name the column of the date too, `time: date + time`, or give a `rate`"
         raise Ambiguous("the times have no date", where=where, why=repr(example), mend=mend)
@@ -65,7 +68,6 @@ def placed(times: NDArray[np.int64], good: NDArray[np.bool_], zone: str, where: 
     """Times of a clock on the wall."""
     times, good = times.copy(), good.copy()
     if not zone:
-        _twice(times[good], where)
         return Moments(times, good, ("UTC assumed (`zone`)",))
     rows = np.flatnonzero(good)
     times[rows], exists = _shift(times[rows], zone, where)
@@ -93,6 +95,10 @@ def _calendar(cuts: Cuts, options: Options, where: str) -> Moments:
             said.append(word)
     times = days * DAY + cuts.clock
     local = cuts.offset == LOCAL
+    told = int((good & ~local).sum())
+    if not options.zone and min(told, int(good.sum()) - told) > FEW * len(cuts):
+        raise Ambiguous("some times name a zone and some do not", where=where, why=f"{told:,} of {len(cuts):,} do",
+                        mend="give the `zone` of the others, such as Europe/Berlin")  # fmt: skip
     times[~local] -= cuts.offset[~local].astype(np.int64) * NS
     mine = good & local
     if mine.any():
@@ -102,7 +108,6 @@ def _calendar(cuts: Cuts, options: Options, where: str) -> Moments:
             good[np.flatnonzero(mine)[~exists]] = False
             said.append(f"zone {options.zone}")
         else:
-            _twice(times[mine], where)
             said.append("UTC assumed (`zone`)")
     times[~good] = 0
     return Moments(times, good, tuple(said))
@@ -238,7 +243,7 @@ def _offsets(half: int, name: str) -> tuple[int, int, int]:
     return int(first.total_seconds()), int(second.total_seconds()), int(exists)
 
 
-def _twice(times: NDArray[np.int64], where: str) -> None:
+def refuse_twice(times: NDArray[np.int64], where: str) -> None:
     """Raises Ambiguous where an hour is there twice, as where clocks are put back."""
     steps = np.diff(times)
     moving = steps[steps != 0]
@@ -259,22 +264,24 @@ def _twice(times: NDArray[np.int64], where: str) -> None:
 # -- numbers -----------------------------------------------------------------------------------------------------------
 
 
-def _numbers(cuts: Cuts, options: Options, where: str) -> Moments:
+def _numbers(cuts: Cuts, options: Options, where: str, unit: str) -> Moments:
+    cuts = _undated(cuts)
     good = cuts.kind == Kind.NUMBER
     if not good.any():
         raise Ambiguous("the times are no numbers", where=where, mend="leave `form` out, or give another")
     whole, part = cuts.clock, cuts.date[:, 0].astype(np.int64)
     sign = np.where(cuts.date[:, 2] != 0, -1, 1)
-    form = options.form or _counted(whole[good], part[good], (whole * sign)[good], where)
+    form = options.form or _counted(whole[good], part[good], (whole * sign)[good], where, unit)
     digits = int(cuts.date[good, 1].max())
     times = np.zeros(len(cuts), np.int64)
-    scale = {name: factor for name, _, factor in EPOCHS} | {"seconds": NS}
+    scale = {name: factor for name, _, factor in EPOCHS} | {"seconds": SCALES[unit or "s"] if not options.form else NS}
     w, p = whole[good] * sign[good], part[good] * sign[good]
     if form in scale:
         if (np.abs(w) > MOST // scale[form]).any():
             raise Ambiguous("the times are out of range", where=where, mend=f"give another `form` than {form}")
-        times[good] = w * scale[form] + p * scale[form] // NS
-        words = {"seconds": "seconds from the start"}.get(form, f"{form} since 1970")
+        times[good] = w * scale[form] + (p * (scale[form] // NS) if scale[form] >= NS else p * scale[form] // NS)
+        start = "seconds" if options.form or unit in ("", "s") else unit
+        words = f"{start} from the start" if form == "seconds" else f"{form} since 1970"
         return Moments(times, good, (words,))
     if form in ("filetime", "ticks"):
         base = 116_444_736_000_000_000 if form == "filetime" else 621_355_968_000_000_000
@@ -295,9 +302,19 @@ def _numbers(cuts: Cuts, options: Options, where: str) -> Moments:
         good[np.flatnonzero(local)[~exists]] = False
         said.append(f"zone {options.zone}")
     else:
-        _twice(times[good], where)
         said.append("UTC assumed (`zone`)")
     return Moments(times, good, tuple(said))
+
+
+def _undated(cuts: Cuts) -> Cuts:
+    """Numbers of eight digits that could be dates, among others: numbers too."""
+    dates = (cuts.kind == Kind.DAY) & (cuts.order == Order.FIXED)
+    if not dates.any():
+        return cuts
+    kind, clock, date = cuts.kind.copy(), cuts.clock.copy(), cuts.date.copy()
+    year, month, day = (date[dates, i].astype(np.int64) for i in range(3))
+    kind[dates], clock[dates], date[dates] = Kind.NUMBER, year * 10_000 + month * 100 + day, 0
+    return Cuts(kind, cuts.order, date, clock, cuts.offset)
 
 
 def _snapped(times: NDArray[np.int64], digits: int) -> NDArray[np.int64]:
@@ -310,8 +327,10 @@ def _snapped(times: NDArray[np.int64], digits: int) -> NDArray[np.int64]:
     return times
 
 
-def _counted(whole: NDArray[np.int64], part: NDArray[np.int64], signed: NDArray[np.int64], where: str) -> str:
-    """What numbers count. Raises Ambiguous."""
+def _counted(
+    whole: NDArray[np.int64], part: NDArray[np.int64], signed: NDArray[np.int64], where: str, unit: str
+) -> str:
+    """What numbers count; `seconds`: from the start, in the unit. Raises Ambiguous."""
     middle = float(np.median(whole))
 
     def open_(why: str, *forms: str) -> Ambiguous:
@@ -329,13 +348,28 @@ def _counted(whole: NDArray[np.int64], part: NDArray[np.int64], signed: NDArray[
                 raise open_(f"{int(middle)}", "labview", "s")
             if seconds > LATEST:
                 raise open_(f"{int(middle)} would be after 2100", "s", "ms", "us", "ns")
+            written = _packed_short(whole, part)
+            if written:
+                raise open_(f"{int(middle)}", f"{written}", name)
+            if unit and unit != name:
+                if unit not in ("s", "ms", "us", "ns"):
+                    return "seconds"
+                raise open_(f"{int(middle)} in {unit}", unit, name)
             return name
+    if unit and unit != "d":
+        return "seconds"
     low, high = EXCEL_DATES
     if int(whole.min()) >= low and int(whole.max()) < high and (signed >= 0).all():
         return _excel(whole, part, where)
     for name, low, high in (("matlab", 719_529, 767_011), ("julian", 2_440_587, 2_488_070)):
         if int(whole.min()) >= low and int(whole.max()) < high and part.any():
             raise open_(f"{int(middle)}", name, "seconds")
+    if not part.any() and len(whole) > 2 and int(whole.min()) >= 1900 and int(whole.max()) <= 2100:
+        raise open_(f"{int(middle)}", "%Y", "seconds")
+    if part.any() and int(whole.max()) == 0 and (signed >= 0).all() and _steps(whole, part) == (True, False):
+        raise Ambiguous("the times may be parts of a day, as Excel writes them, or seconds", where=where,
+                        why=f"0.{part[len(part) // 2]:09d}", mend="name the column of the date too, "
+                        "`time: date + time`, or say `form: excel` or `form: seconds`")  # fmt: skip
     if _clock_digits(signed) and not part.any():
         raise Ambiguous("the times may be hours, minutes and seconds in one number", where=where,
                         why=f"{int(signed[0])}", mend="name the column of the date too, `time: date + time`, or say "
@@ -357,17 +391,7 @@ def _clock_digits(values: NDArray[np.int64]) -> bool:
 
 def _excel(whole: NDArray[np.int64], part: NDArray[np.int64], where: str) -> str:
     """Days as a sheet counts them, or seconds from some start: what their steps say."""
-    steps = np.abs(np.diff(whole * 1e9 + part) / 1e9)
-    steps = steps[steps > 0]
-    step = float(np.median(steps)) if len(steps) else 0.0
-    several = steps[np.abs(steps - step) < 0.5 * step][:400] if len(steps) else steps
-    mean = float(several.mean()) if len(several) else 0.0
-    as_days = mean * 86_400 > 0.5 and any(
-        _near(mean * 86_400, nice)
-        for nice in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60, 120, 180, 240, 300, 360, 600, 720, 900, 1200, 1800, 3600,
-                     7200, 10_800, 14_400, 21_600, 28_800, 43_200, 86_400)
-    )  # fmt: skip
-    as_seconds = any(_near(mean, b * 10.0**e) for e in range(-5, 5) for b in (1, 2, 2.5, 4, 5)) or mean > 3
+    as_days, as_seconds = _steps(whole, part)
     if as_days and not as_seconds:
         return "excel"
     if as_seconds and not as_days:
@@ -375,6 +399,42 @@ def _excel(whole: NDArray[np.int64], part: NDArray[np.int64], where: str) -> str
     raise Ambiguous("the times may be days, as Excel counts them, or seconds", where=where,
                     why=f"{whole[0]}{'' if not part[0] else f'.{part[0]:09d}'.rstrip('0')}",
                     mend="say `form: excel` or `form: seconds`")  # fmt: skip
+
+
+def _steps(whole: NDArray[np.int64], part: NDArray[np.int64]) -> tuple[bool, bool]:
+    """Whether the steps are usual ones if the numbers are days, and if they are seconds."""
+    every = np.abs(np.diff(whole * 1e9 + part) / 1e9)
+    steps = every[every > 0]
+    step = float(np.median(steps)) if len(steps) else 0.0
+    several = steps[np.abs(steps - step) < 0.5 * step][:400] if len(steps) else steps
+    mean = float(several.mean()) if len(several) else 0.0
+    seconds = mean * 86_400
+    as_days = seconds > 0.5 and (
+        any(_near(seconds, nice) for nice in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30))
+        or (seconds > 30 and abs(seconds / 60 - round(seconds / 60)) < 0.01 * seconds / 60 and seconds / 60 < 50)
+        or (seconds > 3000 and _near(seconds / 600, max(round(seconds / 600), 1)))
+    )
+    as_seconds = any(_near(mean, b * 10.0**e) for e in range(-5, 5) for b in (1, 2, 2.5, 4, 5)) or mean > 3
+    return as_days, as_seconds and not (len(steps) < len(every) and part.any())
+
+
+def _packed_short(whole: NDArray[np.int64], part: NDArray[np.int64]) -> str:
+    """The form of numbers like 2403102200, if all can be times with a year of two digits; else ""."""
+    if part.any() or len(whole) < 2:
+        return ""
+    for form, digits in (("%y%m%d%H%M", 10), ("%y%m%d%H%M%S", 12)):
+        if int(whole.min()) < 10 ** (digits - 2) or int(whole.max()) >= 10**digits:
+            continue
+        rest = whole
+        good = np.ones(len(whole), bool)
+        for limit in (60, 60, 24)[-(digits - 6) // 2 :]:
+            good &= rest % 100 < limit
+            rest = rest // 100
+        day, month = rest % 100, rest // 100 % 100
+        good &= (day >= 1) & (day <= 31) & (month >= 1) & (month <= 12)
+        if good.all():
+            return form
+    return ""
 
 
 def _near(value: float, nice: float) -> bool:

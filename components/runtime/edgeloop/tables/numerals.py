@@ -22,7 +22,7 @@ BOOLEANS = {
 }  # fmt: skip
 HUGE = 1e37
 """No measurement is of this size: programs write it where they have none."""
-PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 SPACES = str.maketrans({"\xa0": " ", "\u202f": " ", "\u2009": " ", "\u2212": "-", "’": "'"})
 
 
@@ -67,7 +67,7 @@ _PATTERNS: dict[Style, re.Pattern[str]] = {}
 
 def _pattern(style: Style) -> re.Pattern[str]:
     if style not in _PATTERNS:
-        _PATTERNS[style] = re.compile(style.pattern)
+        _PATTERNS[style] = re.compile(style.pattern, re.ASCII)
     return _PATTERNS[style]
 
 
@@ -75,7 +75,7 @@ STYLES = (
     Style(".", ","), Style(",", ""), Style(",", "."), Style(",", " "), Style(".", " "), Style(".", "'"),
     Style(",", "'"),
 )  # fmt: skip
-_NUMERIC = re.compile(r"[+-]?[\d][\d.,' ]*(?:[eE][+-]?\d+)?|[+-]?[.,]\d+")
+_NUMERIC = re.compile(r"[+-]?[\d][\d.,' ]*(?:[eE][+-]?\d+)?|[+-]?[.,]\d+", re.ASCII)
 
 
 @dataclass(slots=True)

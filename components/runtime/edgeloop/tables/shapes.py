@@ -71,18 +71,24 @@ class Cuts:
 
 
 _WORDS = (
-    "january january jan januar janvier janv enero ene gennaio gen januari janeiro jän jänner",
-    "february feb februar février févr fév febrero febbraio febr februari fevereiro fev",
-    "march mar märz mär mrz mars marzo maart mrt março",
-    "april apr avril avr abril abr aprile",
-    "may mai mayo maggio mag mei maio",
-    "june jun juni juin junio giugno giu junho",
-    "july jul juli juillet juil julio luglio lug julho",
-    "august aug août aoû agosto ago augustus augusti",
-    "september sep sept septembre septiembre settembre set setembro",
-    "october oct oktober okt octobre octubre ottobre ott outubro out",
-    "november nov novembre noviembre novembro",
-    "december dec dezember dez décembre déc diciembre dic dicembre desember des dezembro",
+    "january january jan januar janvier janv enero ene gennaio gen januari janeiro jän jänner"
+    " января январь янв styczeń stycznia sty ocak oca tammikuu led leden ledna",
+    "february feb februar février févr fév febrero febbraio febr februari fevereiro fev"
+    " февраля февраль фев luty lutego lut şubat şub únor února úno",
+    "march mar märz mär mrz mars marzo maart mrt março марта март мар marzec marca mart březen března bře",
+    "april apr avril avr abril abr aprile апреля апрель апр kwiecień kwietnia kwi nisan nis duben dubna dub",
+    "may mai mayo maggio mag mei maio мая май maja mayıs květen května kvě",
+    "june jun juni juin junio giugno giu junho июня июнь июн czerwiec czerwca cze haziran haz červen června",
+    "july jul juli juillet juil julio luglio lug julho июля июль июл lipiec lipca lip temmuz tem červenec července",
+    "august aug août aoû agosto ago augustus augusti"
+    " августа август авг sierpień sierpnia sie ağustos ağu srpen srpna srp",
+    "september sep sept septembre septiembre settembre set setembro"
+    " сентября сентябрь сен сент wrzesień września wrz eylül eyl září",
+    "october oct oktober okt octobre octubre ottobre ott outubro out"
+    " октября октябрь окт październik października paź ekim eki říjen října říj",
+    "november nov novembre noviembre novembro ноября ноябрь ноя listopad listopada lis kasım kas",
+    "december dec dezember dez décembre déc diciembre dic dicembre desember des dezembro"
+    " декабря декабрь дек grudzień grudnia gru aralık ara prosinec prosince pro",
 )
 MONTHS = {word: number for number, words in enumerate(_WORDS, 1) for word in words.split()}
 DAYS = frozenset({
@@ -100,26 +106,46 @@ ZONES = {
 """Names of zones that mean one thing only."""
 
 _GAP = rb"(?:\s|\xc2\xa0|\xe2\x80\xaf)*"
-_WORD = rb"[A-Za-z\x80-\xff]{2,12}"
+_WORD = rb"[A-Za-z\x80-\xff]{2,24}"
 _BEFORE, _AFTER = ("오전", "上午", "午前"), ("오후", "下午", "午後")
 _HALVES = "|".join((*_BEFORE, *_AFTER)).encode()
 _DAY_TIME = (
     rb"(?:(?P<half>" + _HALVES + rb")" + _GAP + rb")?"
     rb"(?P<H>\d{1,2})(?::(?P<M>\d{2})(?::(?P<S>\d{2})(?:[.,:](?P<f>\d+))?)?|\.(?P<M2>\d{2})\.(?P<S2>\d{2})(?:[.,](?P<f2>\d+))?"
     rb"|h(?P<M3>\d{2})(?:[m:](?P<S3>\d{2})s?)?|-(?P<M4>\d{2})-(?P<S4>\d{2})|(?:"
-    + "时|時|시".encode() + rb")" + _GAP + rb"(?P<M5>\d{1,2})(?:" + "分|분".encode() + rb")(?:" + _GAP
-    + rb"(?P<S5>\d{1,2})(?:" + "秒|초".encode() + rb"))?)(?:" + _GAP + rb"[Uu]hr)?" + _GAP
-    + rb"(?P<ap>[AaPp]\.?" + _GAP + rb"[Mm]\.?)?"
+    + "时|時|시".encode()
+    + rb")"
+    + _GAP
+    + rb"(?P<M5>\d{1,2})(?:"
+    + "分|분".encode()
+    + rb")(?:"
+    + _GAP
+    + rb"(?P<S5>\d{1,2})(?:"
+    + "秒|초".encode()
+    + rb"))?)(?:"
+    + _GAP
+    + rb"[Uu]hr)?"
+    + _GAP
+    + rb"(?P<ap>[AaPp]\.?"
+    + _GAP
+    + rb"[Mm]\.?)?"
 )
 _PACKED_TIME = rb"(?P<H>\d{2})(?P<M>\d{2})(?:(?P<S>\d{2})(?:[.,]?(?P<f>\d+))?)?(?P<ap>$^)?"
 _ZONE = (
-    _GAP + rb"(?P<z>Z|z|(?:UTC|GMT)?" + _GAP + rb"[+-]\d{1,2}(?::?\d{2})?(?:" + _GAP + rb"[A-Z]{3,4})?|[A-Za-z]{2,5})?"
-    rb"(?:\[[A-Za-z_/+0-9-]+\])?"
+    _GAP
+    + rb"\(?(?P<z>Z|z|(?:UTC|GMT)?"
+    + _GAP
+    + rb"[+-]\d{1,2}(?::?\d{2})?(?:"
+    + _GAP
+    + rb"[A-Z]{3,4})?|[A-Za-z]{2,5})?\)?"
+    rb"(?:\[[A-Za-z_/+0-9-]+\]|" + _GAP + rb"\([A-Za-z ]+\))?"
 )
-_JOIN = rb"(?:T|t|" + _GAP + rb",?" + _GAP + rb"(?<=[\s,\xa0\xaf])|[_:-]|/|(?<=" + "日".encode() + rb"))"
+_JOIN = rb"(?:T|t|\s-\s|" + _GAP + rb",?" + _GAP + rb"(?<=[\s,\xa0\xaf])|[_:-]|/|(?<=" + "日".encode() + rb"))"
 _WEEKDAY = rb"(?:(?P<wd>" + _WORD + rb")(?![A-Za-z\x80-\xff])\.?,?" + _GAP + rb")?"
 _DATES = (
-    rb"(?P<y>\d{4})(?P<s>[-/._ ])(?P<m>\d{1,2})(?P=s)(?P<d>\d{1,2})",
+    rb"(?P<y>\d{4})(?P<s>[-/._: ])(?P<m>\d{1,2})(?P=s)(?P<d>\d{1,2})",
+    rb"(?P<y>\d{4})\. (?P<m>\d{1,2})\. (?P<d>\d{1,2})\.",
+    rb"(?P<a>\d{1,2})(?P<s>\.) (?P<b>\d{1,2})\. (?P<c>\d{4})",
     rb"(?P<a>\d{1,2})(?P<s>[-/. ])(?P<b>\d{1,2})(?P=s)(?P<c>\d{4}|\d{2})",
     rb"(?P<y>\d{4})(?:" + "年|년".encode() + rb")" + _GAP + rb"(?P<m>\d{1,2})(?:" + "月|월".encode() + rb")" + _GAP
     + rb"(?P<d>\d{1,2})(?:" + "日|일".encode() + rb")",
@@ -132,15 +158,17 @@ _DATES = (
 _CTIME = rb"(?P<mon>" + _WORD + rb")" + _GAP + rb"(?P<d>\d{1,2})" + _GAP + _DAY_TIME + _ZONE + rb"\s+(?P<y>\d{4})"
 _PACKED = re.compile(rb"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})" + _PACKED_TIME + rb"(?P<z>$^)?")
 _PACKED_DAY = re.compile(_DATES[-1] + rb"(?P<H>$^)?")
+_OPEN, _CLOSE = rb"(?:DT#|['\[(])?", rb"['\])]?"
 _FORMS = (
     *(
-        re.compile(_WEEKDAY + form)
+        re.compile(_OPEN + _WEEKDAY + form + _CLOSE)
         for date in _DATES
         for form in (
             date + rb"(?P<H>$^)?", date + _JOIN + _DAY_TIME + _ZONE, date + rb"[T _-]" + _PACKED_TIME + _ZONE,
         )
     ),
     re.compile(_WEEKDAY + _CTIME),
+    *(re.compile(_DAY_TIME + rb",?\s+" + date) for date in _DATES[:6]),
 )  # fmt: skip
 _CLOCK = re.compile(_DAY_TIME)
 _NUMBER = re.compile(rb"(?P<sign>[+-])?(?P<w>\d+)(?:[.,](?P<f>\d*))?(?P<e>[eE][+-]?\d+)?")
@@ -174,7 +202,7 @@ def layout(shape: bytes) -> Layout:
     >>> layout(b"00 Foo 0000").kind.name, layout(b"00 Jan 0000").kind.name
     ('NONE', 'DAY')
     """
-    if len(shape) > 60 or b"0" not in shape:
+    if len(shape) > 80 or b"0" not in shape:
         return Layout(Kind.NONE)
     number = _NUMBER.fullmatch(shape)
     if number:
@@ -339,6 +367,7 @@ def _fill(
             width = max(
                 span[1] for span in (*layout.date, *layout.clock) if span is not None and not isinstance(span, int)
             )
+            found.date[rows[odd]] = 0
             _number(found, rows[odd], mine[odd], texts, Layout(Kind.NUMBER, date=((0, width), 0, 0)))
             found.kind[rows[odd]] = Kind.NUMBER
             rows, mine = rows[~odd], mine[~odd]

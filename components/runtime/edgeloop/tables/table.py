@@ -30,7 +30,9 @@ from edgeloop.wire.batch import Channel
 __all__ = ["TIMES", "Block", "Table"]
 HOLD = 8 << 20
 """Numbers held in memory, so that a file need not be read twice."""
-SENTINELS = (-9999.0, -999.0, -99999.0, -999.9, -999.25, 9999.0, 99999.0, -32768.0, 32767.0, 65535.0)
+SENTINELS = (-999.0, -999.25)
+ENDS = frozenset({"32768", "32767", "65535", "2147483647", "2147483648", "4294967295", "8388607", "8388608"})
+"""Digits of the ends of integers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,10 +116,12 @@ class Table:
         taken = set(self._place.columns) if self._place else set()
         self._by = columns.named(o.by, self._names, self._where) if o.by else None
         value = columns.named(o.value, self._names, self._where) if o.value else None
+        self._counted = [i for i in columns.counts(about) if i not in taken and i not in (self._by, value)]
         self._wanted = [
             i for i, name in enumerate(self._names)
             if i not in taken and i != self._by and name not in o.ignore and name not in about.own
             and (value is None or i == value) and about.kinds[i] != "t"
+            and i not in self._counted
         ]  # fmt: skip
         for _ in range(3):
             with contextlib.suppress(Again):
@@ -209,7 +213,7 @@ class Table:
                 facts.huge += int(huge.sum())
                 values = np.where(huge, np.nan, values)
             for value in (low, high):
-                if value in SENTINELS:
+                if _no_measurement(value):
                     facts.lasting[at, value] += int((values == value).sum())
         return values
 
@@ -224,7 +228,7 @@ class Table:
         if isinstance(first, np.ndarray) and len(parts) == 1:
             facts.cuts.append(_counted(first))
             return
-        cells = _joined(parts, calendar=self._place.parts)
+        cells = _joined(parts, self._place.marks)
         form = self.options.form
         if form and form not in FORMS:
             facts.stamps.append(_written(cells, form))
@@ -250,6 +254,7 @@ class Table:
         self._sequence = Sequence(np.zeros(0, np.int64))
         self._said: tuple[str, ...] = ()
         self._first_times = np.zeros(0, np.int64)
+        self._daily = False
         if self._place is None:
             return
         if facts.stamps:
@@ -262,13 +267,17 @@ class Table:
             example = next(iter(facts.odd.values()), "")
             cuts = Cuts.joined(facts.cuts)
             column = self._file.about.head[self._place.columns[0]] if self._file.about.head else []
-            found = moments.resolve(cuts, self.options, self._where, column[0] if column else example)
+            found = moments.resolve(
+                cuts, self.options, self._where, column[0] if column else example, unit=self._place.unit
+            )
+            self._daily = bool((cuts.kind == Kind.DAY).all())
         self._good, self._said = found.good, found.words
         facts.cuts, facts.stamps = [], []
         bad = int((~found.good).sum())
         if bad == facts.rows:
             raise self._error("no row is good", "say how a time is written, `form`, such as %d.%m.%Y %H:%M:%S")
         stamps = found.times[found.good]
+        self._stamps = stamps
         some = found.good[: long.LOOK]
         self._first_times = np.where(some, found.times[: long.LOOK], np.arange(len(some)))
         zoned = not any("UTC assumed" in word for word in found.words)
@@ -297,7 +306,8 @@ class Table:
         return f"{text[:40]!r} is no time" if text else "it has no time"
 
     def _check_long(self) -> None:
-        """Refuses a row for each tag, where nobody said which column names it. Raises Ambiguous."""
+        """Refuses a row for each tag, where nobody said which column names it, and days that are no times of their
+        rows. Raises Ambiguous."""
         if self._by is not None or self._place is None or not self._facts.rows:
             return
         tagged = long.tagged(self._names, self._wanted, self._kept, self._facts.first, self._first_times)
@@ -305,6 +315,15 @@ class Table:
             by, value = (self._names[i] for i in tagged)
             raise Ambiguous("it is a row for each tag", where=self._where, why=f"{by!r} says whose the value is",
                             mend=f"say `by: {by}` and `value: {value}`, or `ignore: {by}`")  # fmt: skip
+        if any("UTC assumed" in word for word in self._said):
+            moments.refuse_twice(self._stamps, self._where)
+        steps = np.diff(self._sequence.times)
+        shared = int((steps == 0).sum()) + int((steps % moments.DAY != 0).sum())
+        if self._daily and not self.options.time and len(steps) > 5 and shared > 0.2 * len(steps):
+            name = self._names[self._place.columns[0]]
+            mend = f"name the column of the time of day too, `time: {name} + …`, or say `time: {name}`"
+            raise Ambiguous("most rows of a day have one time", where=self._where, why=f"{name!r} is a date alone",
+                            mend=mend)  # fmt: skip
 
     # -- what comes out ------------------------------------------------------------------------------------------------
 
@@ -324,6 +343,8 @@ class Table:
         else:
             parts.append("no time")
         parts.append(f"{len(self.channels)} channel{'s' * (len(self.channels) != 1)}")
+        if self._counted:
+            parts.append(", ".join(repr(self._names[i]) for i in self._counted) + " numbers the rows: left out")
         if self.text:
             parts.append("no numbers in " + ", ".join(map(repr, self.text[:5])) + (" …" if len(self.text) > 5 else ""))
         styles = {self._styles[i] for i in self._kept if not self._styles[i].plain}
@@ -345,8 +366,9 @@ class Table:
         if facts.huge:
             parts.append(f"{facts.huge:,} cells of {HUGE:g} or more are missing")
         for (i, value), n in facts.lasting.items():
-            if i in self._kept and n > 1 and f"{value:g}" not in self.options.missing:
-                parts.append(f"{value:g} stands {n:,} times in {self._names[i]!r} (`missing: {value:g}` if it is none)")
+            shown = f"{value:.10g}"
+            if i in self._kept and n > 1 and shown not in self.options.missing:
+                parts.append(f"{shown} stands {n:,} times in {self._names[i]!r} (`missing: {shown}` if it is none)")
         total = facts.rows + sum(1 for _ in facts.short)
         reasons = self._reasons()
         if reasons:
@@ -434,6 +456,18 @@ class Table:
         self._file.close()
 
 
+def _no_measurement(value: float) -> bool:
+    """Whether it is one of those that programs write for nothing: nines, and the ends of integers, scaled or not.
+
+    >>> [_no_measurement(v) for v in (-9999.0, 999.9, 32767.0, -3276.8, 99.0, 1000.0)]
+    [True, True, True, True, False, False]
+    """
+    if value in SENTINELS:
+        return True
+    digits = f"{abs(value):.10g}".replace(".", "")
+    return (len(digits) >= 4 and set(digits) == {"9"}) or (digits in ENDS and "e" not in digits)
+
+
 def _texts(column: Columns) -> list[str]:
     """Of the first rows."""
     if isinstance(column, Stamps):
@@ -476,15 +510,14 @@ def _counted(values: NDArray[np.generic]) -> Cuts:
     return found
 
 
-def _joined(parts: list[Columns], *, calendar: bool) -> NDArray[np.bytes_]:
+def _joined(parts: list[Columns], marks: tuple[tuple[str, int], ...]) -> NDArray[np.bytes_]:
     texts = [_encoded(part) for part in parts]
     found = texts[0]
-    marks = [b"-", b"-", b" ", b":", b":"] if calendar else [b" "] * (len(texts) - 1)
-    for mark, text in zip(marks, texts[1:], strict=False):
-        if mark == b":":
-            text = np.char.zfill(text, 2)
-        found = np.char.add(np.char.add(found, mark), text)
-    if calendar and len(texts) == 4:
+    for (mark, digits), text in zip(marks, texts[1:], strict=True):
+        if digits:
+            text = np.where(np.char.str_len(text) > 0, np.char.zfill(text, digits), text)
+        found = np.char.add(np.char.add(found, mark.encode()), text)
+    if len(texts) == 4 and marks[0][0] == "-":
         found = np.char.add(found, b":00")
     return np.char.strip(found) if len(texts) > 1 else found
 

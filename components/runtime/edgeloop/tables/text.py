@@ -18,11 +18,12 @@ from edgeloop.tables.dress import Dress, dress
 from edgeloop.tables.layout import is_time, look, opened
 from edgeloop.tables.numerals import MISSING
 from edgeloop.tables.options import Options
+from edgeloop.tables.units import unit_of
 
 ROWS = 8192
 BLOCK = 4 << 20
 """Bytes read at once."""
-NAMES = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "cp1252": "Windows-1252",
+NAMES = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "cp1252": "Windows-1252", "cp1251": "Windows-1251",
          "latin-1": "of an unknown encoding (if names look odd, write it as UTF-8)"}  # fmt: skip
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blank"}
 
@@ -40,11 +41,13 @@ class TextFile:
             notes.append(NAMES.get(found.encoding, found.encoding.upper()))
         if found.separator != ",":
             notes.append(SEPARATORS.get(found.separator, repr(found.separator)))
+        if found.over:
+            notes.append(f"the header has a name more than the rows have cells ({found.over!r})")
         if found.preamble:
             notes.append(f"header in line {found.preamble + 1}")
         names = unique(found.names, notes)
         for row in found.above:
-            units |= dict(zip(names, row, strict=False))
+            units |= {name: cell for name, cell in zip(names, row, strict=False) if unit_of(cell, "") != "1"}
         if found.above:
             notes.append(f"{len(found.above)} row{'s' * (len(found.above) > 1)} of units or words under the header")
         self._dresses: dict[int, Dress] = {}
