@@ -36,6 +36,10 @@ LINGER, QUIET, LONGEST_QUIET, SUSPECT = 0.03, 3.0, 10.0, 10.0
 """Of a line whose answers carry no number: s without a byte that end an answer; how many time-outs an answer may
 be late, at most s; how long (in time-outs) after a missing one each answer is checked for a second one behind it."""
 NEVER = 1 << 30
+FUNCTIONS = {
+    "read_coils": 1, "read_discrete_inputs": 2, "read_holding_registers": 3, "read_input_registers": 4,
+    "write_coil": 5, "write_register": 6, "write_registers": 16,
+}  # fmt: skip
 _SCHEMES = ("tcp", "rtu", "rtu+tcp", "tls")
 
 
@@ -198,6 +202,10 @@ class Link:
         answer = self._ask(request.where, call, request.start, patient=patient, count=count, device_id=device)
         bits = request.table in ("co", "di")
         values: list[int] = answer.bits if bits else answer.registers
+        wanted = -(-request.count // 8) * 8 if bits else request.count
+        if len(values) > wanted or (len(values) < wanted and self._doubtful):
+            self._discard()
+            raise Late("the answer is of another length", where=request.where)
         if len(values) < request.count:
             raise Refused(request.where, 0, f"it sent {len(values)} values of {request.count}")
         return bytes(map(bool, values[: request.count])) if bits else pack(values[: request.count])
@@ -226,6 +234,9 @@ class Link:
             while True:
                 try:
                     answer = self._once(call, *arguments, **keywords)
+                    if answer.function_code & 0x7F != FUNCTIONS[call.__name__]:
+                        self._discard()
+                        raise Late("the answer is to another request")
                     break
                 except Silent as error:
                     if not left or self._ended.is_set():
@@ -239,10 +250,20 @@ class Link:
             raise Refused(where, getattr(answer, "exception_code", 0))
         return answer
 
+    @property
+    def _doubtful(self) -> bool:
+        """Whether an answer for another request may be on the line."""
+        return not self._numbered and time.monotonic() < self._suspect
+
+    def _discard(self) -> None:
+        """An answer was another's: the next ones are in doubt."""
+        self.late += 1
+        self._suspect = time.monotonic() + SUSPECT * self._timeout
+
     def _once(self, call: Any, *arguments: Any, **keywords: Any) -> Any:
         """One request and its answer. Raises Lost, Silent."""
-        if not self._numbered:
-            self._drain(0.0)
+        if not self._numbered and self._drain(0.0):
+            self._discard()
         began = time.monotonic()
         try:
             answer = call(*arguments, **keywords)
@@ -257,8 +278,8 @@ class Link:
         except (OSError, ValueError) as error:
             raise Lost("the connection was lost", where=str(self.address), why=str(error)) from None
         took = time.monotonic() - began
-        if not self._numbered and time.monotonic() < self._suspect and self._drain(max(LINGER, 2 * took)):
-            self.late += 1
+        if self._doubtful and self._drain(max(LINGER, 2 * took)):
+            self._discard()
             raise Late("two answers to one request")
         self._answered = True
         return answer
