@@ -13,6 +13,7 @@ from edgeloop.config.quantities import Budget, Duration, Learning, Rate, Size
 from edgeloop.detect.registry import DETECTORS
 from edgeloop.detect.sensor import Range
 from edgeloop.errors import ConfigurationError
+from edgeloop.fleet.settings import Fleet
 from edgeloop.health import Metrics
 from edgeloop.join import Condition
 from edgeloop.limits import Limit
@@ -145,6 +146,9 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Meta(title="Limits", description="thresholds and conditions that people set, by id; they need no monitor"),
     ] = {}
     alarms: Annotated[AlarmSettings, Meta(title="Alarms", description="how they are kept few")] = AlarmSettings()
+    fleet: Annotated[
+        Fleet | None, Meta(title="Fleet", description="what analyses over many sites find of this line")
+    ] = None
     upload: Annotated[
         Size,
         Meta(
@@ -164,6 +168,12 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Duration,
         Meta(title="Silence", description="time without any samples at all after which the streams count as gone"),
     ] = Duration("5 s")
+
+
+def assets(configuration: Configuration) -> set[str]:
+    """Those that something watches."""
+    monitors = {monitor.asset for monitor in configuration.monitors.values()}
+    return monitors | {limit.asset for limit in configuration.limits.values()}
 
 
 def orphans(configuration: Configuration) -> list[ConfigurationError]:

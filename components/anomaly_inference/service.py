@@ -7,7 +7,7 @@ import queue
 import time
 from typing import Any
 
-from anomaly_inference.configuration import Configuration, orphans
+from anomaly_inference.configuration import Configuration, assets, orphans
 from anomaly_inference.declaration import NAME
 from anomaly_inference.engine import Engine, Outcome
 from anomaly_inference.learned import LearnedFile
@@ -19,6 +19,7 @@ from edgeloop.alarms import NO_MONITOR, Alarm, AlarmBook, AlarmJournal, Cause, l
 from edgeloop.component import App
 from edgeloop.durable import Document
 from edgeloop.errors import EdgeloopError
+from edgeloop.fleet import Findings
 from edgeloop.journal import Position, directory
 from edgeloop.queue import QueueError, UploadQueue
 from edgeloop.samples import SamplesSubscriber
@@ -66,8 +67,10 @@ class Service:
             self._monitor_told,
             self._models.provide,
         )
+        self._configured = configuration
+        self._fleet = Findings(app.work, self._device, app.bus, app.health)
         begun = Outcome()
-        self._apply(configuration, begun)
+        self._configure(configuration, begun)
         self._hand = Handling(app.work / "samples.in-hand", app.work, "a batch of samples", self._set_aside)
         self._samples = SamplesSubscriber(directory(app.root), None, self._restore())
         self._silence, self._unheard = Silence(), Unheard()
@@ -80,7 +83,10 @@ class Service:
         """The outcome of what arrives within `timeout` seconds, and of commands and configuration meanwhile."""
         outcome = Outcome()
         while not self._changes.empty():
-            self._apply(self._changes.get(), outcome)
+            self._configure(self._changes.get(), outcome)
+        outcome.alarms += self._fleet.tick(self.engine.book, clock.now())
+        if self._fleet.due(clock.now()):
+            self._apply(self._configured, outcome)
         while not self._commands.empty():
             try:
                 _extend(outcome, self.engine.command(parse(self._commands.get()), clock.now()))
@@ -111,9 +117,17 @@ class Service:
         self._app.health.count("set_aside")
         self._app.health.problem("set-aside", line)
 
-    def _apply(self, configuration: Configuration, outcome: Outcome) -> None:
-        """At the start and later; whatever fails is a line, and what was applied before stays."""
+    def _configure(self, configuration: Configuration, outcome: Outcome) -> None:
+        """What the line says."""
+        self._configured = configuration
+        self._fleet.configure(configuration.fleet, configuration.site, assets(configuration))
+        self._apply(configuration, outcome)
+
+    def _apply(self, line: Configuration, outcome: Outcome) -> None:
+        """At the start and later, with what the fleet sets; whatever fails is a line, and what was applied before
+        stays."""
         try:
+            configuration = self._fleet.over(line, clock.now())
             self._check(configuration)
             self._models.apply(configuration)
             self.engine.book.settings = configuration.alarms
@@ -146,7 +160,7 @@ class Service:
             results = list(self._results.values())
             self._results = {}
             states = self._states | {result.monitor: result.state for result in results}
-            quiet = states == self._states and not self.engine.book.open
+            quiet = states == self._states and not self._alarming
             upload = elapsed - self._uploaded >= (QUIET_INTERVAL if quiet else UPLOAD_INTERVAL)
             if upload:
                 self._uploaded, self._states = elapsed, states
@@ -162,8 +176,13 @@ class Service:
         """ns between two messages of results: a calm second while all is as it was, unless one was configured."""
         wanted = self._app.config.publish
         same = all(self._states.get(result.monitor) == result.state for result in self._results.values())
-        quiet = same and not self.engine.book.open
+        quiet = same and not self._alarming
         return CALM if quiet and wanted == PUBLISH else wanted
+
+    @property
+    def _alarming(self) -> bool:
+        """Whether an alarm is open that came of samples: a finding stands for weeks."""
+        return any(alarm.kind != "fleet" for alarm in self.engine.book.open)
 
     def _noticed(self, topic: str, payload: bytes) -> None:
         self._silence.noticed(time.monotonic())
@@ -230,6 +249,7 @@ class Service:
         self._samples.close()
         self._hand.close()
         self._models.close()
+        self._fleet.close()
         self._alarms.close()
         self._queue.close()
 

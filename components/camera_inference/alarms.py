@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from edgeloop import clock, topics
-from edgeloop.alarms import Alarm, AlarmBook, AlarmJournal, Cause, parse
+from edgeloop.alarms import Alarm, AlarmBook, AlarmJournal, Cause, label, parse
 from edgeloop.alarms.alarm import Kind
 from edgeloop.errors import EdgeloopError
+from edgeloop.fleet import Findings
 
 IN_A_ROW: Final = 3
 """Pictures that show nothing before it is an alarm, and that show something before it is over."""
 ALARMS: Final = "alarms"
+LABELS: Final = "labels"
 
 
 class Told(Protocol):
@@ -31,11 +33,11 @@ class Told(Protocol):
 
 
 class CameraAlarms:
-    """The book of kinds `camera` and `agreement`, in the component's work folder. `sight` and `agreement` from any
-    thread; all else from the loop's."""
+    """The book of kinds `camera` and `agreement`, and `fleet` where nothing else has monitors, in the component's work
+    folder. `sight` and `agreement` from any thread; all else from the loop's."""
 
-    def __init__(self, work: Path, told: Told) -> None:
-        self._told = told
+    def __init__(self, work: Path, told: Told, fleet: Findings) -> None:
+        self._told, self._fleet = told, fleet
         self._journal = AlarmJournal(work / "alarms.jsonl")
         self._book = AlarmBook(self._journal.alarms, self._record)
         self._lock = threading.Lock()
@@ -81,6 +83,7 @@ class CameraAlarms:
         for payload in commands:
             self._obey(payload, now)
         self._announce(self._book.tick(now))
+        self._announce(self._fleet.tick(self._book, now))
 
     def retire(self, cameras: set[str]) -> None:
         """Clears what belongs to cameras other than these."""
@@ -117,6 +120,8 @@ class CameraAlarms:
             self._told.log("alarm", id=alarm.id, camera=alarm.monitor, state=alarm.state, text=alarm.text)
             document = alarm.document()
             self._told.upload(ALARMS, document)
+            if alarm.kind == "fleet" and (said := label(alarm)) is not None:
+                self._told.upload(LABELS, said.document())
             if alarm.held_by or self._told.publish(topics.alarm(alarm.id), document):
                 self._try(partial(self._journal.announced, alarm))
 

@@ -10,6 +10,7 @@ from msgspec import Meta
 from camera_inference.zones import Zone
 from edgeloop.config.identifiers import Id, Site
 from edgeloop.config.quantities import Duration, Rate, Size
+from edgeloop.fleet.settings import Fleet
 from edgeloop.health import Metrics
 from edgeloop.join import Condition
 from edgeloop.opinions.settings import Opinion
@@ -319,6 +320,9 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     metrics: Metrics = ""
     plugins: Plugins = ""
     cameras: Annotated[dict[Id, Camera], Meta(title="Cameras", description="what is looked at, by id")] = {}
+    fleet: Annotated[
+        Fleet | None, Meta(title="Fleet", description="what analyses over many sites find of a line without monitors")
+    ] = None
     threads: Annotated[int, Meta(title="Threads", description="of one inference", ge=1, le=64)] = 1
     memory: Annotated[
         Size, Meta(title="Memory", description="of all models", extra={"ge": "16 MiB", "le": "64 GiB"})

@@ -31,6 +31,7 @@ from edgeloop.bus.subscription import Subscription
 from edgeloop.component import App
 from edgeloop.decode import document
 from edgeloop.errors import DecodeError
+from edgeloop.fleet import Findings
 from edgeloop.journal import directory
 from edgeloop.models import store
 from edgeloop.models.active import ActiveModel
@@ -117,7 +118,9 @@ class Service:
         self._gauged = time.monotonic()
         self._queue = UploadQueue(app.root, NAME, budget=int(app.config.upload))
         self._examples = HardExamples(app.work, self._queue, self)
-        self._alarms = CameraAlarms(app.work, Alarming(self))
+        self._fleet = Findings(app.work, self._device, app.bus, app.health)
+        self._alarms = CameraAlarms(app.work, Alarming(self), self._fleet)
+        self._line = app.config
         self._learn: SimpleQueue[bytes] = SimpleQueue()
         self._labels: SimpleQueue[bytes] = SimpleQueue()
         self._teaching = Teaching(app.root, self._device, self, self.publish)
@@ -156,11 +159,19 @@ class Service:
             engine.close()
         self._nobody.close()
         self._examples.close()
+        self._fleet.close()
         self._alarms.close()
         self._queue.close()
 
     def apply(self, configuration: Configuration) -> None:
         """Takes a new configuration; a camera that is wrong stays as it was, with one line."""
+        self._line = configuration
+        own = {camera.asset or id for id, camera in configuration.cameras.items()}
+        self._fleet.configure(configuration.fleet, configuration.site, own)
+        self._arrange(self._fleet.over(configuration, clock.now()))
+
+    def _arrange(self, configuration: Configuration) -> None:
+        """With what the fleet sets."""
         options = Options(threads=configuration.threads, memory=int(configuration.memory))
         if configuration.plugins != self._plugins:
             self._plugins = configuration.plugins
@@ -200,6 +211,8 @@ class Service:
             if counted is not None:
                 self.publish(topics.samples_of(pipeline.id), counted)
         self._alarms.tick()
+        if self._fleet.due(clock.now()):
+            self._arrange(self._fleet.over(self._line, clock.now()))
         while not self._learn.empty():
             self._command(self._learn.get())
         while not self._labels.empty():

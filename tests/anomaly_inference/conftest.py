@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from edgeloop.journal import JournalWriter, directory
 from edgeloop.samples import SamplesPublisher
 from edgeloop_tools.config.grants import granted
 from edgeloop_tools.core.ipc.backend import MemoryBackend
+from edgeloop_tools.core.ipc.matching import Nucleus
 from edgeloop_tools.core.ipc.server import Server
 
 NAME = "io.edgeloop.AnomalyInference"
@@ -31,8 +33,8 @@ COMPONENTS = Path(edgeloop.__file__).parents[2]
 class Site:
     """A bus, a root folder with SensorIngest's journal, and the component as a process of its own."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, nucleus: Nucleus = "classic") -> None:
+        self.root, self._nucleus = root, nucleus
         self.socket = root / "ipc.socket"
         self.backend = MemoryBackend()
         self.loop = asyncio.new_event_loop()
@@ -52,7 +54,7 @@ class Site:
         self.seen: list[tuple[str, dict[str, Any]]] = []
 
     async def _serve(self) -> None:
-        self.server = Server(self.socket, self.backend, "classic")
+        self.server = Server(self.socket, self.backend, self._nucleus)
         await self.server.start()
         self.serving = asyncio.create_task(self.server.serve())
 
@@ -65,13 +67,15 @@ class Site:
     def start(self, configuration: dict[str, Any]) -> None:
         from anomaly_inference.declaration import DECLARATION as declared
 
-        acts = granted({NAME: configuration})[NAME].get("accessControl", {}).get("aws.greengrass.ipc.pubsub", {})
+        given = granted({NAME: configuration})[NAME].get("accessControl", {})
+        acts = given.get("aws.greengrass.ipc.pubsub", {})
         policy = {
             "aws.greengrass.ipc.pubsub": {
                 "p": {"operations": ["aws.greengrass#PublishToTopic"], "resources": list(declared.publishes)},
                 "s": {"operations": ["aws.greengrass#SubscribeToTopic"], "resources": list(declared.subscribes)},
                 **acts,
-            }
+            },
+            "aws.greengrass.ipc.mqttproxy": given.get("aws.greengrass.ipc.mqttproxy", {}),
         }
         token = self._token(NAME, access_control=policy, configuration=configuration)
         environment = {
@@ -84,6 +88,19 @@ class Site:
         command = [sys.executable, "-m", "anomaly_inference", "--root", str(self.root)]
         self.log = open(self.root / "component.log", "ab")  # noqa: SIM115
         self.process = subprocess.Popen(command, env=environment, stdout=self.log, stderr=self.log, cwd=self.root)
+
+    def fault(self, kind: str, **arguments: Any) -> None:
+        """Of the bus, or what another client of IoT Core does (`iot_publish`)."""
+
+        async def apply() -> None:
+            self.server.faults.apply(kind, arguments)
+
+        asyncio.run_coroutine_threadsafe(apply(), self.loop).result(60)
+
+    def configure(self, **configuration: Any) -> None:
+        """As a deployment would."""
+        change = self.backend.update_configuration(NAME, (), configuration, time.time_ns() // 10**6)
+        asyncio.run_coroutine_threadsafe(change, self.loop).result(60)
 
     def kill(self, number: signal.Signals) -> int:
         assert self.process is not None
@@ -130,9 +147,9 @@ class Site:
 
 
 @pytest.fixture
-def site() -> Iterator[Site]:
+def site(request: pytest.FixtureRequest) -> Iterator[Site]:
     with tempfile.TemporaryDirectory(prefix="site") as folder:
-        running = Site(Path(folder))
+        running = Site(Path(folder), getattr(request, "param", "classic"))
         try:
             yield running
         finally:

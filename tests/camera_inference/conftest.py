@@ -21,6 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from camera_inference.declaration import DECLARATION, NAME
 from edgeloop import documents, topics
 from edgeloop.bus import Bus
+from edgeloop.fleet import topic as findings
 from edgeloop.models import golden
 from edgeloop.models.manifest import Golden, Image, Manifest, Provenance, Tensor, Variant
 from edgeloop.models.package import listed, pack
@@ -38,7 +39,10 @@ def policy() -> dict[str, Any]:
             "publish": {"operations": ["aws.greengrass#PublishToTopic"], "resources": [*DECLARATION.publishes]},
             "subscribe": {"operations": ["aws.greengrass#SubscribeToTopic"], "resources": [*DECLARATION.subscribes]},
             "act": {"operations": ["aws.greengrass#PublishToTopic"], "resources": ["edgeloop/actions/press1"]},
-        }
+        },
+        "aws.greengrass.ipc.mqttproxy": {
+            "hear": {"operations": ["aws.greengrass#SubscribeToIoTCore"], "resources": [findings("plant", "+")]},
+        },
     }
 
 
@@ -84,6 +88,14 @@ class Plant:
         with self._changed:
             self.messages.setdefault(topic, []).append(payload)
             self._changed.notify_all()
+
+    def publish_from_cloud(self, topic: str, payload: bytes) -> None:
+        """Retained, as another client of IoT Core does."""
+
+        async def say() -> None:
+            self._server.operations.publish_from_cloud(topic, payload, retain=True)
+
+        asyncio.run_coroutine_threadsafe(say(), self._loop).result(60)
 
     def configure(self, **configuration: Any) -> None:
         """Changes the configuration as a deployment would."""

@@ -16,7 +16,8 @@ def register(subparsers: Subparsers) -> None:
         help="questions over many sites and long periods",
         usage="edgeloop analyse NAME --data DIR|s3://… [options]\n       edgeloop analyse new FOLDER",
         description="Runs an analysis, a shipped one (compare, forecast) or a folder of your own, over what went up. "
-        "Makes OUT/<name>/table.parquet, OUT/findings/<site>/<asset>.json and, with --report, one page. "
+        "Makes OUT/<name>/table.parquet, OUT/findings/<site>/<asset>.json and, with --report, one page; --publish "
+        "tells the lines. "
         "`new` makes the folder of an analysis of your own.",
     )
     add = analyse.add_argument
@@ -25,6 +26,11 @@ def register(subparsers: Subparsers) -> None:
     add("--since", metavar="TIME", help="leave out what is older, such as 2026-03-01")
     add("--out", type=Path, metavar="DIR", default=Path("analysis"), help="where results go, and lake/ (analysis)")
     add("--report", type=Path, metavar="FILE.html", help="one page that needs nothing else")
+    add("--valid", type=int, metavar="DAYS", default=14, help="how long findings hold after the last day seen (14)")
+    add(
+        "--publish", nargs="?", const="aws", metavar="aws|ROOT",
+        help="to the lines: as retained messages of IoT Core; ROOT: of the local core there",
+    )  # fmt: skip
     add("-p", dest="parameters", action="append", default=[], metavar="KEY=VALUE", help="a parameter of the analysis")
     analyse.set_defaults(run=_analyse)
 
@@ -47,7 +53,12 @@ def _analyse(arguments: argparse.Namespace) -> int:
     need("analytics")
     done = run(
         words[0], arguments.data, arguments.out, since=arguments.since, given=arguments.parameters,
-        report=arguments.report, say=print,
+        report=arguments.report, valid=arguments.valid, say=print,
     )  # fmt: skip
     print(done)
+    if arguments.publish:
+        from edgeloop_tools.analyse.publish import publish, way
+
+        sent = publish(arguments.out / "findings", way(arguments.publish))
+        print(f"published: {sent} lists of assets that have changed, to {arguments.publish}")
     return 0

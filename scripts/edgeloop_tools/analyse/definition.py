@@ -34,7 +34,8 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """since, until: ISO 8601 days; evidence: figures behind the words, small."""
+    """since, seen: first and last day of the data that say so, ISO 8601. evidence: figures behind the words, small.
+    set: settings of the line by dotted path, such as monitors.press7.budget; one holds where the line allows it."""
 
     site: str
     device: str
@@ -45,8 +46,10 @@ class Finding:
     severity: Severity
     words: str
     since: str
-    until: str
+    seen: str
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    stream: str = ""
+    set: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Sequence
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,17 +16,26 @@ from edgeloop.layout import safe
 from edgeloop_tools.analyse.definition import Analysis, Finding
 
 SCHEMA: Final = 1
+VALID: Final = 14
+"""Days after the last one seen for which a finding holds; then it is dropped where it still stands."""
 MOST: Final = 5000
 """Bytes of a message."""
 _ORDER: Final = {"high": 0, "medium": 1, "low": 2}
 
 
-def write(folder: Path, analysis: Analysis, found: Sequence[Finding], assets: Sequence[tuple[str, str]]) -> int:
+def write(
+    folder: Path,
+    analysis: Analysis,
+    found: Sequence[Finding],
+    assets: Sequence[tuple[str, str]],
+    valid: int = VALID,
+) -> int:
     """folder/<site>/<asset>.json for every asset that was looked at, those without findings too: an empty list clears.
-    What other analyses found stays; the revision grows where the list changed. The number of findings."""
+    What other analyses found stays. The revision grows where the list changed, and is no lower than the time in s: in a
+    new folder it is newer than all before. valid: days. The number of findings."""
     by: dict[tuple[str, str], list[dict[str, Any]]] = {asset: [] for asset in assets}
     for finding in found:
-        by.setdefault((finding.site, finding.asset), []).append(_record(analysis, finding))
+        by.setdefault((finding.site, finding.asset), []).append(_record(analysis, finding, valid))
     for (site, asset), own in by.items():
         path = folder / safe(site) / f"{safe(asset)}.json"
         known = _known(path)
@@ -33,7 +44,7 @@ def write(folder: Path, analysis: Analysis, found: Sequence[Finding], assets: Se
         content = message(site, asset, listed, int(known.get("revision", 0)))
         if known and known == content:
             continue
-        content["revision"] += 1
+        content["revision"] = max(content["revision"] + 1, int(time.time()))
         make_folder(path.parent, 0o755)
         replace(path, json.dumps(content, ensure_ascii=False).encode(), 0o644)
     return len(found)
@@ -53,13 +64,15 @@ def message(site: str, asset: str, listed: list[dict[str, Any]], revision: int) 
         kept = kept[:-1]
 
 
-def _record(analysis: Analysis, finding: Finding) -> dict[str, Any]:
+def _record(analysis: Analysis, finding: Finding, valid: int) -> dict[str, Any]:
     about = (analysis.name, finding.device, finding.channel, finding.indicator, finding.kind)
     return {
         "id": hashlib.sha256("\0".join(about).encode()).hexdigest()[:12], "analysis": analysis.name,
-        "version": analysis.version, "device": finding.device, "channel": finding.channel,
+        "version": analysis.version, "device": finding.device, "stream": finding.stream, "channel": finding.channel,
         "indicator": finding.indicator, "kind": finding.kind, "severity": finding.severity, "words": finding.words,
-        "since": finding.since, "until": finding.until, "evidence": dict(finding.evidence), "set": {},
+        "since": finding.since, "seen": finding.seen,
+        "until": f"{date.fromisoformat(finding.seen) + timedelta(days=valid)}",
+        "evidence": dict(finding.evidence), "set": dict(finding.set),
     }  # fmt: skip
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +24,8 @@ EPOCH: Final = 0xE0
 @dataclass(frozen=True, slots=True)
 class Fleet:
     """Presses that differ from one another by `spread` (of their level), with days that share a weekly season and have
-    noise of their own (AR(1), 0.5), whose size differs from press to press by `uneven` (log)."""
+    noise of their own (AR(1), 0.5), whose size differs from press to press by `uneven` (log).
+    began: ns UTC of the first day's begin. things: those of assets by number that are not the site's own."""
 
     seed: int
     sites: int = 3
@@ -33,6 +35,8 @@ class Fleet:
     spread: float = 0.03
     noise: float = 0.01
     uneven: float = 0.2
+    began: int = BEGAN
+    things: Mapping[int, str] = field(default_factory=dict)
 
     def means(self) -> NDArray[np.float64]:
         """[asset, indicator, day]."""
@@ -53,25 +57,31 @@ class Fleet:
         """Site and asset."""
         return f"site{number // self.assets + 1}", f"press{number % self.assets + 1}"
 
+    def device(self, number: int) -> str:
+        """The thing that an asset's samples come from."""
+        return self.things.get(number, f"core-{self.name(number)[0]}")
+
     def frame(self, means: NDArray[np.float64]) -> Any:
         """As the shipped analyses' `job` gives it."""
         pandas = optional.load("pandas", "a simulated fleet")
-        days = pandas.to_datetime(BEGAN + np.arange(means.shape[2]) * 86_400 * NS, utc=True)
+        days = pandas.to_datetime(self.began + np.arange(means.shape[2]) * 86_400 * NS, utc=True)
         parts = []
         for number in range(means.shape[0]):
             site, asset = self.name(number)
             for at, column in enumerate(COLUMNS):
                 channel, _, indicator = column.partition("_")
                 parts.append(pandas.DataFrame({
-                    "type": "press", "site": site, "device": f"core-{site}", "asset": asset,
+                    "type": "press", "site": site, "device": self.device(number), "asset": asset,
                     "stream": f"{asset}_vib_indicators", "channel": channel, "indicator": indicator, "unit": "mm/s",
                     "day": days, "value": means[number, at],
                 }))  # fmt: skip
         return pandas.concat(parts, ignore_index=True)
 
 
-def upload(folder: Path, fleet: Fleet, means: NDArray[np.float64], *, rows: int = 24, files: int = 1) -> int:
-    """Writes an upload of schema 2, `rows` a day in `files` objects whose mean is that of the day; the objects."""
+def upload(folder: Path, fleet: Fleet, means: NDArray[np.float64], *, rows: int = 24, files: int = 1,
+           first: int = 0) -> int:
+    """Writes an upload of schema 2 from day `first` on, `rows` a day in `files` objects whose mean is that of the day;
+    the objects."""
     pa, pq = (optional.load(name, "a simulated fleet") for name in ("pyarrow", "pyarrow.parquet"))
     made = 0
     step = 86_400 * NS // rows
@@ -79,28 +89,28 @@ def upload(folder: Path, fleet: Fleet, means: NDArray[np.float64], *, rows: int 
     for number in range(means.shape[0]):
         site, asset = fleet.name(number)
         stream = f"{asset}_vib_indicators"
-        about = {"schema": 2, "site": site, "device": f"core-{site}", "stream": stream, "rate": None}
+        device = fleet.device(number)
+        about = {"schema": 2, "site": site, "device": device, "stream": stream, "rate": None}
         kinds = [pa.field(c, pa.float32(), metadata={"name": c, "unit": "mm/s"}) for c in COLUMNS]
         schema = pa.schema(
             [("time", pa.timestamp("us", "UTC")), ("time_ns", pa.int64()), *kinds, ("device", pa.string()),
              ("epoch", pa.string()), ("index", pa.int64()), ("quality", pa.int8())],
             metadata={METADATA: json.dumps(about)},
         )  # fmt: skip
-        for day in range(means.shape[2]):
+        for day in range(first, means.shape[2]):
             for part in range(files):
                 index = day * rows + part * each + np.arange(each)
-                times = BEGAN + index * step
+                times = fleet.began + index * step
                 wave = np.sin(2 * np.pi * (index % rows) / rows) * 0.1
                 wave -= wave.mean()
                 values = [pa.array((means[number, at, day] + wave).astype("<f4")) for at in range(len(COLUMNS))]
                 table = pa.Table.from_arrays(
                     [pa.array(times // 1000).cast(pa.timestamp("us", "UTC")), pa.array(times), *values,
-                     pa.repeat(f"core-{site}", each), pa.repeat(f"{EPOCH:016x}", each), pa.array(index),
+                     pa.repeat(device, each), pa.repeat(f"{EPOCH:016x}", each), pa.array(index),
                      pa.array(np.zeros(each, dtype=np.int8))],
                     schema=schema,
                 )  # fmt: skip
                 when = date(int(times[0]))
-                device = f"core-{site}"
                 key = raw_key(site, stream, when, "synced", device, EPOCH, int(index[0]), int(index[-1]))
                 path = folder / key
                 path.parent.mkdir(parents=True, exist_ok=True)

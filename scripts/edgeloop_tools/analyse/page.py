@@ -14,7 +14,7 @@ MOST: Final = 200
 """Rows shown; all are in table.parquet."""
 _COLORS: Final = ("#0b6e99", "#c0392b", "#7f8c8d", "#27ae60", "#8e44ad", "#d35400")
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 720, 200, 60, 24
-_STYLE: Final = """body{font:15px/1.45 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}
+STYLE: Final = """body{font:15px/1.45 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}
 table{border-collapse:collapse;font-size:13px}td,th{padding:.2em .7em;border-bottom:1px solid #ddd;text-align:left}
 .high{color:#a61b1b}.medium{color:#8a5a00}svg{max-width:100%}figcaption{font-weight:600}figure{margin:1.5em 0}"""
 
@@ -32,13 +32,13 @@ def write(
         f"<h1>{escape(analysis.title)}</h1><p>{len(assets)} assets of {sites} sites. {escape(given)}</p>",
         f"<h2>Findings</h2><ul>{found}</ul>" if found else "<h2>Findings</h2><p>None.</p>",
         "".join(f"<p>{escape(note)}</p>" for note in answer.notes),
-        "".join(_chart(chart) for chart in answer.charts),
+        "".join(chart_of(chart) for chart in answer.charts),
         _table(answer.rows),
     ]
     page = (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
         "content='width=device-width'><meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; "
-        f"style-src 'unsafe-inline'\"><title>{escape(analysis.title)}</title><style>{_STYLE}</style></head><body>"
+        f"style-src 'unsafe-inline'\"><title>{escape(analysis.title)}</title><style>{STYLE}</style></head><body>"
         f"{''.join(body)}</body></html>\n"
     )
     replace(path, page.encode(), 0o644)
@@ -58,7 +58,8 @@ def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _chart(chart: Chart) -> str:
+def chart_of(chart: Chart) -> str:
+    """A figure with its title, as HTML."""
     points = [point for line in chart.series.values() for point in line]
     if not points:
         return ""

@@ -42,9 +42,11 @@ def run(
     since: str | None = None,
     given: Sequence[str] = (),
     report: Path | None = None,
+    valid: int = findings.VALID,
     say: Callable[[str], None] = lambda line: None,
 ) -> Done:
-    """data: an upload, which is compacted into out/lake first, or a folder with lake/. Raises EdgeloopError."""
+    """data: an upload, which is compacted into out/lake first, or a folder with lake/. valid: days for which findings
+    hold. Raises EdgeloopError."""
     analysis = load(name)
     parameters = analysis.parameters(given)
     first = nanoseconds(since)
@@ -57,7 +59,7 @@ def run(
         folder = out / analysis.name
         make_folder(folder, 0o755)
         _table(folder / "table.parquet", answer.rows)
-        count = findings.write(out / "findings", analysis, answer.findings, assets)
+        count = findings.write(out / "findings", analysis, answer.findings, assets, valid)
         if report is not None:
             make_folder(report.absolute().parent, 0o755)
             page.write(report, analysis, parameters, answer, assets)

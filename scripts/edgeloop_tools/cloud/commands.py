@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def register(subparsers: Subparsers) -> None:
-    cloud = subparsers.add_parser("cloud", help="the cloud side of images")
+    cloud = subparsers.add_parser("cloud", help="the cloud side: a template of it, and images that are inferred there")
     verbs = cloud.add_subparsers(dest="cloud_verb", required=True, metavar="COMMAND")
     infer = verbs.add_parser(
         "infer",
@@ -33,6 +33,19 @@ def register(subparsers: Subparsers) -> None:
     infer.add_argument("--accept", default="good", metavar="LABELS", help="that pass, separated by blanks")
     infer.add_argument("--follow", action="store_true", help="wait for what is still to come")
     infer.set_defaults(run=_infer)
+    template = verbs.add_parser(
+        "template",
+        help="the cloud side of a line's site as CloudFormation",
+        description="Prints bucket, stream, tables, roles, schedule and alarms as CloudFormation (JSON), with the "
+        "names of the line: no `*` in place of a resource but where AWS knows none.",
+    )
+    template.add_argument("--line", type=Path, required=True, metavar="FILE")
+    template.add_argument("--overlay", type=Path, action="append", default=[], metavar="FILE", help="over it; repeat")
+    own = "edgeloop-components-${AWS::Region}-${AWS::AccountId}"
+    template.add_argument("--artifacts", default=own, metavar="BUCKET", help="of `publish`; default: its default")
+    template.add_argument("--raw", type=int, default=30, metavar="DAYS", help="until raw/ goes to cheaper storage (30)")
+    template.add_argument("--keep", type=int, default=730, metavar="DAYS", help="until raw/ is deleted (730)")
+    template.set_defaults(run=_template)
 
 
 def _infer(arguments: argparse.Namespace) -> int:
@@ -46,4 +59,19 @@ def _infer(arguments: argparse.Namespace) -> int:
     camera = arguments.camera or arguments.stream or ""
     consumer = infer.Consumer(judge, arguments.out, arguments.site, camera, arguments.rate, arguments.accept)
     print(consumer.run(source, say=print))
+    return 0
+
+
+def _template(arguments: argparse.Namespace) -> int:
+    import json
+
+    from edgeloop.errors import EdgeloopError
+    from edgeloop_tools.cloud.template import template, wanted
+    from edgeloop_tools.config import load
+
+    if not 30 <= arguments.raw < arguments.keep:
+        why = "S3 moves nothing to cheaper storage before 30 days, and `keep` is longer"
+        raise EdgeloopError("wrong use", where="--raw, --keep", why=why, mend="such as --raw 30 --keep 730")
+    line = load(arguments.line, arguments.overlay)
+    print(json.dumps(template(wanted(line, arguments.artifacts, arguments.raw, arguments.keep)), indent=2))
     return 0

@@ -1,5 +1,5 @@
 """What a line grants beyond the recipes: to who acts, the topics of the sources it acts on, and no other; to who
-needs a secret of the classic nucleus's Secret Manager, that secret."""
+needs a secret of the classic nucleus's Secret Manager, that secret; to who hears findings, those of the line's site."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edgeloop import topics
+from edgeloop.fleet.messages import topic as findings
 
 ACCESS = "accessControl"
 PUBSUB = "aws.greengrass.ipc.pubsub"
 SECRETS = "aws.greengrass.SecretManager"
 ARN = "arn:"
-MARK, ASKS = ":actions", ":secrets"
+PROXY = "aws.greengrass.ipc.mqttproxy"
+MARK, ASKS, HEARS = ":actions", ":secrets", ":findings"
 _MOST = 15
 """Topics of one policy: a leaf of nucleus lite's configuration has 1,024 bytes."""
 
@@ -30,7 +32,7 @@ def granted(components: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, 
 def own(access: Any) -> dict[str, Any]:
     """Of policies, those that a line granted."""
     found: dict[str, Any] = {}
-    for service, mark in ((PUBSUB, MARK), (SECRETS, ASKS)):
+    for service, mark in ((PUBSUB, MARK), (SECRETS, ASKS), (PROXY, HEARS)):
         policies = access.get(service) if isinstance(access, Mapping) else None
         if isinstance(policies, Mapping) and (kept := {id: p for id, p in policies.items() if mark in id}):
             found[service] = kept
@@ -42,6 +44,15 @@ def _with(name: str, configuration: dict[str, Any]) -> dict[str, Any]:
         policy = {"policyDescription": "Ask", "operations": ["aws.greengrass#GetSecretValue"], "resources": arns}
         access = dict(configuration.get(ACCESS, {}))
         configuration = {**configuration, ACCESS: {**access, SECRETS: {f"{name}{ASKS}:1": policy}}}
+    fleet = configuration.get("fleet")
+    if isinstance(fleet, Mapping) and fleet.get("findings", True):
+        policy = {
+            "policyDescription": "Hear findings",
+            "operations": ["aws.greengrass#SubscribeToIoTCore"],
+            "resources": [findings(str(configuration.get("site", "plant")), "+")],
+        }
+        access = dict(configuration.get(ACCESS, {}))
+        configuration = {**configuration, ACCESS: {**access, PROXY: {f"{name}{HEARS}:1": policy}}}
     wanted = [topics.action(source) for source in sorted(set(_sources(configuration)))]
     if not wanted:
         return configuration

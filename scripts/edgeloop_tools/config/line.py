@@ -18,7 +18,19 @@ from edgeloop.log import redact
 from edgeloop.topics import samples_of
 from edgeloop_tools.config.attempt import attempt, parts
 from edgeloop_tools.config.grants import granted
-from edgeloop_tools.config.outline import INGEST, RUNTIME, SECTIONS, SENT, VIDEO, Outline, declared, full, with_site
+from edgeloop_tools.config.outline import (
+    CAMERA,
+    INGEST,
+    RUNTIME,
+    SECTIONS,
+    SENT,
+    VIDEO,
+    WATCHED,
+    Outline,
+    declared,
+    full,
+    with_site,
+)
 from edgeloop_tools.config.problems import LineErrors, Problem, ordered
 from edgeloop_tools.config.profiles import CORE, needed
 from edgeloop_tools.config.shape import describe, fitted, given
@@ -149,7 +161,8 @@ class Line:
                 self._graft(name, ("site",), top["site"], "site")
         for name, section in SECTIONS.items():
             if name in top and isinstance(top[name].value, dict):
-                self._graft(section.component, section.path, top[name], name)
+                blind = name == "fleet" and "cameras" in top and not any(each in top for each in WATCHED)
+                self._graft(CAMERA if blind else section.component, section.path, top[name], name)
         for id, looked in top["cameras"].map().items() if "cameras" in top else ():
             told = looked.map().get("stream")
             if told is not None and told.data(typed=True) is True:
@@ -227,6 +240,8 @@ class Line:
             self._wrong(part, error)
         if not tried.errors:
             part.merge = given(readable(part.typed), data)
+            if getattr(part.typed, "fleet", None) is not None:
+                part.merge["fleet"] = {"findings": part.typed.fleet.findings, **part.merge.get("fleet", {})}
 
     def _wrong(self, part: Part, error: ConfigurationError) -> None:
         """A refusal at its place in the file, each entry that it names at its own."""

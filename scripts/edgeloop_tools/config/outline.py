@@ -44,12 +44,16 @@ SECTIONS: Final[dict[str, Section]] = {
     "upload": Section(UPLOAD),
     "notify": Section(UPLOAD, ("destinations",)),
     "models": Section(MODELS, ("models",)),
+    "fleet": Section(ANOMALY, ("fleet",)),
     "console": Section(CONSOLE),
     "runtime": Section(RUNTIME),
 }
 
 SENT: Final = ("video", "opinion")
 """Settings of a camera that VideoUpload has too."""
+
+WATCHED: Final = ("monitors", "limits")
+"""Sections of who has the book of alarms that findings go to; CameraInference's where a line has cameras alone."""
 
 Any_ = dict[str, Any] | None
 
@@ -78,6 +82,9 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     models: Annotated[Any_, Meta(title="Models", description="versions that are to be active, by model")] = None
     console: Annotated[
         Any_, Meta(title="Console", description="the page for the people at the line; {}: on this device alone")
+    ] = None
+    fleet: Annotated[
+        Any_, Meta(title="Fleet", description="what analyses over many sites find of this line; {}: as alarms")
     ] = None
     runtime: Annotated[
         Any_, Meta(title="Runtime", description="the Python environment; profiles: as needed where they are not given")

@@ -34,6 +34,8 @@ def register(subparsers: Subparsers) -> None:
                       "cloud and by both, side by side; then the network goes")  # fmt: skip
     demo.add_argument("--loop", action="store_true", help="another story: a weak model, labels for what it is "
                       "unsure of, a better one in use; accuracy over labels as a plot")  # fmt: skip
+    demo.add_argument("--fleet", type=int, nargs="?", const=20, metavar="N", help="another story: N lines (20) of "
+                      "three sites over 90 days, what analyses find, and back to one live line")  # fmt: skip
     demo.add_argument("--arm", action="store_true", help="let the rule stop the simulated machine from the start")
     demo.add_argument("--root", type=Path, metavar="DIR", help="the core's folder, kept for the next demo")
     demo.add_argument("--json", action="store_true", help="one JSON object per line, the report last")
@@ -62,6 +64,9 @@ def _demo(arguments: argparse.Namespace) -> int:
         raise EdgeloopError("--video is a story of its own", mend="leave out --models, --replay, --camera")
     if arguments.loop and (arguments.models or arguments.video or arguments.replay or arguments.camera):
         raise EdgeloopError("--loop is a story of its own", mend="leave out --models, --video, --replay, --camera")
+    others = (arguments.video, arguments.models, arguments.loop, arguments.replay, arguments.camera, arguments.machines)
+    if arguments.fleet is not None and any(others):
+        raise EdgeloopError("--fleet is a story of its own", mend="leave out the others, and --machines")
     if arguments.models and (arguments.replay or arguments.camera or arguments.machines or arguments.arm):
         raise EdgeloopError("--models is a story of its own", mend="leave out --replay, --camera, --machines, --arm")
     machines = arguments.machines
@@ -83,6 +88,10 @@ def _demo(arguments: argparse.Namespace) -> int:
         as_json=arguments.json,
         models=arguments.models,
     )
+    if arguments.fleet is not None:
+        from edgeloop_tools.demo import fleet
+
+        return fleet.run(options, arguments.fleet)
     if arguments.video:
         from edgeloop_tools.demo import video
 

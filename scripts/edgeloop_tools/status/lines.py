@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
-from edgeloop import clock
+from edgeloop import clock, durable
 from edgeloop.alarms.journal import read
 from edgeloop.errors import DecodeError, EdgeloopError
+from edgeloop.fleet.findings import FILE, Kept
 from edgeloop.models import report, store
 from edgeloop.models.errors import ModelError
 from edgeloop_tools.export.dead import letters
@@ -17,8 +18,9 @@ from edgeloop_tools.nucleus.model import OURS
 from edgeloop_tools.status.gather import SILENT, Found, Running, memory
 
 What = Literal[
-    "component", "source", "camera", "monitor", "model", "uploads", "dead letters", "set aside", "alarm", "unread"
-]
+    "component", "source", "camera", "monitor", "model", "uploads", "dead letters", "set aside", "setting", "alarm",
+    "unread",
+]  # fmt: skip
 RECENT: Final = 24 * 3600
 """s for which a letter that nobody understood is not ok."""
 OLD: Final = 3600.0
@@ -50,7 +52,7 @@ def lines(found: Found) -> list[Line]:
     """In the order in which people look."""
     listed = [
         *_components(found), *_sources(found), *_cameras(found), *_monitors(found), *_models(found), *_uploads(found),
-        *_dead(found), *_set_aside(found), *_alarms(found),
+        *_dead(found), *_set_aside(found), *_settings(found), *_alarms(found),
     ]  # fmt: skip
     return [*listed, *(Line("unread", "-", "unknown", False, why) for why in found.why)]
 
@@ -254,6 +256,21 @@ def _set_aside(found: Found) -> Iterator[Line]:
             continue
         words = f"{'/'.join(rest)}: look at it, then delete it"
         yield Line("set aside", component.removeprefix(OURS), "1 file", False, words, age, origin="files")
+
+
+def _settings(found: Found) -> Iterator[Line]:
+    """What the fleet's findings have set, within the line's bounds."""
+    for owner in _ALARMS:
+        path = found.work(owner) / FILE
+        try:
+            kept = durable.read(path, Kept)
+        except (OSError, EdgeloopError) as error:
+            found.note(f"cannot read {path}: {getattr(error, 'strerror', None) or error}; run this as its user")
+            continue
+        for name, applied in sorted(kept.applied.items()) if kept is not None else ():
+            until = f" until {applied.until}" if applied.until else ""
+            words = f"the line says {applied.was}; set by finding {applied.finding} of {applied.analysis}{until}"
+            yield Line("setting", name, str(applied.value), True, words, _age(applied.time), origin="fleet")
 
 
 def _alarms(found: Found) -> Iterator[Line]:

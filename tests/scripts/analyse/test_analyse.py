@@ -16,6 +16,7 @@ from edgeloop_tools.analyse.analyses.compare import sample as compare
 from edgeloop_tools.analyse.analyses.forecast import sample as forecast
 from edgeloop_tools.analyse.definition import Analysis, Finding, load, make
 from edgeloop_tools.analyse.fleet import Fleet
+from edgeloop_tools.analyse.publish import publish
 from edgeloop_tools.analyse.run import run
 
 
@@ -29,7 +30,7 @@ def test_compare_from_upload_to_findings_and_page(tmp_path: Path) -> None:
     done = run("compare", str(tmp_path / "up"), tmp_path / "out", report=tmp_path / "page.html")
     site, asset = compare.FLEET.name(compare.UNLIKE)
     found = json.loads((tmp_path / "out" / "findings" / site / f"{asset}.json").read_text())
-    assert (found["schema"], found["revision"], [f["indicator"] for f in found["findings"]]) == (1, 1, ["rms"])
+    assert (found["schema"], [f["indicator"] for f in found["findings"]]) == (1, ["rms"])
     evidence = found["findings"][0]["evidence"]
     assert evidence["low"] < means[5, 0].mean() - np.delete(means[:, 0], 5, 0).mean() < evidence["high"]
     files = sorted((tmp_path / "out" / "findings").rglob("*.json"))
@@ -43,7 +44,7 @@ def test_compare_from_upload_to_findings_and_page(tmp_path: Path) -> None:
     assert "http" not in page.replace("http-equiv", "")
     run("compare", str(tmp_path / "up"), tmp_path / "out", since="2026-01-02")
     again = json.loads((tmp_path / "out" / "findings" / site / f"{asset}.json").read_text())
-    assert again["revision"] == 2
+    assert again["revision"] > found["revision"] > 1_700_000_000
     assert again["findings"][0]["id"] == found["findings"][0]["id"]
     assert again["findings"][0]["since"] == "2026-01-02"
 
@@ -128,21 +129,46 @@ def test_parameters_and_names_are_checked() -> None:
 
 def test_a_message_holds_5_kb_and_other_analyses_stay(tmp_path: Path) -> None:
     comparing, forecasting = load("compare"), load("forecast")
-    many = [Finding("a", "d", "p", f"c{k}", "rms", "level", "low", "w" * 300, "s", "u") for k in range(40)]
+    days = "2026-01-01", "2026-01-31"
+    many = [Finding("a", "d", "p", f"c{k}", "rms", "level", "low", "w" * 300, *days) for k in range(40)]
     findings.write(tmp_path, comparing, many, [("a", "p")])
     path = tmp_path / "a" / "p.json"
     content = json.loads(path.read_text())
     assert path.stat().st_size <= 5000
     assert content["more"] == 40 - len(content["findings"]) > 0
     findings.write(tmp_path, comparing, many[:1], [("a", "p")])
-    high = Finding("a", "d", "p", "c", "rms", "forecast", "high", "w", "s", "u")
+    high = Finding("a", "d", "p", "c", "rms", "forecast", "high", "w", "2026-01-01", "2026-01-31")
     findings.write(tmp_path, forecasting, [high], [("a", "p")])
     content = json.loads(path.read_text())
     assert [f["analysis"] for f in content["findings"]] == ["forecast", "compare"]
+    assert content["findings"][0]["until"] == "2026-02-14"
     findings.write(tmp_path, comparing, [], [("a", "p")])
+    before = path.read_bytes()
     findings.write(tmp_path, comparing, [], [("a", "p")])
-    content = json.loads(path.read_text())
-    assert ([f["analysis"] for f in content["findings"]], content["revision"]) == (["forecast"], 4)
+    assert path.read_bytes() == before
+    assert [f["analysis"] for f in json.loads(before)["findings"]] == ["forecast"]
+
+
+def test_a_list_is_published_once_and_again_where_it_changed(tmp_path: Path) -> None:
+    sent: list[tuple[str, int]] = []
+    broken = True
+
+    def send(topic: str, payload: bytes) -> None:
+        if broken and len(sent) == 1:
+            raise EdgeloopError("IoT Core refuses a list of findings")
+        sent.append((topic, len(json.loads(payload)["findings"])))
+
+    one = Finding("Halle 3", "d", "p", "c", "rms", "forecast", "high", "w", "2026-01-01", "2026-01-31")
+    findings.write(tmp_path, load("compare"), [one], [("Halle 3", "p"), ("Halle 3", "q")])
+    with pytest.raises(EdgeloopError, match="refuses"):
+        publish(tmp_path, send)
+    broken = False
+    assert publish(tmp_path, send) == 1
+    assert sorted(sent) == [("edgeloop/findings/Halle-3/p", 1), ("edgeloop/findings/Halle-3/q", 0)]
+    assert publish(tmp_path, send) == 0
+    findings.write(tmp_path, load("compare"), [], [("Halle 3", "p"), ("Halle 3", "q")])
+    assert publish(tmp_path, send) == 1
+    assert sent[-1] == ("edgeloop/findings/Halle-3/p", 0)
 
 
 def test_the_test_of_a_new_analysis_passes(tmp_path: Path) -> None:

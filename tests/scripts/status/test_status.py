@@ -9,6 +9,8 @@ import pytest
 
 from edgeloop import clock
 from edgeloop.alarms import AlarmBook, AlarmJournal, AlarmSettings, Cause
+from edgeloop.durable import Document
+from edgeloop.fleet.findings import FILE, Applied, Kept
 from edgeloop.health import MetricFiles
 from edgeloop_tools.cli import main
 from edgeloop_tools.status.gather import Found, Running, _by_metrics
@@ -73,3 +75,14 @@ def test_letters_files_and_alarms_are_not_ok(tmp_path: Path) -> None:
     (alarm,) = [line for line in found.values() if line.what == "alarm"]
     assert (alarm.ok, alarm.origin) == (False, "press1_vib")
     assert "RMS ×3" in alarm.words
+
+
+def test_a_setting_of_the_fleet_is_shown_with_its_origin(tmp_path: Path) -> None:
+    path = tmp_path / "work" / ANOMALY / FILE
+    applied = Applied(value="2 alarms/week", was="1 alarm/week", finding="a1", analysis="prior", time=clock.now())
+    Document(path, Kept, Kept).save(Kept(applied={"monitors.press7.budget": applied}))
+    (line,) = lines(Found(tmp_path, "classic", []))
+    assert (line.what, line.name, line.state, line.ok) == ("setting", "monitors.press7.budget", "2 alarms/week", True)
+    assert line.words == "the line says 1 alarm/week; set by finding a1 of prior"
+    path.write_bytes(b"?")
+    assert [line.what for line in lines(Found(tmp_path, "classic", []))] == ["unread"]

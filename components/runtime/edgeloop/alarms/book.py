@@ -83,8 +83,10 @@ class AlarmBook:
         cause: Cause,
         now: int,
         sample: int,
+        began: int = 0,
     ) -> list[Alarm]:
-        """The condition holds. A change only where it did not hold before. now, sample: ns UTC."""
+        """The condition holds. A change only where it did not hold before. now, sample, began (default: sample): ns
+        UTC. One of kind "fleet" and those of its asset that are open beside it are one group."""
         known = self._open.get((monitor, kind))
         if (known is not None and known.active) or self._old(monitor, kind, cause):
             return []
@@ -98,10 +100,10 @@ class AlarmBook:
             )
             return [] if again.state == "shelved" or (again.chattering and not told(again.count)) else [again]
         id = self._new(monitor, kind, now)
-        group, first = self._groups.join(asset, id, now, self.settings.group)
+        group, first = self._beside(asset, kind) or self._groups.join(asset, id, now, self.settings.group)
         alarm = Alarm(
             id=id, monitor=monitor, asset=asset, kind=kind, severity=severity, state="raised", text=text, cause=cause,
-            raised_at=now, time=now, began=sample, group=group, first_out=first,
+            raised_at=now, time=now, began=began or sample, group=group, first_out=first,
             sample_time=sample, sample_epoch=cause.epoch, sample_index=cause.index,
             chattering=raised.count(now, self.settings.within) >= self.settings.chatter,
         )  # fmt: skip
@@ -110,6 +112,17 @@ class AlarmBook:
             return self._hold(alarm, now)
         announced.add(now)
         return [self._keep(alarm)]
+
+    def revise(self, monitor: str, kind: Kind, *, severity: Severity, text: str, now: int) -> list[Alarm]:
+        """What is said of a condition that holds has changed. One that is graver than what was acknowledged is raised
+        again."""
+        known = self.find(monitor, kind)
+        if known is None or (known.severity, known.text) == (severity, text):
+            return []
+        graver = SEVERITIES.index(severity) > SEVERITIES.index(known.severity)
+        again = {"state": "raised", "reason": "", "by": ""} if graver and known.state == "acknowledged" else {}
+        changed = self._change(known, severity=severity, text=text, time=now, **again)
+        return [] if changed.state == "shelved" or changed.held_by else [changed]
 
     def clear(self, monitor: str, kind: Kind, *, cause: Cause, now: int, sample: int) -> list[Alarm]:
         """The condition no longer holds; `cause` names the sample that says so."""
@@ -157,9 +170,9 @@ class AlarmBook:
         return changed
 
     def retire(self, monitors: Iterable[str], now: int) -> list[Alarm]:
-        """Clear what belongs to monitors other than these, which are gone."""
-        kept = set(monitors)
-        gone = [a for a in self._open.values() if a.monitor not in kept and a.monitor != NO_MONITOR]
+        """Clear what belongs to monitors other than these, which are gone. What the fleet found is of no monitor."""
+        kept = {*monitors, NO_MONITOR}
+        gone = [a for a in self._open.values() if a.monitor not in kept and a.kind != "fleet"]
         changed = [self._change(a, state="cleared", active=False, chattering=False, time=now) for a in gone]
         return changed + [a for flood in gone if flood.kind == "flood" for a in self._release(flood.id, now)]
 
@@ -177,6 +190,11 @@ class AlarmBook:
             self._open[key] = alarm
         else:
             self._remember(alarm)
+
+    def _beside(self, asset: str, kind: Kind) -> tuple[str, bool] | None:
+        """The group of what is open of the asset, where that or the new one is a finding of the fleet."""
+        open_ = [a for a in self._open.values() if a.asset == asset and a.group and "fleet" in (kind, a.kind)]
+        return (open_[-1].group, False) if open_ and self.settings.group else None
 
     def _new(self, monitor: str, kind: Kind, now: int) -> str:
         """An id that no other alarm has, also where one came and went at the same time."""

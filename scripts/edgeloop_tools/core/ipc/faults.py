@@ -32,6 +32,12 @@ class _Offline(msgspec.Struct, forbid_unknown_fields=True):
     offline: bool = True
 
 
+class _Publish(msgspec.Struct, forbid_unknown_fields=True):
+    topic: str
+    payload: str = ""
+    retain: bool = False
+
+
 class _Delay(msgspec.Struct, forbid_unknown_fields=True):
     seconds: float
     component: str | None = None
@@ -47,6 +53,7 @@ class Faults:
     `drop_stream` component, topic (filter; default: all), silent (the client is not told: default false);
     `drop_connections` component; `hang_subscriber` component, on (default true): nothing is sent to it;
     `iot_offline` offline (default true); `delay` seconds (0 lifts it), component (default: all): of all that is sent;
+    `iot_publish` topic, payload (text), retain (default false): no fault, but what another client of IoT Core does;
     `clear`: lift everything.
     """
 
@@ -76,6 +83,10 @@ class Faults:
                 case "iot_offline":
                     self._server.operations.set_offline(msgspec.convert(arguments, _Offline, strict=False).offline)
                     return {}
+                case "iot_publish":
+                    said = msgspec.convert(arguments, _Publish)
+                    self._server.operations.publish_from_cloud(said.topic, said.payload.encode(), retain=said.retain)
+                    return {}
                 case "delay":
                     delay = msgspec.convert(arguments, _Delay, strict=False)
                     if not 0 <= delay.seconds <= 60:
@@ -89,7 +100,7 @@ class Faults:
                     raise EdgeloopError(
                         "unknown fault",
                         where=kind,
-                        mend="drop_stream, drop_connections, hang_subscriber, iot_offline, delay or clear",
+                        mend="drop_stream, drop_connections, hang_subscriber, iot_offline, iot_publish, delay or clear",
                     )
         except msgspec.ValidationError as error:
             raise EdgeloopError("invalid fault", where=kind, why=str(error)) from None

@@ -111,3 +111,22 @@ class Spool:
         self._waiting.clear()
         self._bytes = 0
         return waiting
+
+
+class Retained:
+    """What IoT Core keeps of a topic for who subscribes later: the newest message that was published to be kept; an
+    empty one ends that."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    def put(self, topic: str, event: bytes, *, empty: bool) -> None:
+        """event: as it is delivered."""
+        if empty:
+            self._kept.pop(topic, None)
+        else:
+            self._kept[topic] = event
+
+    def matching(self, topic_filter: str) -> list[tuple[str, bytes]]:
+        pattern = topic_pattern(topic_filter, parent=True)
+        return [(topic, event) for topic, event in self._kept.items() if pattern.fullmatch(topic)]

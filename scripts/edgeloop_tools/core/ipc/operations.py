@@ -5,6 +5,7 @@ Sources: nucleus lite's `ggipcd` services, the classic nucleus's IPC agents.
 
 from __future__ import annotations
 
+import base64
 import binascii
 import logging
 import os
@@ -19,7 +20,7 @@ from edgeloop_tools.core.numbers import doubles
 from . import authorization, limits, requests
 from .backend import BackendError, ConfigurationChanged
 from .connection import Connection
-from .hub import PUBLISH_BYTES, Spool, Subscription, Topics
+from .hub import PUBLISH_BYTES, Retained, Spool, Subscription, Topics
 from .matching import is_wildcard
 from .rpc import SERVICE, Refused, application, encoder
 
@@ -47,6 +48,8 @@ class Operations:
         self._offline = False
         self._unanswered: dict[tuple[Connection, int], str] = {}
         self._spool = Spool()
+        self._retained = Retained()
+        self._missed: list[tuple[str, bytes]] = []
         self._subscriptions = 0
         self._handlers: dict[str, Handler] = {
             SERVICE + name: handler
@@ -171,10 +174,26 @@ class Operations:
         if not offline:
             for (connection, stream), topic in list(self._unanswered.items()):
                 connection.streams.pop(stream)()
-                self._subscribe(self.iot, connection, stream, topic)
-                connection.respond(stream, "SubscribeToIoTCoreResponse")
+                self._subscribe_now(connection, stream, topic)
             for topic, event in self._spool.take():
                 self._deliver_iot(topic, event)
+            missed, self._missed = self._missed, []
+            for topic, event in missed:
+                self._deliver_iot(topic, event)
+
+    def publish_from_cloud(self, topic: str, payload: bytes, *, retain: bool) -> None:
+        """As another client of IoT Core does, QoS 1. While offline it waits for the device on classic, whose session
+        persists; lite, whose session does not, has what is retained when it subscribes again."""
+        content = base64.b64encode(payload).decode()
+        event = encoder.encode({"message": {"topicName": topic, "payload": content}})
+        if retain:
+            self._retained.put(topic, event, empty=not payload)
+        if not self._offline:
+            self._deliver_iot(topic, event)
+        elif not self._lite:
+            self._missed.append((topic, event))
+        elif retain and payload:
+            self._missed = [(t, e) for t, e in self._missed if t != topic] + [(topic, event)]
 
     def _publish_to_iot_core(self, connection: Connection, stream: int, payload: bytes) -> None:
         request = self._decode(payload, requests.PublishToIoTCore)
@@ -196,6 +215,8 @@ class Operations:
                 if value is not None and key not in ("topicName", "payload", "qos")
             }
         event = encoder.encode({"message": message})
+        if request.retain:
+            self._retained.put(topic, event, empty=not size)
         if self._offline:
             if self._lite:
                 raise Refused("ServiceError", "Failed to publish the message.")
@@ -227,8 +248,20 @@ class Operations:
 
             connection.streams[stream] = forget
             return
-        self._subscribe(self.iot, connection, stream, request.topic_name)
+        self._subscribe_now(connection, stream, request.topic_name)
+
+    def _subscribe_now(self, connection: Connection, stream: int, topic_filter: str) -> None:
+        """With the answer, then what is retained for it; to lite that is offline it comes when it is online again."""
+        self._subscribe(self.iot, connection, stream, topic_filter)
         connection.respond(stream, "SubscribeToIoTCoreResponse")
+        kept = self._retained.matching(topic_filter)
+        if self._offline:
+            known = {topic for topic, _ in self._missed}
+            self._missed += [(topic, event) for topic, event in kept if topic not in known]
+            return
+        frames = [(connection, application(stream, "IoTCoreMessage", event)) for _, event in kept]
+        if frames:
+            self._server.deliver(frames, lambda: None)
 
     def _quality(self, value: str | int | None) -> int:
         if value is None and self._lite:

@@ -80,6 +80,14 @@ def fit(frame: Any, p: Mapping[str, Any]) -> Answer:
     return Answer(pd.DataFrame(rows, columns=columns), findings, charts, notes)
 
 
+def _stream(asset: str, part: str) -> str:
+    """
+    >>> _stream("press7", "vib_indicators"), _stream("press7", "vib")
+    ('press7_vib', 'press7_vib')
+    """
+    return f"{asset}_{part}".removesuffix("_indicators")
+
+
 def _part(stream: str, asset: str) -> str:
     """The stream without its asset: what streams of a kind share.
 
@@ -157,4 +165,5 @@ def _finding(row: Mapping[str, Any], days: Any, peers: int, recent: int) -> Find
     return Finding(
         row["site"], row["device"], row["asset"], row["channel"], row["indicator"], row["kind"],
         "medium" if abs(share) >= 0.05 else "low", words, f"{first:%Y-%m-%d}", f"{days[-1]:%Y-%m-%d}", evidence,
+        _stream(row["asset"], row["stream"]),
     )  # fmt: skip

@@ -180,4 +180,5 @@ def _finding(row: Mapping[str, Any], found: Outlook, days: Any, p: Mapping[str, 
         row["site"], row["device"], row["asset"], row["channel"], row["indicator"], "forecast",
         severity,  # type: ignore[arg-type]
         words, f"{days.iloc[0]:%Y-%m-%d}", f"{days.iloc[-1]:%Y-%m-%d}", evidence,
+        row["stream"].removesuffix("_indicators"),
     )  # fmt: skip
