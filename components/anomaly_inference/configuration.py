@@ -10,13 +10,13 @@ from msgspec import Meta
 from edgeloop.alarms import AlarmSettings, Severity
 from edgeloop.config.identifiers import Id, Site, is_id
 from edgeloop.config.quantities import Budget, Duration, Learning, Rate, Size
-from edgeloop.detect.registry import DETECTORS
 from edgeloop.detect.sensor import Range
 from edgeloop.errors import ConfigurationError
 from edgeloop.fleet.settings import Fleet
 from edgeloop.health import Metrics
 from edgeloop.join import Condition
 from edgeloop.limits import Limit
+from edgeloop.plugins import Plugins
 from edgeloop.rules import Rule
 
 Multiple = Annotated[float, Meta(gt=0, le=1000)]
@@ -89,7 +89,8 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Meta(
             title="Detect",
             description="events (single points, where each sample is scored) and conditions (what lasts: levels from "
-            "2 Hz on, below that and without blocks states over many rows; either can be named)",
+            "2 Hz on, below that and without blocks states over many rows; either can be named), and detectors of "
+            "your own, by the names of their plug-ins",
         ),
     ] = "events conditions"
     models: Annotated[
@@ -124,9 +125,9 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 Range.parse(text)
             except ValueError as e:
                 raise ValueError(f"range of {channel}: {e}") from None
-        known = {"conditions", *DETECTORS.names} - {"models"}
-        if unknown := set(self.detect.split()) - known:
-            raise ValueError(f"detect: {sorted(unknown)[0]!r} is not among {', '.join(sorted(known))}")
+        for name in self.detect.split():
+            if not is_id(name) or name == "models":
+                raise ValueError(f"detect: {name!r} is no name of a detector")
         if not self.detect.split() and not self.models.split():
             raise ValueError("detect and models: nothing looks at it")
         for name in self.models.split():
@@ -139,6 +140,7 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     site: Site = "plant"
     metrics: Metrics = ""
+    plugins: Plugins = ""
     monitors: Annotated[dict[Id, Monitor], Meta(title="Monitors", description="what is watched, by id")] = {}
     rules: Annotated[dict[Id, Rule], Meta(title="Rules", description="alarms that act, by id")] = {}
     limits: Annotated[

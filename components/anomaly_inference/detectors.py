@@ -19,7 +19,8 @@ from edgeloop.detect.display import display
 from edgeloop.detect.learning import adapting_rows, learning_rows
 from edgeloop.detect.ledger import EVERY, Ledger
 from edgeloop.detect.models import Models, Provider
-from edgeloop.detect.protocol import Bool, Context, Detector, Float, Rows, Scores, Setup, State, Words
+from edgeloop.detect.outside import OutsideDetector
+from edgeloop.detect.protocol import Bool, Context, Detector, Float, Registry, Rows, Scores, Setup, State, Words
 from edgeloop.detect.regimes import Overstay, Regimes
 from edgeloop.detect.registry import DETECTORS
 
@@ -61,7 +62,16 @@ class Verdict:
 class MonitorDetectors:
     """step: seconds between rows; budget: log10 s."""
 
-    def __init__(self, name: str, config: configuration.Monitor, layout: Layout, provider: Provider) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: configuration.Monitor,
+        layout: Layout,
+        provider: Provider,
+        registry: Registry = DETECTORS,
+    ) -> None:
+        self._registry = registry
+        self._names: dict[str, tuple[str, ...]] = {}
         self.step = layout.step
         self.budget = math.log10(config.budget / NS)
         self._setup = Setup(
@@ -82,7 +92,7 @@ class MonitorDetectors:
         )
         wanted = _wanted(config, layout)
         self._judges = [name for name in wanted if name in WAITING]
-        self._parts: dict[str, Detector] = {n: DETECTORS[n].make(self._setup) for n in wanted if n not in self._judges}
+        self._parts: dict[str, Detector] = {n: registry[n].make(self._setup) for n in wanted if n not in self._judges}
         self.models = self._models(self._setup)
         self._learn, self._seen = learning_rows(self._setup.learn, self._setup.step), 0
         self._fixed = config.learn / NS
@@ -107,8 +117,9 @@ class MonitorDetectors:
 
     def _judge(self, learn: float) -> None:
         """The detectors of conditions, for a learning window of so many s."""
+        self._names.clear()
         setup = replace(self._setup, learn=learn)
-        self._parts |= {name: DETECTORS[name].make(setup) for name in self._judges}
+        self._parts |= {name: self._registry[name].make(setup) for name in self._judges}
 
     def _adapt(self, config: configuration.Monitor) -> float:
         """Seconds after which a state that lasts is offered as a new normal."""
@@ -117,13 +128,16 @@ class MonitorDetectors:
         return max(ADAPT_ROWS * self.step, min(config.budget / NS / ADAPT_SHARE, ADAPT_MOST))
 
     def _models(self, setup: Setup) -> Models:
-        models = DETECTORS[MODELS].make(setup)
+        models = self._registry[MODELS].make(setup)
         assert isinstance(models, Models)
         self._parts[MODELS] = models
+        self._names.clear()
         return models
 
-    def _telling(self, tells: str) -> list[str]:
-        return [name for name in self._parts if DETECTORS[name].tells == tells]
+    def _telling(self, tells: str) -> tuple[str, ...]:
+        if tells not in self._names:
+            self._names[tells] = tuple(name for name in self._parts if self._registry[name].tells == tells)
+        return self._names[tells]
 
     def display(self, return_time: float) -> float:
         """A return time on a scale from 0 to 1."""
@@ -159,7 +173,7 @@ class MonitorDetectors:
             self.regimes.teach = not self._abnormal
             if self.ledger.overdraft < RELEASED:
                 self.held.release()
-        n, around = len(rows), replace(self._around, name=context)
+        n, around = len(rows), self._around if not context else replace(self._around, name=context)
         parts = {name: part.update(rows, around) for name, part in self._parts.items() if name not in self._judges}
         parts |= self._conditions(rows, around)
         conditions = [parts[name] for name in (*self._telling("condition"), LASTING) if name in parts]
@@ -283,6 +297,11 @@ class MonitorDetectors:
         return text, tuple(msgspec.structs.replace(part, ratio=1.0) for part in words[1])
 
     @property
+    def problem(self) -> str:
+        """Of the detectors of the line's owner; empty: none."""
+        return "; ".join(p.problem for p in self._parts.values() if isinstance(p, OutsideDetector) and p.problem)
+
+    @property
     def streaming(self) -> bool:
         """Whether a detector other than models looks for conditions."""
         return bool(self._judges or self._telling("condition"))
@@ -304,6 +323,7 @@ class MonitorDetectors:
     def relearn(self) -> None:
         for name in self._judges:
             self._parts.pop(name, None)
+        self._names.clear()
         for part in self._parts.values():
             part.relearn()
         self.regimes.relearn()
@@ -321,7 +341,7 @@ class MonitorDetectors:
         if self._window is not None:
             own |= {f"window.{k}": v for k, v in self._window.state().items()}
         for name, part in self._parts.items():
-            own[f"{name}.schema"] = np.array([DETECTORS[name].schema])
+            own[f"{name}.schema"] = np.array([self._registry[name].schema])
             own |= {f"{name}.own.{k}": v for k, v in part.state().items()}
         return own
 
@@ -337,10 +357,16 @@ class MonitorDetectors:
             self._taught = float(state["found"][0]) if "found" in state else self._setup.learn
             self._judge(self._taught)
         for name, part in self._parts.items():
-            kind, begin = DETECTORS[name], f"{name}.own."
+            kind, begin = self._registry[name], f"{name}.own."
+            if isinstance(part, OutsideDetector) and f"{name}.schema" not in state:
+                continue
             schema = int(state[f"{name}.schema"][0])
             known = {k[len(begin) :]: v for k, v in state.items() if k.startswith(begin)}
-            if schema not in (kind.schema, *kind.reads) or not part.restore(known):
+            if schema not in (kind.schema, *kind.reads):
+                if isinstance(part, OutsideDetector):
+                    continue
+                return False
+            if not part.restore(known):
                 return False
         self._seen = int(state["seen"][0])
         if "ledger" in state:
@@ -399,12 +425,14 @@ def _about(seconds: float) -> str:
 
 
 def _any(n: int, flags: Iterable[Bool]) -> Bool:
-    found = np.zeros(n, dtype=np.bool_)
-    for each in flags:
-        found |= each
-    return found
+    found = list(flags)
+    if len(found) == 1:
+        return found[0]
+    return np.asarray(np.logical_or.reduce(found)) if found else np.zeros(n, dtype=np.bool_)
 
 
 def _largest(n: int, numbers: Iterable[Float]) -> Float:
     found = list(numbers)
+    if len(found) == 1:
+        return found[0]
     return np.asarray(np.maximum.reduce(found)) if found else np.zeros(n)

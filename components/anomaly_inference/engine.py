@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 from anomaly_inference.configuration import Configuration
 from anomaly_inference.configuration import Monitor as MonitorConfiguration
 from anomaly_inference.deduplication import AlarmDeduplication
-from anomaly_inference.monitor import Monitor
+from anomaly_inference.monitor import Monitor, types
 from anomaly_inference.reporter import Signal, Tap
 from anomaly_inference.results import Result
 from edgeloop.alarms import Acknowledge, Alarm, AlarmBook, Cause, Command, Kind, Severity
 from edgeloop.detect.models import Provider, Serving
+from edgeloop.detect.protocol import Registry
+from edgeloop.detect.registry import DETECTORS
 from edgeloop.errors import EdgeloopError
 from edgeloop.join import Latest
-from edgeloop.join.asof import column
+from edgeloop.join.asof import columns
 from edgeloop.limits import Limits
 from edgeloop.rules import Action, Rules
 from edgeloop.supervise.roster import Roster
@@ -56,6 +58,7 @@ class Engine:
         problem: told (monitor, line) what is wrong with a monitor or its input, "" when nothing is any more.
         models: the model of a name as it is now.
         tap: told of everything that is scored.
+        detectors: those that monitors may name; `apply` takes others that were set since.
     """
 
     def __init__(
@@ -65,7 +68,9 @@ class Engine:
         problem: Callable[[str, str], None] = lambda monitor, line: None,
         models: Provider = no_models,
         tap: Tap | None = None,
+        detectors: Registry = DETECTORS,
     ) -> None:
+        self.detectors = detectors
         self._models, self._tap = models, tap
         self._lines: dict[str, str] = {}
         self._limit_lines: dict[str, str] = {}
@@ -220,9 +225,9 @@ class Engine:
     def _monitor(self, name: str, config: MonitorConfiguration) -> Monitor:
         """As the configuration says: the one there is, or a new one that goes on where that stands."""
         known = self._monitors.get(name)
-        if known is not None and known.config == config:
+        if known is not None and known.config == config and known.types == types(config, self.detectors):
             return known
-        made = Monitor(name, config, self._latest, self._models, self._tap)
+        made = Monitor(name, config, self._latest, self._models, self._tap, self.detectors)
         if known is not None:
             made.restore(known.state())
         return made
@@ -243,8 +248,9 @@ class Engine:
         last = int(item.times[-1]) if item.times is not None else item.time_of(len(item) - 1)
         self._clocks.setdefault(item.stream, deque(maxlen=3)).append(last - now)
         for name, latest in self._columns_of.get(item.stream, ()):
-            for time, value in column(item, name) or ():
-                latest.add(time, value)
+            found = columns(item, name)
+            if found is not None:
+                latest.extend(*found)
 
     def _limit(self, item: Batch | RecordBatch, outcome: Outcome, now: int) -> None:
         """What people have set, row by row."""

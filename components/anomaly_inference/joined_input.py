@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeloop.join import AsOf
-from edgeloop.wire.batch import Batch
+from edgeloop.wire.batch import Batch, row_times
 
 
 class JoinedInput:
@@ -24,10 +24,7 @@ class JoinedInput:
             self.channels, self._past = names, AsOf(len(names))
         if names != self.channels:
             return
-        times = batch.times
-        if times is None:
-            times = np.array([batch.time_of(i) for i in range(len(batch))], dtype=np.int64)
-        self._past.add(times, batch.values().astype(np.float64))
+        self._past.add(row_times(batch), batch.values().astype(np.float64))
 
     def at(self, times: NDArray[np.int64], tolerance: int) -> NDArray[np.float64]:
         if self._past is None:

@@ -16,7 +16,8 @@ from anomaly_inference.results import Result
 from anomaly_inference.stream_input import Layout, StreamInput
 from edgeloop.alarms import Cause, Kind, Reason
 from edgeloop.detect.models import Provider
-from edgeloop.detect.protocol import Words
+from edgeloop.detect.protocol import DetectorType, Registry, Words
+from edgeloop.detect.registry import DETECTORS
 from edgeloop.wire.batch import Batch
 
 SCHEMA = 2
@@ -31,9 +32,18 @@ class Monitor:
     """Scores one stream, with further streams joined as of its times."""
 
     def __init__(
-        self, name: str, config: configuration.Monitor, lookup: Lookup, provider: Provider, tap: Tap | None = None
+        self,
+        name: str,
+        config: configuration.Monitor,
+        lookup: Lookup,
+        provider: Provider,
+        tap: Tap | None = None,
+        registry: Registry = DETECTORS,
     ) -> None:
+        """Raises EdgeloopError where `detect` names what is not there."""
         self.name, self.config = name, config
+        self.types: tuple[DetectorType, ...] = types(config, registry)
+        self._registry = registry
         self.input = StreamInput(name, config, lookup)
         self.reporter = Reporter(name, config, tap)
         self._provider = provider
@@ -69,6 +79,7 @@ class Monitor:
                     detectors.ledger.watch(len(rows))
         self.input.diagnostics.set("models", detectors.models.problem)
         self.input.diagnostics.set("drift", detectors.models.drift)
+        self.input.diagnostics.set("detectors", detectors.problem)
         return signals
 
     def tick(self, now: int, newest: int) -> None:
@@ -164,7 +175,7 @@ class Monitor:
         if self._layout is not None:
             self.reporter.anew()
         self._layout = layout
-        detectors = MonitorDetectors(self.name, self.config, layout, self._provider)
+        detectors = MonitorDetectors(self.name, self.config, layout, self._provider, self._registry)
         known, self._known = self._known, {}
         if not known:
             return detectors
@@ -175,7 +186,7 @@ class Monitor:
         except FORM:
             pass
         self.input.diagnostics.set("learned", ANEW)
-        return MonitorDetectors(self.name, self.config, layout, self._provider)
+        return MonitorDetectors(self.name, self.config, layout, self._provider, self._registry)
 
     # -- what survives -------------------------------------------------------------------------------------------------
 
@@ -217,6 +228,11 @@ class Monitor:
         self.input.newest = int(epoch), int(index), int(time)
         self.input.operating.idle_until = shape["gate"]
         self.reporter.restore(shape)
+
+
+def types(config: configuration.Monitor, registry: Registry) -> tuple[DetectorType, ...]:
+    """What `detect` names. Raises EdgeloopError."""
+    return tuple(registry[name] for name in config.detect.split() if name != "conditions")
 
 
 def older(state: Arrays) -> Arrays:

@@ -157,8 +157,11 @@ class Reporter:
         self, detectors: MonitorDetectors, batch: Batch, scores: RowScores, verdict: Verdict, at: int, now: int
     ) -> list[Signal]:
         """Changes of the condition, and events while it is normal. at: of the first of these in the update."""
-        signals = []
+        signals: list[Signal] = []
         self.judged, self.idle = True, False
+        if not (self.abnormal or scores.abnormal.any() or scores.alert.any() or self._telling(detectors, verdict)):
+            self.hold = max(0, self.hold - len(scores.abnormal))
+            return signals
         changes = np.flatnonzero(np.diff(scores.abnormal, prepend=self.abnormal)).tolist()
         points = np.flatnonzero(scores.alert & ~scores.abnormal).tolist()
         for i, point in sorted([(i, False) for i in changes] + [(i, True) for i in points]):
@@ -175,6 +178,11 @@ class Reporter:
         rows = int(calm[0]) if len(calm) else len(scores.abnormal)
         self.hold = 0 if self.abnormal else max(0, self.hold - rows)
         return signals
+
+    def _telling(self, detectors: MonitorDetectors, verdict: Verdict) -> bool:
+        """Whether there may be anything to say while nothing is abnormal."""
+        held = detectors.held
+        return bool(self.notice or self.insisted or held.news or held.over or verdict.settled.any())
 
     def _change(
         self, detectors: MonitorDetectors, batch: Batch, scores: RowScores, verdict: Verdict, at: int, i: int

@@ -95,7 +95,10 @@ class Sensors:
         suspect = self.flat.rows(raw, standing=operating.motion == "stands", settled=live)
         self._flat()
         self._examined += len(raw)
-        if live:
+        if live and not self._ranges and bool(np.isfinite(values).all()):
+            self._unfit = 0
+            self._range([], False)
+        elif live:
             bad = unfit(values, self._ranges)
             good = np.flatnonzero(~bad.any(axis=1))
             self._unfit = len(bad) - 1 - int(good[-1]) if len(good) else self._unfit + len(bad)

@@ -17,10 +17,12 @@ from anomaly_inference.silence import Silence, Unheard
 from edgeloop import clock, decode, topics
 from edgeloop.alarms import NO_MONITOR, Alarm, AlarmBook, AlarmJournal, Cause, label, parse
 from edgeloop.component import App
+from edgeloop.detect.registry import registry
 from edgeloop.durable import Document
 from edgeloop.errors import EdgeloopError
 from edgeloop.fleet import Findings
 from edgeloop.journal import Position, directory
+from edgeloop.plugins import usable
 from edgeloop.queue import QueueError, UploadQueue
 from edgeloop.samples import SamplesSubscriber
 from edgeloop.supervise.handling import Handling
@@ -56,7 +58,7 @@ class Service:
         self._states: dict[str, str] = {}
         """Of what went up last."""
         self._published = self._uploaded = clock.elapsed()
-        self._live = False
+        self._live, self._plugins = False, ""
         app.on_configuration(self._changes.put)
         configuration = app.config
         self._queue = UploadQueue(app.root, NAME, budget=int(configuration.upload))
@@ -130,6 +132,9 @@ class Service:
             configuration = self._fleet.over(line, clock.now())
             self._check(configuration)
             self._models.apply(configuration)
+            if configuration.plugins != self._plugins:
+                self._plugins = configuration.plugins
+                self.engine.detectors = registry(usable(self._plugins, self._app.health), self._app.log.error)
             self.engine.book.settings = configuration.alarms
             _extend(outcome, self.engine.apply(configuration, clock.now()))
         except Exception as error:

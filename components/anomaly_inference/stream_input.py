@@ -19,7 +19,7 @@ from edgeloop.clock import NS
 from edgeloop.detect import BlockFeatures
 from edgeloop.detect.protocol import Float, Rows
 from edgeloop.errors import EdgeloopError
-from edgeloop.wire.batch import Batch, Channel
+from edgeloop.wire.batch import Batch, Channel, row_times
 
 BLOCKS_FROM = 200.0
 """Hz: below, every row is scored; from here on blocks of them are, where they are wanted."""
@@ -67,13 +67,13 @@ class Layout:
         self.names = wanted + tuple(c for group in joined for c in group)
         self.sample_step = self.step = step
         self.features: BlockFeatures | None = None
-        self.block = np.zeros((0, len(wanted)), dtype=np.float32)
+        self.block = np.zeros((0, len(wanted)))
         self.filled = 0
         if 1 / step >= BLOCKS_FROM and config.block:
             length = max(256, round(config.block / NS / step))
             shaft = float(config.shaft) if config.shaft else None
             self.features = BlockFeatures(wanted, 1 / step, length, shaft=shaft, bearing=config.bearing)
-            self.block = np.zeros((length, len(wanted)), dtype=np.float32, order="F")
+            self.block = np.zeros((length, len(wanted)), order="F")
             self.step = length * step
         self.sensors = Sensors(config, wanted, step)
 
@@ -213,11 +213,9 @@ class StreamInput:
     def _rows(
         self, layout: Layout, batch: Batch, raw: NDArray[np.generic], values: NDArray[np.floating]
     ) -> Iterator[Segment]:
-        times = batch.times
-        if times is None:
-            times = np.array([batch.time_of(i) for i in range(len(batch))], dtype=np.int64)
+        times = row_times(batch)
         own = np.asarray(values, dtype=np.float64)
-        wide = np.hstack([own, *self._join(times)])
+        wide = np.hstack([own, *self._join(times)]) if self._joined else own
         for a, b, operating in self.operating.spans(times):
             suspect = layout.sensors.examine_rows(raw[a:b], own[a:b], operating)
             if operating.state != "live":
@@ -227,7 +225,7 @@ class StreamInput:
             if suspect.any():
                 rows = rows.copy()
                 rows[:, : suspect.shape[1]][suspect] = np.nan
-            shown = dict(zip(layout.names, map(float, rows[-1]), strict=True))
+            shown = dict(zip(layout.names, rows[-1].tolist(), strict=True))
             yield Segment(a, b - a, operating, Rows(times[a:b], rows, own[a:b]), shown)
 
     def _blocks(
@@ -236,8 +234,7 @@ class StreamInput:
         at = 0
         while at < len(values):
             n = min(features.length - layout.filled, len(values) - at)
-            with np.errstate(over="ignore"):
-                layout.block[layout.filled : layout.filled + n] = values[at : at + n]
+            layout.block[layout.filled : layout.filled + n] = values[at : at + n]
             layout.filled += n
             at += n
             whole = layout.filled == features.length

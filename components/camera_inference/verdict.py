@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from camera_inference.prepare import Placement
+from camera_inference.spots import components
 from edgeloop.models import optional
 from edgeloop.models.decoders import Decoder, Seen
 from edgeloop.models.errors import ModelError
@@ -285,20 +286,14 @@ def _spots(weights: Array, label: str, placement: Placement) -> tuple[Box, ...]:
     cells = cells.reshape(cells.shape[-2:])
     over = cells >= max(0.25, 0.5 * float(cells.max()))
     rows, columns = int(np.size(cells, 0)), int(np.size(cells, 1))
+    places, spot = components(over)
+    order = np.argsort(-cells.ravel()[places], kind="stable")
+    heaviest = order[np.sort(np.unique(spot[order], return_index=True)[1])][:MOST]
+    height, width = placement.height / rows, placement.width / columns
     spots: list[Box] = []
-    while len(spots) < MOST and over.any():
-        first = divmod(int(np.argmax(np.where(over, cells, -1.0))), columns)
-        todo, top, left, bottom, right = [first], rows, columns, 0, 0
-        over[first] = False
-        while todo:
-            r, c = todo.pop()
-            top, left, bottom, right = min(top, r), min(left, c), max(bottom, r + 1), max(right, c + 1)
-            for nr in range(max(0, r - 1), min(rows, r + 2)):
-                for nc in range(max(0, c - 1), min(columns, c + 2)):
-                    if over[nr, nc]:
-                        over[nr, nc] = False
-                        todo.append((nr, nc))
-        height, width = placement.height / rows, placement.width / columns
-        corners = (left * width, top * height, right * width, bottom * height)
-        spots.append(Box(*placement.box(label, float(cells[first]), *corners)))
+    for first in heaviest.tolist():
+        r, c = np.divmod(places[spot == spot[first]], columns)
+        corners = (c.min() * width, r.min() * height, (c.max() + 1) * width, (r.max() + 1) * height)
+        weight = float(cells.ravel()[places[first]])
+        spots.append(Box(*placement.box(label, weight, *map(float, corners))))
     return tuple(spots)

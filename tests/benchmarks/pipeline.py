@@ -35,10 +35,15 @@ def run() -> dict[str, Any]:
     The fastest of ROUNDS. `on_two_cores`: writing beside scoring, as the two components do; the slower counts.
     """
     names = [f"press{n + 1}" for n in range(MACHINES)]
-    ticks = [items for _, items in play([Machine(Spec(n), 7) for n in names], SECONDS * NS)]
+    ticks = made(names)
     figures = max((_round(names, ticks) for _ in range(ROUNDS)), key=lambda f: float(f["values_per_s"]))
     goal = {"goal": "source → journal → score, two cores", "at_least": GOAL, "unit": "values/s"}
     return {"goals": [{**goal, "figure": round(figures["on_two_cores"])}], **figures}
+
+
+def made(names: list[str]) -> list[list[Item]]:
+    """What machines of these names say in SECONDS, tick by tick."""
+    return [items for _, items in play([Machine(Spec(n), 7) for n in names], SECONDS * NS)]
 
 
 def _round(names: list[str], ticks: list[list[Item]]) -> dict[str, Any]:

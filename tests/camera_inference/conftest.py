@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,149 +12,28 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from camera_inference.declaration import DECLARATION, NAME
-from edgeloop import documents, topics
-from edgeloop.bus import Bus
+from edgeloop import topics
 from edgeloop.fleet import topic as findings
 from edgeloop.models import golden
 from edgeloop.models.manifest import Golden, Image, Manifest, Provenance, Tensor, Variant
 from edgeloop.models.package import listed, pack
-from edgeloop_tools.core.ipc.backend import MemoryBackend
-from edgeloop_tools.core.ipc.server import Server
 
-ROOT = Path(__file__).parents[2]
-PUBSUB = "aws.greengrass.ipc.pubsub"
+from ..plant import PUBSUB, OnePlant, policy
 
-
-def policy() -> dict[str, Any]:
-    """The access control that the declaration asks for."""
-    return {
-        PUBSUB: {
-            "publish": {"operations": ["aws.greengrass#PublishToTopic"], "resources": [*DECLARATION.publishes]},
-            "subscribe": {"operations": ["aws.greengrass#SubscribeToTopic"], "resources": [*DECLARATION.subscribes]},
-            "act": {"operations": ["aws.greengrass#PublishToTopic"], "resources": ["edgeloop/actions/press1"]},
-        },
-        "aws.greengrass.ipc.mqttproxy": {
-            "hear": {"operations": ["aws.greengrass#SubscribeToIoTCore"], "resources": [findings("plant", "+")]},
-        },
-    }
+ACT = {"operations": ["aws.greengrass#PublishToTopic"], "resources": ["edgeloop/actions/press1"]}
 
 
-class Plant:
+class Plant(OnePlant):
     """A bus, an observer on it, and CameraInference processes."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self.work = root / "work" / NAME
-        self.work.mkdir(parents=True)
-        self.backend = MemoryBackend()
-        self.socket = root / "ipc.socket"
-        self.token = self.backend.add(NAME, policy())
-        self.messages: dict[str, list[bytes]] = {}
-        self._decoded: dict[str, list[Any]] = {}
-        self._changed = threading.Condition()
-        self._processes: list[subprocess.Popen[bytes]] = []
-        self._loop = asyncio.new_event_loop()
-        self._server = Server(self.socket, self.backend, "classic")
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        started = threading.Event()
-        self._loop.call_soon(lambda: self._loop.create_task(self._start(started)))
-        self._thread.start()
-        assert started.wait(60)
-        self.bus = Bus(self.socket, self.backend.add("tests", unrestricted=True))
-        self.bus.__enter__()
-        self.bus.subscribe("edgeloop/#", self._heard, depth=100_000)
-
-    def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
-
-    async def _start(self, started: threading.Event) -> None:
-        await self._server.start()
-        self._serving = asyncio.create_task(self._server.serve())
-        started.set()
-
-    async def _stop(self) -> None:
-        self._serving.cancel()
-        await self._server.close()
-
-    def _heard(self, topic: str, payload: bytes) -> None:
-        with self._changed:
-            self.messages.setdefault(topic, []).append(payload)
-            self._changed.notify_all()
-
-    def publish_from_cloud(self, topic: str, payload: bytes) -> None:
-        """Retained, as another client of IoT Core does."""
-
-        async def say() -> None:
-            self._server.operations.publish_from_cloud(topic, payload, retain=True)
-
-        asyncio.run_coroutine_threadsafe(say(), self._loop).result(60)
-
-    def configure(self, **configuration: Any) -> None:
-        """Changes the configuration as a deployment would."""
-        done = asyncio.run_coroutine_threadsafe(
-            self.backend.update_configuration(NAME, (), configuration, time.time_ns() // 10**6), self._loop
-        )
-        done.result(60)
-
-    def start(self, archive: Path | None = None, *before: Path) -> subprocess.Popen[bytes]:
-        environment = {
-            **os.environ,
-            "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": str(self.socket),
-            "SVCUID": self.token,
-            "PYTHONPATH": os.pathsep.join(map(str, [*before, ROOT / "components", ROOT / "components" / "runtime"])),
-        }
-        program = ["-m", "camera_inference"]
-        if archive is not None:
-            program = [str(archive)]
-            del environment["PYTHONPATH"]
-        with (self.root / "log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-u", *program, "--root", str(self.root), "--debug"],
-                env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=self.work,
-            )  # fmt: skip
-        self._processes.append(process)
-        return process
-
-    def documents(self, topic: str) -> list[Any]:
-        """Of a topic, all so far; each is decoded once, or a long run would spend its time here and not on the bus."""
-        with self._changed:
-            decoded = self._decoded.setdefault(topic, [])
-            decoded += [documents.decode(p) for p in self.messages.get(topic, [])[len(decoded) :]]
-            return list(decoded)
+        allowed = policy(DECLARATION)[PUBSUB]
+        hear = {"operations": ["aws.greengrass#SubscribeToIoTCore"], "resources": [findings("plant", "+")]}
+        cloud = {"aws.greengrass.ipc.mqttproxy": {"hear": hear}}
+        super().__init__(root, DECLARATION, {PUBSUB: {**allowed, "act": ACT}, **cloud})
 
     def results(self) -> list[Any]:
         return [result for d in self.documents(topics.results(NAME)) for result in d["results"]]
-
-    def wait(self, true: Callable[[], object], seconds: float = 60) -> None:
-        """Until a condition holds, looked at after every message."""
-        end = time.monotonic() + seconds
-        with self._changed:
-            while not true():
-                left = end - time.monotonic()
-                assert left > 0, f"not within {seconds} s\n{self.log()[-3000:]}"
-                self._changed.wait(min(left, 0.5))
-
-    def health(self) -> dict[str, Any]:
-        """The newest health document."""
-        found = self.documents(topics.health(NAME))
-        return found[-1] if found else {}
-
-    def problems(self) -> str:
-        return str(self.health().get("problems", ""))
-
-    def log(self) -> str:
-        return (self.root / "log").read_text()
-
-    def close(self) -> None:
-        for process in self._processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
-            process.wait(60)
-        self.bus.close()
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(60)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(60)
 
 
 @pytest.fixture

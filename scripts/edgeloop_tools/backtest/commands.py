@@ -36,6 +36,8 @@ def register(subparsers: Subparsers) -> None:
     add("--runs", type=_rows, default=20, metavar="N", help="faults of a kind to put in (20)")
     add("--seed", type=int, default=1, metavar="N", help="of their places (1)")
     add("--model", type=Path, metavar="PACKAGE", help="a model package that scores beside the engine")
+    add("--detect", default="", metavar="NAMES", help='as of a monitor, such as "events conditions" (that)')
+    add("--plugins", type=Path, metavar="DIR", help="folder of plug-ins whose detectors --detect may name")
     add("--page", type=Path, metavar="FILE.html", help="series, scores, alarms and labels of each recording, drawn")
     add("--json", action="store_true", help="the summary as JSON")
     add_options(backtest)
@@ -74,6 +76,8 @@ def _backtest(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             json=arguments.json,
             model=arguments.model,
+            detect=arguments.detect,
+            plugins=arguments.plugins,
             page=arguments.page,
         )
     )

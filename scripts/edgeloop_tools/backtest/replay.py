@@ -15,6 +15,8 @@ from edgeloop.alarms import Alarm
 from edgeloop.clock import NS, rfc3339
 from edgeloop.config.quantities import Budget, Duration
 from edgeloop.detect.models import Serving
+from edgeloop.detect.protocol import Registry
+from edgeloop.detect.registry import DETECTORS
 from edgeloop.wire.batch import Batch
 from edgeloop_tools.backtest.recording import STREAM, Recording
 
@@ -48,9 +50,11 @@ class Columns:
         return "\n".join([HEADER, *lines, ""])
 
 
-def configuration(recording: Recording, *, learn: int | None, budget: Budget | None, models: str = "") -> Configuration:
+def configuration(
+    recording: Recording, *, learn: int | None, budget: Budget | None, models: str = "", detect: str = ""
+) -> Configuration:
     """One monitor as a person would first write it. learn: rows."""
-    options: dict[str, object] = {}
+    options: dict[str, object] = {"detect": detect} if detect else {}
     if learn is not None:
         options["learn"] = Duration.of(round(learn * recording.step * NS))
     if budget is not None:
@@ -65,9 +69,12 @@ def replay(
     budget: Budget | None = None,
     fine: int | None = None,
     serving: Serving | None = None,
+    detect: str = "",
+    detectors: Registry = DETECTORS,
     advanced: Callable[[int], None] = lambda rows: None,
 ) -> Columns:
     """What the engine says, as it goes. fine: row from which batches are small. serving: a model beside the engine.
+    detect: as of a monitor, among `detectors`.
 
     advanced: told of rows done.
     """
@@ -84,8 +91,9 @@ def replay(
         learning[rows] = scores.state == "learning"
         found.changepoint[rows], found.notice[rows] = scores.changepoint, scores.notice & ~scores.abnormal
 
-    wanted = configuration(recording, learn=learn, budget=budget, models="" if serving is None else MODEL)
-    engine = Engine(wanted, problem=problems.__setitem__, models=lambda name: serving, tap=tap)
+    models = "" if serving is None else MODEL
+    wanted = configuration(recording, learn=learn, budget=budget, models=models, detect=detect)
+    engine = Engine(wanted, problem=problems.__setitem__, models=lambda name: serving, tap=tap, detectors=detectors)
     for batch in recording.batches(fine):
         outcome = engine.process(batch, now=int(batch.times[-1]) if batch.times is not None else 0)
         found.alarms.extend(a for a in outcome.alarms if a.state == "raised")

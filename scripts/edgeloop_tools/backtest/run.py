@@ -13,6 +13,7 @@ import numpy as np
 
 from edgeloop.clock import NS, rfc3339
 from edgeloop.config.quantities import Budget
+from edgeloop.detect.registry import registry
 from edgeloop.errors import EdgeloopError
 from edgeloop.tables import Options as Table
 from edgeloop.tables.files import FORMS
@@ -52,6 +53,8 @@ class Options:
     seed: int = 1
     json: bool = False
     model: Path | None = None
+    detect: str = ""
+    plugins: Path | None = None
     page: Path | None = None
 
 
@@ -91,6 +94,9 @@ def run(options: Options) -> int:
     page = _page(options)
     serving = served(options.model) if options.model is not None else None
     need(found)
+    detectors = registry(options.plugins or "", progress.line)
+    for name in set(options.detect.split()) - {"conditions"}:
+        detectors[name]
     base = options.input if options.input.is_dir() else options.input.parent
     for done, path in enumerate(found):
         name = str(path.relative_to(base))
@@ -100,7 +106,8 @@ def run(options: Options) -> int:
             if len(found) == 1:
                 _refuse(recording.unknown, str(path))
             columns = replay(
-                recording, learn=options.learn, budget=options.budget, serving=serving,
+                recording, learn=options.learn, budget=options.budget, serving=serving, detect=options.detect,
+                detectors=detectors,
                 advanced=lambda rows, done=done, name=name: progress.show(done, name),  # type: ignore[misc]
             )  # fmt: skip
             if options.output is not None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from edgeloop.config.load import InvalidConfiguration, absent
 from edgeloop.config.quantities import Duration
+from edgeloop.errors import EdgeloopError
 from edgeloop.join import Condition
 from edgeloop.log import secret_in
 from edgeloop.secret import ARN
@@ -94,9 +95,22 @@ def _asset(line: Line, path: str, asset: str) -> None:
 
 
 def _monitors(line: Line, streams: Streams) -> None:
+    from edgeloop.detect.registry import registry
+
+    detectors = registry(line.plugins)
     for id, monitor in _entries(line, ANOMALY, "monitors").items():
         where = line.located(ANOMALY, f"monitors.{id}")
         _asset(line, f"{where}.asset", monitor.asset)
+        for name in set(monitor.detect.split()) - {"conditions", *detectors.names}:
+            if line.elsewhere(name, detectors.names):
+                why = f"{name} is looked for in {line.plugins}, which is on the device alone"
+                line.add(f"{where}.detect", "a plug-in is not checked", why, note=True)
+                continue
+            try:
+                detectors[name]
+            except EdgeloopError as error:
+                known = {"conditions", *detectors.names} - {"models"}
+                line.add(f"{where}.detect", error.what, f"{name}: {error.why}", near(name, known))
         inputs = monitor.input.split()
         good = [streams.known(stream, f"{where}.input") for stream in inputs]
         if all(good):

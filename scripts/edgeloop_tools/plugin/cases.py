@@ -2,24 +2,32 @@
 
 A case of a source: `configuration` (as of `sources.<id>`, `{here}` is the folder of the case), `expect.<stream>` with
 `channels: {name: unit}` and `rows`, the first rows; or `error`, words of the line that refuses it. A case of a camera:
-`uri`, and `expect: {frames: N, size: WxH, parts: [...]}`. Of a destination: `configuration` (`{server}` is an HTTP
-server of the case), `records`, what the `server` answers to each, and `expect: {answers: [...], requests: [...]}`.
+`uri`, and `expect: {frames: N, size: WxH, parts: [...]}`. Of a detector: `setup: {step, budget, learn}`, `rows`, a CSV
+file whose columns are channels, and `expect: {alerts: [[first, end], ...], words: "..."}`, rows from 0 on. Of a
+destination: `configuration` (`{server}` is an HTTP server of the case), `records`, what the `server` answers to each,
+and `expect: {answers: [...], requests: [...]}`.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import yaml
 
 from edgeloop import decode, documents, plugins
+from edgeloop.clock import NS
 from edgeloop.config.load import convert
+from edgeloop.config.quantities import Budget, Duration
+from edgeloop.detect.outside import checked
+from edgeloop.detect.protocol import Context, DetectorType, Float, Rows, Scores, Setup
 from edgeloop.errors import EdgeloopError
 from edgeloop.sequence import Chunk, Records, Stream
 from edgeloop_tools.harness.loopback import Loopback
@@ -132,8 +140,7 @@ def check(folder: Path | str, state: Path | str) -> int:
     cases = sorted((folder / "cases").glob("*.yaml"))
     assert cases, f"{folder} has no cases/*.yaml"
     kind = folder.parent.name
-    run = {"sources": _source, "cameras": _camera, "destinations": _destination}[kind]
-    attribute = "DESTINATION" if kind == "destinations" else "SOURCE"
+    run, attribute = _KINDS[kind]
     known = plugins.load(folder.parent.parent, cast(plugins.Kind, kind), folder.name, attribute)
     for path in cases:
         document = yaml.safe_load(path.read_text().replace("{here}", str(path.parent)))
@@ -214,6 +221,53 @@ def _destination(kind: Any, document: Mapping[str, Any], state: Path) -> None:
     expected = document.get("expect", {})
     assert answers == expected.get("answers", []), f"the answers are {answers}"
     assert requests == expected.get("requests", requests), f"the server was sent {requests}"
+
+
+def _detector(kind: DetectorType, document: Mapping[str, Any], state: Path) -> None:
+    asked, expected = document["setup"], document["expect"]
+    with open(document["rows"], encoding="utf-8") as file:
+        channels = tuple(name.strip() for name in file.readline().split(","))
+        values = np.array([[float(cell.strip() or "nan") for cell in line.split(",")] for line in file])
+    step = Duration(asked["step"]).seconds
+    setup = Setup(
+        "case", channels, channels, step=step, rate=1 / step, learn=Duration(asked["learn"]).seconds,
+        budget=math.log10(Budget(asked.get("budget", "1 alarm/week")) / NS),
+    )  # fmt: skip
+    whole, words = _scored(kind, setup, values, len(values))
+    for size in (1, 7):
+        split, _ = _scored(kind, setup, values, size, again=True)
+        for each in dataclasses.fields(Scores):
+            same = np.array_equal(getattr(whole, each.name), getattr(split, each.name))
+            assert same, f"{each.name} depends on how rows are split over calls, or on a restart between them"
+    edges = np.flatnonzero(np.diff(np.r_[False, whole.alert & ~whole.learning, False])).reshape(-1, 2).tolist()
+    assert edges == expected["alerts"], f"alerts are {edges}"
+    assert "words" not in expected or words == expected["words"], f"the words are {words!r}"
+    _scored(kind, setup, np.full_like(values, np.nan), 7)
+
+
+def _scored(kind: DetectorType, setup: Setup, values: Float, size: int, again: bool = False) -> tuple[Scores, str]:
+    """In calls of so many rows, and the words of the first alert. again: each by a new one that was given the state."""
+    detector, found, words = kind.make(setup), [], ""
+    for at in range(0, len(values), size):
+        own = values[at : at + size]
+        times = (np.arange(at, at + len(own)) * setup.step * NS).astype(np.int64)
+        scores = checked(detector.update(Rows(times, own, own), Context()), len(own))
+        if scores.alert.any() and not words:
+            words = detector.words(int(scores.alert.argmax()))[0]
+        found.append(scores)
+        if again:
+            left, detector = detector.state(), kind.make(setup)
+            assert detector.restore(left), "restore does not take what state gave"
+    names = [each.name for each in dataclasses.fields(Scores)]
+    return Scores(**{name: np.concatenate([getattr(scores, name) for scores in found]) for name in names}), words
+
+
+_KINDS: Final = {
+    "sources": (_source, "SOURCE"),
+    "cameras": (_camera, "SOURCE"),
+    "detectors": (_detector, "DETECTOR"),
+    "destinations": (_destination, "DESTINATION"),
+}
 
 
 @contextmanager

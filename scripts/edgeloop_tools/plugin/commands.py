@@ -16,12 +16,13 @@ def register(verbs: Subparsers) -> None:
     new = verbs.add_parser(
         "new",
         help="a plug-in of your own: a folder with code, README, sample and cases that pass",
-        description="Makes DIR/sources/NAME, DIR/cameras/NAME or DIR/destinations/NAME, for `plugins: DIR` of a line.",
+        description="Makes DIR/sources/NAME, or in cameras, detectors or destinations, for `plugins: DIR` of a line.",
     )
     kinds = new.add_subparsers(dest="kind", required=True, metavar="KIND")
     for kind, what in (
         ("source", "samples from what no type reads yet"),
         ("camera", "frames, by a URI's scheme"),
+        ("detector", "alarms of what none of the detectors looks for yet"),
         ("destination", "alarms and other records to where no type sends them yet"),
     ):
         parser = kinds.add_parser(kind, help=what)

@@ -8,7 +8,7 @@ from typing import Final
 
 from edgeloop.errors import EdgeloopError
 
-FOLDERS: Final = {"source": "sources", "camera": "cameras", "destination": "destinations"}
+FOLDERS: Final = {"source": "sources", "camera": "cameras", "detector": "detectors", "destination": "destinations"}
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _TEMPLATES = Path(__file__).with_name("templates")
 _PLACEHOLDER = "example_name"

@@ -166,10 +166,11 @@ class BlockFeatures:
 
         A channel with a value that is not finite has NaN features.
         """
-        x = np.array(block.T, order="C")
-        x -= x.mean(axis=1, keepdims=True)
-        peak = np.maximum(x.max(axis=1), -x.min(axis=1)) + TINY
-        x /= peak[:, None]
+        centred = np.array(block.T, dtype=np.float64, order="C")
+        centred -= centred.mean(axis=1, keepdims=True)
+        peak = np.maximum(centred.max(axis=1), -centred.min(axis=1)) + TINY
+        centred /= peak[:, None]
+        x = centred.astype(np.float32)
         level = np.sqrt(np.einsum("ij,ij->i", x, x) / self.length) + TINY
         rms = peak * level
         x /= level[:, None]

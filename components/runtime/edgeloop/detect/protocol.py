@@ -155,6 +155,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._types: dict[str, DetectorType] = {}
+        self._refused: dict[str, str] = {}
 
     def add(self, kind: DetectorType) -> None:
         """Raises EdgeloopError where the name is taken."""
@@ -162,10 +163,15 @@ class Registry:
             raise EdgeloopError("two detectors of one name", where=kind.name, mend="rename one of them")
         self._types[kind.name] = kind
 
+    def refuse(self, name: str, why: str) -> None:
+        """It is there, and cannot be used."""
+        self._refused[name] = why
+
     def __getitem__(self, name: str) -> DetectorType:
         if name not in self._types:
+            why = self._refused.get(name, "nothing has this name")
             mend = f"there are {', '.join(self.names)}"
-            raise EdgeloopError("no such detector", where=f"detect: {name}", why="nothing has this name", mend=mend)
+            raise EdgeloopError("no such detector", where=f"detect: {name}", why=why, mend=mend)
         return self._types[name]
 
     @property

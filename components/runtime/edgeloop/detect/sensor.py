@@ -66,6 +66,8 @@ class FlatLine:
     def rows(self, rows: NDArray[np.generic], *, standing: bool = False, settled: bool = True) -> NDArray[np.bool_]:
         """`update`, row by row: (n, channels) raw values → (n, channels) suspects, not worth a score."""
         n, phase = len(rows), int(standing)
+        if n == 1:
+            return self._row(rows, phase, settled)[None]
         left = self.learn - int(self._seen[phase])
         if 0 < left < n:
             parts = [self.rows(part, standing=standing, settled=settled) for part in (rows[:left], rows[left:])]
@@ -82,10 +84,32 @@ class FlatLine:
         self.update(rows, standing=standing, settled=settled)
         return np.asarray(suspect, dtype=bool)
 
+    def _row(self, rows: NDArray[np.generic], phase: int, settled: bool) -> NDArray[np.bool_]:
+        """`rows`, of one that comes alone."""
+        row = rows[0]
+        if phase != self._phase:
+            self._phase = phase
+            self._run[:] = 0
+        same = row == self._last
+        run = (self._run + 1) * same
+        longest, seen = self._longest[phase], int(self._seen[phase])
+        if seen < self.learn:
+            longest = self._longest[phase] = np.maximum(longest, np.where(same, run, self._run))
+            seen = self._seen[phase] = seen + 1
+        most = int(run.max(initial=0))
+        if most < 3:
+            suspect = np.zeros(len(row), dtype=np.bool_)
+        else:
+            suspect = (run >= np.maximum(3, 2 * longest + 1)) & (longest < max(seen - 1, 1))
+        self._run, self._last = run, row.astype(np.float64)
+        if settled and not phase:
+            self._low, self._high = np.fmin(self._low, self._last), np.fmax(self._high, self._last)
+        if most >= self.limit or self.stuck.any():
+            self.stuck = (self.stuck & same) | self._judge(settled)
+        return suspect
+
     def _runs(self, rows: NDArray[np.generic]) -> NDArray[np.int64]:
         """(n, channels) for how many rows each value has been there."""
-        if len(rows) == 1:
-            return np.asarray(np.where(rows == self._last, self._run + 1, 0), dtype=np.int64)
         same = np.vstack([rows[:1] == self._last, rows[1:] == rows[:-1]])
         at = np.arange(len(rows))[:, None]
         last = np.maximum.accumulate(np.where(same, -1, at), axis=0)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeloop.wire.batch import Batch, RecordBatch
+from edgeloop.wire.batch import Batch, RecordBatch, row_times
 
 Value = bool | int | float | str
 
@@ -74,6 +75,27 @@ class Latest:
             del self._changes[: -self._keep]
         self.newest = time
 
+    def extend(self, times: NDArray[np.int64], values: Sequence[Value]) -> None:
+        """`add`, of as many.
+
+        >>> latest = Latest()
+        >>> latest.extend(np.array([1, 2, 3, 4]), [7.0, 7.0, 8.0, 8.0])
+        >>> latest.state(), latest.newest
+        ([(1, 7.0), (3, 8.0)], 4)
+        """
+        if not len(values):
+            return
+        if len(values) > 1 and (times[1:] >= times[:-1]).all():
+            found = np.asarray(values)
+            kept = np.flatnonzero(found[1:] != found[:-1]) + 1
+            self.add(int(times[0]), values[0])
+            for at in kept.tolist():
+                self.add(int(times[at]), values[at])
+            self.newest = int(times[-1])
+            return
+        for time, value in zip(times.tolist(), values, strict=True):
+            self.add(time, value)
+
     def state(self) -> list[tuple[int, Value]]:
         """The changes; what `restore` takes."""
         return list(self._changes)
@@ -98,22 +120,31 @@ class Latest:
 
 def column(item: Batch | RecordBatch, name: str) -> list[tuple[int, Value]] | None:
     """(time, value) of each row of a column or channel; None where the item has none of that name."""
+    found = columns(item, name)
+    return None if found is None else list(zip(found[0].tolist(), found[1], strict=True))
+
+
+def columns(item: Batch | RecordBatch, name: str) -> tuple[NDArray[np.int64], list[Value]] | None:
+    """Times (n,) and values of a column or channel; None where the item has none of that name."""
     if isinstance(item, RecordBatch):
         found = item.columns.get(name)
         if found is None:
             return None
         values: list[Value]
         if found.type == "bool":
-            values = [bool(v) for v in found.values]
+            values = [bool(v) for v in _listed(found.values)]
         elif found.type == "enum":
-            values = [found.labels[int(v)] if 0 <= int(v) < len(found.labels) else int(v) for v in found.values]
+            values = [found.labels[v] if 0 <= v < len(found.labels) else v for v in map(int, _listed(found.values))]
         elif found.type == "string":
             values = [str(v) for v in found.values]
         else:
-            values = [v.item() if isinstance(v, np.generic) else v for v in found.values]
-        return list(zip((int(t) for t in item.times), values, strict=True))
-    names = [c.name for c in item.channels]
-    if name not in names:
+            values = _listed(found.values)
+        return item.times, values
+    at = next((i for i, channel in enumerate(item.channels) if channel.name == name), None)
+    if at is None:
         return None
-    data = item.values()[:, names.index(name)]
-    return [(item.time_of(i), float(v)) for i, v in enumerate(data)]
+    return row_times(item), item.values_of(at).astype(np.float64).tolist()
+
+
+def _listed(values: Sequence[Any] | NDArray[np.generic]) -> list[Any]:
+    return values.tolist() if isinstance(values, np.ndarray) else list(values)

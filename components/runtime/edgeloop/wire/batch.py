@@ -78,11 +78,35 @@ class Batch:
     def values(self) -> NDArray[np.floating]:
         """(n, channels) in physical units; a view where nothing has to be scaled."""
         raw = cast("NDArray[np.floating]", self.samples)
-        if raw.dtype.kind == "f" and all(c.scale == 1.0 and c.offset == 0.0 for c in self.channels):
-            return raw
-        scale = np.array([c.scale for c in self.channels], dtype=np.float32)
-        offset = np.array([c.offset for c in self.channels], dtype=np.float32)
+        scale, offset, plain = _scaling(self.channels)
+        if plain:
+            return raw if raw.dtype.kind == "f" else raw.astype(np.float64)
         return raw * scale + offset
+
+    def values_of(self, channel: int) -> NDArray[np.floating]:
+        """(n,) of one channel, as `values`."""
+        raw = cast("NDArray[np.floating]", self.samples[:, channel])
+        scale, offset, plain = _scaling(self.channels)
+        if plain:
+            return raw if raw.dtype.kind == "f" else raw.astype(np.float64)
+        return raw * scale[channel] + offset[channel]
+
+
+_Scaling = tuple[NDArray[np.float64], NDArray[np.float64], bool]
+_scalings: dict[int, tuple[tuple[Channel, ...], _Scaling]] = {}
+
+
+def _scaling(channels: tuple[Channel, ...]) -> _Scaling:
+    """(scale, offset, whether they change nothing); of the tuples seen last, which a stream's batches share."""
+    known = _scalings.get(id(channels))
+    if known is not None and known[0] is channels:
+        return known[1]
+    scale, offset = np.array([[c.scale for c in channels], [c.offset for c in channels]], dtype=np.float64)
+    found = scale, offset, bool((scale == 1.0).all() and (offset == 0.0).all())
+    if len(_scalings) >= 64:
+        _scalings.clear()
+    _scalings[id(channels)] = channels, found
+    return found
 
 
 ColumnType = Literal["bool", "enum", "string", "status", "int", "float"]

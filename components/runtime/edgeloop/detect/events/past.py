@@ -53,14 +53,16 @@ class Past:
         whole = bool(there.all())
         if not whole:
             both = _fill(both)
-        np.minimum(np.maximum(both, -LARGEST, out=both), LARGEST, out=both)
+        fresh = both[watched:]
+        np.minimum(np.maximum(fresh, -LARGEST, out=fresh), LARGEST, out=fresh)
         self._kept, self._valid = both[n:].copy(), there[n:].copy()
         if not whole:
             both = np.nan_to_num(both)
         valid = there[watched:]
         steps = np.abs(both[1:] - both[:-1])
-        means = _sums(both[watched - averaged : -1], averaged) / averaged
-        pairs = np.stack((both[watched:], means))
+        pairs = np.empty((2, *fresh.shape))
+        pairs[0] = fresh
+        np.divide(_sums(both[watched - averaged : -1], averaged), averaged, out=pairs[1])
         if whole:
             return Rows(pairs, valid, _sums(steps, watched) / watched, valid)
         counts = _sums(there[1:].astype(np.float64), watched)

@@ -50,8 +50,8 @@ class Events:
         learning = self._seen + np.arange(n) < self._learn
         self._seen = min(self._seen + n, self._learn)
         self._rows, self._channel = rows.values, found.channel
-        none = Scores.none(n)
-        return replace(none, return_time=found.return_time, alert=found.alert, learning=learning, channel=found.channel)
+        none = np.zeros((3, n), dtype=np.bool_)
+        return Scores(found.return_time, found.alert, none[0], learning, found.channel, none[1], none[2])
 
     def words(self, at: int) -> Words:
         which = int(self._channel[at])

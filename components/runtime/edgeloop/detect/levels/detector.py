@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -104,7 +105,11 @@ class Score:
     score: float = 0.0
     return_time: float = 0.0
     statistic: float = 0.0
-    causes: tuple[Cause, ...] = field(default=())
+    why: Callable[[], tuple[Cause, ...]] = tuple
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        return self.why()
 
 
 @dataclass(slots=True)
@@ -131,6 +136,7 @@ class Detector:
         self._baselines: dict[str, Baseline] = {}
         self._pending: tuple[str, list[Float]] = ("", [])
         self._single = np.ones(n)
+        self._reach: Float | None = None
         self._spread = np.ones((k, n))
         self._least = np.zeros((k, n))
         self._history = np.zeros((2 * self._widest, n))
@@ -170,19 +176,19 @@ class Detector:
         if missing.any():
             row = np.where(missing, known.centre, row)
         z = self._push(row - known.centre, baseline is None)
-        statistic = float(np.abs(z).max())
+        worst = np.maximum.reduce(np.abs(z))
+        statistic = float(worst.max())
         return_time = self.tail.return_time(statistic)
         if teach and return_time < self.settings.budget - self.settings.gate:
             if baseline is None:
                 self._transfer(row, context)
             else:
-                self._teach(row, z, baseline, statistic, return_time < self._ordinary)
+                self._teach(row, z, worst, baseline, statistic, return_time < self._ordinary)
         elif baseline is not None:
-            worst = np.abs(z).max(axis=0)
             self._follow(row, baseline, self._trust(worst) * (worst < APART))
         if not teach:
             self._quarantined.clear()
-        return Score("live", self.display(return_time), return_time, statistic, self._causes(z))
+        return Score("live", self.display(return_time), return_time, statistic, partial(self._causes, z, self._spread))
 
     def display(self, return_time: float) -> float:
         """A return time on a scale from 0 to 1: 0.5 at the budget.
@@ -286,6 +292,7 @@ class Detector:
         floor = np.maximum(self._floor, 0.3 * np.minimum(quantum, 3 * deviation))
         floor = np.maximum(floor, self.least)
         floor = np.maximum(floor, RELATIVE * np.abs(middle) * ~self._logarithmic + 1e-9)
+        self._reach = None
         self._single = np.maximum(MAD * np.median(np.abs(residuals), axis=0), 0.7 * deviation)
         self._floor = floor
         means = [self._averages(residuals, scale) for scale in settings.scales]
@@ -311,7 +318,9 @@ class Detector:
         windows = np.lib.stride_tricks.sliding_window_view(rows, scale, axis=0)
         return np.asarray((np.median if self.settings.median else np.mean)(windows, axis=-1))
 
-    def _teach(self, row: Float, z: Float, baseline: Baseline, statistic: float, ordinary: bool) -> None:
+    def _teach(
+        self, row: Float, z: Float, worst: Float, baseline: Baseline, statistic: float, ordinary: bool
+    ) -> None:
         """What changes slowly changes for all contexts: the centres move together.
 
         While a centre strains at its leash, spreads and tail learn nothing, or a slow change would pass for noise.
@@ -319,7 +328,7 @@ class Detector:
         settings = self.settings
         baseline.rows += 1
         self._rows += 1
-        reach = self._follow(row, baseline, self._trust(np.abs(z).max(axis=0)))
+        reach = self._follow(row, baseline, self._trust(worst))
         if (np.abs(baseline.centre - baseline.anchor) > 0.95 * reach).any():
             return
         if ordinary:
@@ -340,13 +349,15 @@ class Detector:
         settings = self.settings
         limit = 4 * self._spread[0]
         step = _limited(row - baseline.centre, -limit, limit) * trust / min(baseline.rows, settings.memory)
-        reach = np.asarray(settings.leash * np.maximum(self._single, self._floor), dtype=np.float64)
+        if self._reach is None:
+            self._reach = np.asarray(settings.leash * np.maximum(self._single, self._floor), dtype=np.float64)
+        reach = self._reach
         for each in self._baselines.values():
             each.centre = _limited(each.centre + step, each.anchor - reach, each.anchor + reach)
             each.anchor = each.anchor + (each.centre - each.anchor) / (ANCHORED * settings.memory)
         return reach
 
-    def _causes(self, z: Float, most: int = 6) -> tuple[Cause, ...]:
+    def _causes(self, z: Float, spread: Float, most: int = 6) -> tuple[Cause, ...]:
         sizes = np.abs(z)
         strongest = sizes.argmax(axis=0)
         order = np.argsort(-sizes.max(axis=0), kind="stable")[:most]
@@ -354,7 +365,7 @@ class Detector:
         for i in order.tolist():
             f, scale = self.features[i], int(strongest[i])
             best = float(z[scale, i])
-            change = best * float(self._spread[scale, i])
+            change = best * float(spread[scale, i])
             if change < 0:
                 change /= float(self._downward[i])
             ratio = float(np.exp(min(max(change, -20.0), 20.0))) if f.logarithmic else 1.0
@@ -399,6 +410,7 @@ class Detector:
         self._origin[: len(state["origin"])] = state["origin"]
         self._learned[: len(state["learned"])] = state["learned"]
         self._contexts = [str(c) for c in state["contexts"]]
+        self._reach = None
         for name in ("single", "floor", "spread", "least", "history"):
             setattr(self, f"_{name}", np.array(state[name], dtype=np.float64))
         self._baselines = {
