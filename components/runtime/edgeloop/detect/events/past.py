@@ -58,6 +58,7 @@ class Past:
         self._kept, self._valid = both[n:].copy(), there[n:].copy()
         if not whole:
             both = np.nan_to_num(both)
+            fresh = both[watched:]
         valid = there[watched:]
         steps = np.abs(both[1:] - both[:-1])
         pairs = np.empty((2, *fresh.shape))
