@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
@@ -105,7 +105,7 @@ class Score:
     score: float = 0.0
     return_time: float = 0.0
     statistic: float = 0.0
-    why: Callable[[], tuple[Cause, ...]] = tuple
+    why: Callable[[], tuple[Cause, ...]] = field(default=tuple, compare=False, repr=False)
 
     @property
     def causes(self) -> tuple[Cause, ...]:
