@@ -94,3 +94,18 @@ def test_conditions(text: str, value: bool | float | str | None, holds: bool) ->
 def test_what_is_no_condition(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         Condition.parse(text)
+
+
+VALUES = st.sampled_from([["a", "b"], [1.5, 2.0, float("nan")], [True, False]])
+
+
+@given(VALUES.flatmap(lambda of: st.lists(st.tuples(st.integers(0, 60), st.sampled_from(of)), max_size=40)),
+       st.integers(1, 9))  # fmt: skip
+def test_values_that_come_together_are_kept_as_one_by_one(rows: list[tuple[int, str | float]], cut: int) -> None:
+    one, other = Latest(keep=8), Latest(keep=8)
+    for time, value in rows:
+        one.add(time, value)
+    for at in range(0, len(rows), cut):
+        times, values = zip(*rows[at : at + cut], strict=True)
+        other.extend(np.array(times), list(values))
+    assert (repr(one.state()), one.newest) == (repr(other.state()), other.newest)

@@ -251,3 +251,12 @@ def test_a_changed_clock_or_channel_is_seen() -> None:
             item = example(channels=(Channel("x", scale=scale), Channel("y")), clock=clock)
             copy, _ = decode(whole(item))
             assert plain(copy) == plain(item)
+
+
+def test_numbers_are_physical_in_full() -> None:
+    raw = np.array([[1_000_000_001, 823]], dtype=np.int32)
+    batch = Batch("meter", 1, 0, 0, (Channel("energy", scale=0.001), Channel("t", scale=0.1, offset=-40.0)), raw)
+    assert batch.values().tolist() == [[1_000_000_001 * 0.001, 823 * 0.1 - 40.0]]
+    assert [batch.values_of(i).tolist() for i in range(2)] == [[1_000_000_001 * 0.001], [823 * 0.1 - 40.0]]
+    plain = Batch("meter", 1, 0, 0, (Channel("energy"), Channel("t")), raw)
+    assert plain.values().tolist() == [[1_000_000_001.0, 823.0]]
