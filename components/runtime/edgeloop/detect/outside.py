@@ -61,7 +61,8 @@ class OutsideDetector:
         return self._ask(lambda own: checked(own.update(rows, context), len(rows)), Scores.none(len(rows)))
 
     def words(self, at: int) -> Words:
-        return self._ask(lambda own: _said(own.words(at)), ("unusual", ()))
+        nothing: Words = ("unusual", ())
+        return self._ask(lambda own: _said(own.words(at)), nothing)
 
     def interrupt(self) -> None:
         self._ask(lambda own: own.interrupt(), None)

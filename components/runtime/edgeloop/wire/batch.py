@@ -81,7 +81,7 @@ class Batch:
         scale, offset, plain = _scaling(self.channels)
         if plain:
             return raw if raw.dtype.kind == "f" else raw.astype(np.float64)
-        return raw * scale + offset
+        return np.asarray(raw * scale + offset)
 
     def values_of(self, channel: int) -> NDArray[np.floating]:
         """(n,) of one channel, as `values`."""
@@ -89,7 +89,7 @@ class Batch:
         scale, offset, plain = _scaling(self.channels)
         if plain:
             return raw if raw.dtype.kind == "f" else raw.astype(np.float64)
-        return raw * scale[channel] + offset[channel]
+        return np.asarray(raw * scale[channel] + offset[channel])
 
 
 _Scaling = tuple[NDArray[np.float64], NDArray[np.float64], bool]
