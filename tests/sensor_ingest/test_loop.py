@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from edgeloop.config.load import convert
-from edgeloop.errors import ConfigurationError
 from edgeloop.journal import START, JournalReader, directory
 from edgeloop.sequence import Samples, Stream
 from edgeloop.wire.batch import Batch, Channel
@@ -21,6 +20,7 @@ from sensor_ingest import ingest as loop
 from sensor_ingest import lineup
 from sensor_ingest.configuration import Configuration
 from sensor_ingest.ingest import Ingest
+from sensor_ingest.sources import Registry
 from sensor_ingest.sources.base import Source, SourceConfiguration
 
 
@@ -43,14 +43,12 @@ class Failing(Odd):
         raise ZeroDivisionError("a bug in a driver")
 
 
-class Types:
-    def __init__(self, on_failure: object, **_: object) -> None:
-        pass
+class Types(Registry):
+    """The real types, and two more."""
 
-    def get(self, name: object, where: str) -> type[Source[Any]]:
-        if name not in ("odd", "failing"):
-            raise ConfigurationError("unknown source type", where=where)
-        return Odd if name == "odd" else Failing
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._types |= {"odd": Odd, "failing": Failing}
 
 
 class Recorder:
