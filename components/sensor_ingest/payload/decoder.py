@@ -175,12 +175,13 @@ class Decoder:
             self._time = self._time or (tags.TIME,)
             self._tagged = True
             return devices
-        if isinstance(document, dict) and self.form.payload != "senml":
-            holder = document["event"] if isinstance(document.get("event"), dict) else document
-            lists = [v for v in holder.values() if places.lists_of_maps(v)]
-            numbers = any(self._is_number(v) for k, v in holder.items() if not self._is_time((k,), v))
-            if len(lists) == 1 and not numbers and tags.found(lists[0]) is not None:
-                return lists[0]
+        if self.form.payload != "senml":
+            if (metrics := tags.of_metrics(document)) is not None:
+                self._time = self._time or (tags.TIME,)
+                self._tagged = True
+                return metrics
+            if (listed := tags.within(document)) is not None:
+                return listed
         return document
 
     def _listed(self, items: list[Any], document: Any) -> list[Any]:
@@ -254,7 +255,16 @@ class Decoder:
                 self._learn([Field(Channel("value"), (0,))])
             return
         self._same(readings)
+        if any(isinstance(reading, list) and reading and isinstance(reading[0], list) for reading in readings):
+            raise BadPayload(
+                "it is a list of lists: say `records: .`, and which cells are the `time` and the `channels`"
+            )
         found: dict[Keys, Any] = {}
+        if self._time is None and not self.form.time and isinstance(readings[0], dict):
+            self._time = next((
+                (key,) for key, value in readings[0].items()
+                if places.is_column(value) and len(value) > 1 and self._is_time((key,), value)
+            ), None)  # fmt: skip
         lists = self.form.rate is not None or self._time is not None
         for reading in readings[:MOST]:
             for keys, value in places.leaves(reading, lists=lists, most=MOST).items():
@@ -266,6 +276,9 @@ class Decoder:
             for keys, value in found.items()
             if keys not in self._known and keys != self._time and keys[:1] not in _OWN and self._is_number(value)
         ]
+        listed = next((keys for keys, value in found.items() if places.lists_of_maps(value)), None)
+        if listed is not None and not self._known and all(_counter(keys) for keys in fresh):
+            raise BadPayload(_unread(listed))
         if fresh:
             units: dict[str, str] = {}
             for reading in readings if self.form.payload == "senml" else ():
@@ -275,10 +288,8 @@ class Decoder:
             ]
             self._learn([*self._fields, *more][:MOST])
         if not self._fields or self._known.isdisjoint(found):
-            listed = next((keys for keys, value in found.items() if places.lists_of_maps(value)), None)
             if listed is not None:
-                where = ".".join(map(str, listed)) or "."
-                raise BadPayload(f"it has a list of objects: say `records: {where}`, and where the `name` of each is")
+                raise BadPayload(_unread(listed))
             strange = next((v for v in found.values() if isinstance(v, str) and self.numerals(v) is None), None)
             text = self.form.payload in ("text", "pairs")
             raise BadPayload(f"it has no numbers{f': {self.numerals.why}' if text and strange is not None else ''}")
@@ -337,6 +348,16 @@ class Decoder:
 
 
 __all__ = ["LONGEST", "NAMED", "PATIENCE", "Decoder", "Rows", "moment"]
+
+
+def _unread(listed: Keys) -> str:
+    where = ".".join(map(str, listed)) or "."
+    return f"it has a list of objects: say `records: {where}`, and where the `name` of each is"
+
+
+def _counter(keys: Keys) -> bool:
+    """Whether a number is of the message and not of the plant."""
+    return bool(keys) and isinstance(keys[-1], str) and keys[-1].casefold() in tags.COUNTERS
 
 
 def _without(reading: Any) -> Any:

@@ -38,14 +38,14 @@ class Numerals:
         """What was odd about the last one."""
 
     def __call__(self, value: Any) -> float | None:
-        """NaN where it is said to be missing, None where it is no number."""
+        """NaN where it is said to be missing or without end, None where it is no number."""
         if isinstance(value, float):
-            return value
+            return value if math.isfinite(value) else math.nan
         if isinstance(value, int):
             try:
                 return float(value)
             except OverflowError:
-                return math.copysign(math.inf, value)
+                return math.nan
         if value is None:
             return math.nan
         if isinstance(value, str):
@@ -91,7 +91,7 @@ class Numerals:
             return None
         if "." in text and not self._said:
             self.saw(".")
-        return number
+        return number if math.isfinite(number) else math.nan
 
     def _comma(self, text: str) -> float | None:
         if not _COMMA.fullmatch(text):
@@ -110,7 +110,7 @@ class Numerals:
 def number(value: Any) -> float | None:
     """
     >>> number("21,5"), number(True), number("1e400"), number("on")
-    (21.5, 1.0, inf, None)
+    (21.5, 1.0, nan, None)
     """
     return Numerals()(value)
 

@@ -14,16 +14,31 @@ from sensor_ingest.payload.places import ABSENT, Keys
 
 TIME: Final = " time"
 """Key of a reading that no tag is named by."""
-NAMES = ("resourceName", "tagName", "tag", "name", "metric", "variable", "signal", "key", "n", "id", "i", "nodeId")
-VALUES = ("value", "v", "val", "Value")
-GOODS = ("quality", "q", "good", "statusCode", "status", "Quality", "StatusCode")
+NAMES = (
+    "resourceName", "tagName", "TagName", "tag", "Tag", "name", "Name", "metric", "variable", "signal", "key", "n",
+    "id", "Id", "i", "nodeId", "NodeId", "DisplayName", "displayName", "pointName", "point", "sensor", "propertyAlias",
+)  # fmt: skip
+VALUES = ("value", "v", "val", "Value", "V", "Val")
+GOODS = (
+    "quality", "q", "good", "statusCode", "status", "Quality", "StatusCode", "qc", "qualityCode", "quality_code", "Q",
+)  # fmt: skip
+COUNTERS = frozenset({
+    "seq", "seqno", "sequence", "sequencenumber", "msgid", "messageid", "version", "v", "count", "cnt", "bdseq", "n",
+    "total", "len", "size", "id", "qos",
+})  # fmt: skip
+"""Numbers beside a list of tags that are of the message and not of the plant."""
+FLAGS = frozenset({"is_null", "isNull", "is_historical", "isHistorical", "is_transient", "isTransient", "alias"})
 STAMPS = ("origin", "timestamp", "ts", "time", "t", "sourceTimestamp", "SourceTimestamp", "timeStamp", "Timestamp")
 GOOD = range(192, 256)
 """Quality of OPC DA."""
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _WORDS = frozenset({"good", "ok", "true", "valid", "1"})
 _BAD = frozenset({"bad", "uncertain", "invalid", "stale", "false", "not connected", "comm failure", "questionable"})
-_QUALITIES = frozenset({"quality", "q", "good", "statuscode", "status_code", "status", "qualitycode", "opcquality"})
+_QUALITIES = frozenset(
+    {"quality", "q", "good", "statuscode", "status_code", "status", "qualitycode", "quality_code", "opcquality", "qc"}
+)
+THIRDS = frozenset({"qc"})
+"""Qualities whose codes are the two first bits of OPC DA's: 3 is good."""
 SEVERITY = 0xC0000000
 """Of a status code of OPC UA: none of these bits is set where it is good."""
 
@@ -61,7 +76,7 @@ class Tags:
                 time = places.find(item, self.time)
                 if time is ABSENT:
                     time = places.find(document, self.time)
-            if value is ABSENT:
+            if value is ABSENT or (isinstance(item, dict) and (item.get("is_null") or item.get("isNull")) is True):
                 value = None
             if self.good is not None and not is_good(self.good, places.find(item, self.good), self.codes, numerals):
                 value = None
@@ -93,6 +108,8 @@ def is_good(place: Keys, quality: Any, codes: frozenset[str], numerals: Numerals
         if quality == 0:
             numerals.odd += 1
             numerals.why = "quality 0 is good in OPC UA, bad in OPC DA: say `good: <place> 0`, or `192`"
+        if place and str(place[-1]).casefold() in THIRDS and quality in range(4):
+            return quality == 3
         return quality == 1 or quality in GOOD
     word = str(quality).strip().casefold()
     return word in _WORDS or word.startswith("good")
@@ -136,25 +153,74 @@ def found(items: list[Any]) -> Tags | None:
     if not maps or len(maps) < len(items):
         return None
     value = _common(VALUES, maps)
-    name = next((k for k in NAMES if all(isinstance(m.get(k), str) and m[k] for m in maps)), "")
+    name = next((k for k in NAMES if k != value and all(isinstance(m.get(k), str) and m[k] for m in maps)), "")
     if not value or not name or any(_others(each, value) for each in maps):
         return None
+    inner = [each[value] for each in maps]
+    if all(isinstance(each, dict) for each in inner) and (below := _common(VALUES, inner)):
+        if any(_others(each, below) for each in inner):
+            return None
+        good, time = _common(GOODS, inner), _common((k for k in STAMPS if k != below), inner)
+        outer = "" if time else _common((k for k in STAMPS if k not in (value, name)), maps)
+        stamp: Keys | None = (value, time) if time else (outer,) if outer else None
+        return Tags((name,), (value, below), (value, good) if good else None, frozenset(), stamp)
     good, time = _common(GOODS, maps), _common((k for k in STAMPS if k not in (value, name)), maps)
     return Tags((name,), (value,), (good,) if good else None, frozenset(), (time,) if time else None)
+
+
+def within(document: Any, depth: int = 3) -> list[Any] | None:
+    """The one list of tags that a document has, however deep (to a depth), where nothing else of it is a value."""
+    if not isinstance(document, dict):
+        return None
+    lists: list[list[Any]] = []
+    waiting: list[tuple[dict[str, Any], int]] = [(document, depth)]
+    while waiting:
+        holder, left = waiting.pop()
+        for key, value in holder.items():
+            if isinstance(value, dict):
+                if left:
+                    waiting.append((value, left - 1))
+            elif places.lists_of_maps(value):
+                lists.append(value)
+            elif isinstance(value, (int, float)) and key.casefold() not in COUNTERS and key not in STAMPS:
+                return None
+    return lists[0] if len(lists) == 1 and found(lists[0]) is not None else None
+
+
+def of_metrics(document: Any) -> list[dict[str, Any]] | None:
+    """Readings of metrics with a name, tags and fields, as collectors write them; else None.
+
+    >>> of_metrics({"name": "cpu", "tags": {"host": "h"}, "fields": {"a": 1}, "timestamp": 5})
+    [{' time': 5, 'cpu.h.a': 1}]
+    """
+    items = document.get("metrics") if isinstance(document, dict) and "metrics" in document else document
+    items = items if isinstance(items, list) else [items]
+    readings: dict[Any, dict[str, Any]] = {}
+    for item in items:
+        if not isinstance(item, dict) or not all(isinstance(item.get(key), dict) for key in ("fields", "tags")):
+            return None
+        name = item.get("name") or item.get("measurement")
+        time = item.get("timestamp", item.get("time"))
+        if not isinstance(name, str) or time is None:
+            return None
+        head = ".".join([name, *map(str, item["tags"].values())])
+        named = {f"{head}.{key}": value for key, value in item["fields"].items()}
+        readings.setdefault(time, {TIME: time}).update(named)
+    return list(readings.values()) or None
 
 
 def one(document: Any) -> str:
     """The tag that a single message names, where it holds nothing but that tag's value; else nothing."""
     if not isinstance(document, dict) or (where := found([document])) is None:
         return ""
-    name = str(document[where.name[0]])
+    name = str(document[str(where.name[0])])
     return "" if _UUID.fullmatch(name) else name
 
 
 def _others(item: dict[str, Any], value: str) -> bool:
     """Whether there are more numbers than the value of a tag, its quality and its times."""
     return any(
-        isinstance(each, (int, float)) and key != value and key not in GOODS and key not in STAMPS
+        isinstance(each, (int, float)) and key != value and key not in GOODS and key not in STAMPS and key not in FLAGS
         for key, each in item.items()
     )
 

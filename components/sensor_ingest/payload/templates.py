@@ -19,9 +19,7 @@ def has_place(template: str) -> bool:
     return _PLACE.search(template) is not None
 
 
-def filled(
-    template: str, value: float, about: Mapping[str, Any], each: Callable[[str], str] | None = None
-) -> str:
+def filled(template: str, value: float, about: Mapping[str, Any], each: Callable[[str], str] | None = None) -> str:
     """Quoted as JSON has it where the template is JSON; each: done to what is filled in.
 
     >>> filled('{"stop": {value}, "why": "{text}"}', 1.0, {"text": 'a "b"'})

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgeloop.clock import NS
 from edgeloop.config.load import convert
@@ -100,3 +102,41 @@ def test_by_length_a_line_begins_after_a_pause() -> None:
         found += lines.take(b"1234", (2 + i) * NS)
     assert found == [b"1234"] * 3
     assert lines.lost == 2
+
+
+FRAMES = {
+    "STX ETX": (b"\2", b"\3", 0), "semicolon": (b"", b";", 0), "CR": (b"", b"\r", 0), "sum behind": (b"\2", b"\3", 0),
+    "start and length": (b"\2", b"", 6), "two marks": (b">>", b"<<", 0),
+}  # fmt: skip
+
+
+@given(
+    st.lists(st.floats(-99, 999).map(lambda x: f"{x:05.1f}".encode()[:5]), min_size=2, max_size=12),
+    st.sampled_from(sorted(FRAMES)), st.lists(st.integers(1, 9), min_size=1, max_size=6), st.binary(max_size=6),
+    st.sets(st.integers(0, 11)), st.sets(st.integers(0, 11)),
+)  # fmt: skip
+def test_a_line_is_one_that_was_sent_however_it_is_framed_and_cut(
+    texts: list[bytes], frame: str, cuts: list[int], noise: bytes, unbegun: set[int], unended: set[int]
+) -> None:
+    start, end, length = FRAMES[frame]
+    noise = bytes(octet for octet in noise if bytes([octet]) not in (start + end) and octet not in (start + end))
+    stream, whole = (noise if start else end or noise), []
+    for i, text in enumerate(texts):
+        lost = bool(start) and i in unbegun
+        torn = bool(start) and bool(end) and i in unended
+        stream += b"" if lost else start
+        stream += text + (b"" if torn else end)
+        stream += b"\x55" if frame == "sum behind" else b""
+        if not lost and not torn:
+            whole.append((start if length else b"") + text)
+    lines = Lines(start=start, end=end, length=length)
+    lines.begin(1)
+    found, at, k = [], 0, 0
+    while at < len(stream):
+        step = cuts[k % len(cuts)]
+        found += lines.take(stream[at : at + step], 2 * NS + k)
+        at, k = at + step, k + 1
+    if length:
+        assert found == whole or unbegun
+    else:
+        assert found == whole
