@@ -51,12 +51,12 @@ class Columns:
 
 
 def configuration(
-    recording: Recording, *, learn: int | None, budget: Budget | None, models: str = "", detect: str = ""
+    step: float, *, learn: int | None, budget: Budget | None, models: str = "", detect: str = ""
 ) -> Configuration:
-    """One monitor as a person would first write it. learn: rows."""
+    """One monitor as a person would first write it. step: s between rows. learn: rows."""
     options: dict[str, object] = {"detect": detect} if detect else {}
     if learn is not None:
-        options["learn"] = Duration.of(round(learn * recording.step * NS))
+        options["learn"] = Duration.of(round(learn * step * NS))
     if budget is not None:
         options["budget"] = budget
     return Configuration(monitors={NAME: Monitor(asset="recording", input=STREAM, models=models, **options)})  # type: ignore[arg-type]
@@ -92,7 +92,7 @@ def replay(
         found.changepoint[rows], found.notice[rows] = scores.changepoint, scores.notice & ~scores.abnormal
 
     models = "" if serving is None else MODEL
-    wanted = configuration(recording, learn=learn, budget=budget, models=models, detect=detect)
+    wanted = configuration(recording.step, learn=learn, budget=budget, models=models, detect=detect)
     engine = Engine(wanted, problem=problems.__setitem__, models=lambda name: serving, tap=tap, detectors=detectors)
     for batch in recording.batches(fine):
         outcome = engine.process(batch, now=int(batch.times[-1]) if batch.times is not None else 0)

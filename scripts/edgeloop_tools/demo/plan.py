@@ -46,7 +46,7 @@ KINDS = ("outer_race", "imbalance", "drift", "dropout", "clock_jump")
 @dataclass(slots=True)
 class Plan:
     """sources, monitors, rules: the components' own configuration, by id. truth: what recordings are known to hold.
-    listen: the page's address and port; without one the line has no page."""
+    told: lines about them, for people. listen: the page's address and port; without one the line has no page."""
 
     sources: dict[str, Any] = field(default_factory=dict)
     monitors: dict[str, Any] = field(default_factory=dict)
@@ -56,6 +56,7 @@ class Plan:
     truth: list[Fault] = field(default_factory=list)
     machines: list[str] = field(default_factory=list)
     unlabelled: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
     listen: str = ""
 
     @property

@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from anomaly_inference.configuration import Monitor
 from edgeloop import tables
 from edgeloop.clock import NS
+from edgeloop.config.load import convert
+from edgeloop.config.quantities import Budget, Duration
 from edgeloop.errors import EdgeloopError
+from edgeloop_tools.backtest.replay import NAME, configuration
 from edgeloop_tools.demo import player
 from edgeloop_tools.demo.plan import BEARING, RUNTIME, SHAFT, Plan
 from edgeloop_tools.harness.judge import Fault
@@ -115,9 +119,27 @@ def _csv(plan: Plan, table: Table, copy: Path, duration: float) -> None:
         plan.monitors[name]["detect"] = "conditions"  # what labels mark are spans of time, no single points
     else:
         plan.unlabelled.append(name)
+    plan.told += [f"{name}: {table.understood}", f"{name}: {_as_backtest(plan.monitors[name], table)}"]
     for number, (first, end) in enumerate(table.labelled):
         late = max(10, (end - first) // 10)
         plan.truth.append(Fault(f"{name}-{number}", "recorded", name, first, end + late, name, "row"))
+
+
+def _as_backtest(monitor: Mapping[str, object], table: Table) -> str:
+    """The command that judges the recording with the same settings, and those that it has not."""
+    learn = max(1, round(Duration(str(monitor["learn"])).seconds / table.step))
+    budget = str(monitor["budget"])
+    said = ["edgeloop backtest --input", shlex.quote(str(table.path)), f"--learn-rows {learn} --budget '{budget}'"]
+    said += [f"--ignore {','.join(table.labels)}"] if table.labels else []
+    said += [f"--detect {monitor['detect']}"] if "detect" in monitor else []
+    same = configuration(
+        table.step, learn=learn, budget=Budget(budget), detect=str(monitor.get("detect", ""))
+    ).monitors[NAME]
+    mine = convert(dict(monitor), Monitor)
+    own = {name: getattr(mine, name) for name in Monitor.__struct_fields__ if name not in ("asset", "input", "learn")}
+    apart = [name for name, value in own.items() if value != getattr(same, name)]
+    end = f", but for {', '.join(f'{name} ({monitor[name]})' for name in apart)}" if apart else ""
+    return f"the same as `{' '.join(said)}`{end}"
 
 
 def _recordings(plan: Plan, files: Sequence[tuple[Path, Path]], folder: Path, rate: float, root: Path) -> None:

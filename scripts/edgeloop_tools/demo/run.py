@@ -146,6 +146,8 @@ def measure(options: Options) -> tuple[dict[str, Any], Path]:
         with view:
             if announced:
                 view.say("install", announced)
+            for told in plan.told:
+                view.say("recording", told)
             installed = _deploy(line, plan, view, progress, stop)
             if installed is not None:
                 progress.installed = installed
@@ -239,6 +241,7 @@ def _plan(options: Options, root: Path) -> Plan:
         plan.monitors |= replay.monitors
         plan.truth += replay.truth
         plan.unlabelled += replay.unlabelled
+        plan.told += replay.told
     return plan
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,18 @@ def test_a_table_becomes_a_source_that_fits_the_duration(tmp_path: Path) -> None
     assert Path(source["path"]).stat().st_mode & 0o444 == 0o444
     assert plan.monitors[name]["learn"] == "200 s"
     assert [(f.start, f.by) for f in plan.truth] == [(300, "row"), (550, "row")]
+
+
+def test_what_backtest_would_do_otherwise_is_told(tmp_path: Path) -> None:
+    plan = stage([skab(tmp_path / "1.csv")], tmp_path / "staged", 40, 48000, ROOT)
+    (name,) = plan.monitors
+    understood, same = plan.told
+    assert "time: 'datetime'" in understood
+    assert f"edgeloop backtest --input {tmp_path / '1.csv'} --learn-rows 200 --budget '2400 s'" in same
+    assert "--ignore anomaly,changepoint --detect conditions" in same
+    said = re.findall(r"(\w+) \(", same.partition("but for ")[2])
+    options = {key: value for key, value in plan.monitors[name].items() if key in said or key in ("asset", "input")}
+    assert set(said) == set(options) - {"asset", "input"} == {"confirm", "recover", "gap", "flat_line", "clock"}
 
 
 def test_two_files_of_one_name_are_two_sources(tmp_path: Path) -> None:
