@@ -13,7 +13,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         str,
         Meta(
             title="Profiles",
-            description="Words among core, protocols, vision, upload, neo, video and console; core is always there.",
+            description="Words among core, mqtt, protocols, vision, upload, neo, video and console; core is "
+            "always there.",
         ),
     ] = "core"
     wheelhouse: Annotated[

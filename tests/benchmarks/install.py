@@ -41,7 +41,9 @@ from edgeloop_tools.harness.processes import pss_bytes, tree
 from requirements import Lock
 
 LONG = True
-SETS = ("core", "core protocols", "core vision", "core protocols vision upload", "core video", "core console")
+SETS = (
+    "core", "core mqtt", "core protocols", "core vision", "core protocols vision upload", "core video", "core console",
+)  # fmt: skip
 CHANGED = "msgspec"
 """The core package that an older version of the Runtime has in another version."""
 KILLS, PICTURES = 30, 200

@@ -300,7 +300,7 @@ def _deploy(line: Line, port: int, rate: int) -> None:
     limits = {f"{name}_high": {"channel": f"w1.{name}", "high": LIMIT, "of": "mean 1 s"} for name in channels}
     alarms = {"group": "0 s", "most": 10_000, "chatter": 1000, "within": "1 s"}
     merge: dict[str, dict[str, Any]] = {
-        RUNTIME: {"profiles": "core protocols"},
+        RUNTIME: {"profiles": "core mqtt"},
         INGEST: {"sources": {"w1": source}},
         ANOMALY: {"limits": limits, "alarms": alarms},
     }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+import locks
 from edgeloop import optional, profiles
 
 
@@ -36,22 +38,35 @@ def test_it_goes_on_when_the_packages_are_there(later: Path, tmp_path: Path) -> 
         return False
 
     assert profiles.wait("vision", tmp_path, pause, lambda key, line: said.append(line))
-    assert said[0] == (
-        "waiting for edgeloop_comes_later (profile 'vision'): io.edgeloop.Runtime is making it"
-    )
+    assert said[0] == ("waiting for edgeloop_comes_later (profile 'vision'): io.edgeloop.Runtime is making it")
     assert said[-1] is None
     assert len(said) == 5
     assert profiles.wait("vision", tmp_path, pause, lambda key, line: said.append(line)), "at once"
+
+
+def test_a_larger_profile_brings_its_part() -> None:
+    of_mqtt = {name for name, of in optional.PROFILES.items() if of == "mqtt"}
+    assert "paho" in of_mqtt
+    assert not optional.brought("protocols", ["core", "mqtt"])
+    assert optional.brought("mqtt", ["core", "protocols"])
+    smaller, larger = (
+        set(re.findall(r"^[a-z0-9-]+==\S+", locks.read(name), re.MULTILINE)) for name in ("mqtt", "protocols")
+    )
+    assert smaller < larger
+    assert not any(pin.startswith(("asyncua", "cryptography", "pymodbus")) for pin in smaller)
 
 
 def test_it_ends_with_the_component(later: Path, tmp_path: Path) -> None:
     assert not profiles.wait("vision", tmp_path, lambda seconds: True, lambda key, line: None)
 
 
-@pytest.mark.parametrize(("words", "mend"), [
-    (["core"], "add 'vision' to profiles of io.edgeloop.Runtime"),
-    (["core", "vision"], "look at the log of io.edgeloop.Runtime"),
-])
+@pytest.mark.parametrize(
+    ("words", "mend"),
+    [
+        (["core"], "add 'vision' to profiles of io.edgeloop.Runtime"),
+        (["core", "vision"], "look at the log of io.edgeloop.Runtime"),
+    ],
+)
 def test_it_does_not_wait_for_ever(
     later: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], mend: str
 ) -> None:

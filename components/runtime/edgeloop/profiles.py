@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from edgeloop.optional import PROFILES
+from edgeloop.optional import PARTS, PROFILES, brought
 
 RUNTIME: Final = "io.edgeloop.Runtime"
 PROBLEM: Final = "packages"
@@ -29,12 +29,13 @@ def missing(profile: str) -> list[str]:
     ([], [])
     """
     importlib.invalidate_caches()
-    return [name for name, of in PROFILES.items() if of == profile and importlib.util.find_spec(name) is None]
+    return [
+        name for name, of in PROFILES.items()
+        if profile in (of, PARTS.get(of)) and importlib.util.find_spec(name) is None
+    ]  # fmt: skip
 
 
-def wait(
-    profile: str, root: Path, pause: Callable[[float], bool], report: Callable[[str, str | None], None]
-) -> bool:
+def wait(profile: str, root: Path, pause: Callable[[float], bool], report: Callable[[str, str | None], None]) -> bool:
     """Waits until the packages of a profile are there; False where they did not come in time, or `pause` said stop.
 
     root: the nucleus's folder. pause: waits so many seconds, true where the process is to end. report: key and line of
@@ -42,7 +43,7 @@ def wait(
     """
     started = time.monotonic()
     while lacking := missing(profile):
-        asked = profile in _asked(root)
+        asked = brought(profile, _asked(root))
         waited = time.monotonic() - started
         if waited >= (BEING_MADE if asked else NOT_ASKED):
             mend = f"look at the log of {RUNTIME}" if asked else f"add {profile!r} to profiles of {RUNTIME}"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from importlib.resources import files
 
-PROFILES = ("core", "protocols", "vision", "upload", "neo", "video", "console")
+PROFILES = ("core", "mqtt", "protocols", "vision", "upload", "neo", "video", "console")
 
 
 def read(profile: str) -> str:

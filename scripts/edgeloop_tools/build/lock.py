@@ -52,7 +52,8 @@ class Extra:
 
 
 CORE = ("numpy", "msgspec", "cbor2", "awscrt", "awsiot.greengrasscoreipc")
-FIELD = ("paho.mqtt.client", "google.protobuf.message", "pymodbus.client", "serial", "asyncua")
+MQTT = ("paho.mqtt.client", "google.protobuf.message")
+FIELD = (*MQTT, "pymodbus.client", "serial", "asyncua")
 TOOLS = (*CORE, "yaml", "rich", "boto3", "moto", "packaging")
 DEV = (*CORE, "yaml", "rich", "matplotlib", "boto3", "moto", "pyarrow", "onnx", "onnxruntime",
        "pytest", "hypothesis", "cv2", "stream_manager")  # fmt: skip
@@ -60,6 +61,7 @@ PROFILES = {
     "core": Profile(DEVICE, (), CORE),
     "vision": Profile(DEVICE, ("vision",), (*CORE, "onnxruntime", "cv2")),
     "upload": Profile(DEVICE, ("upload",), (*CORE, "stream_manager", "pyarrow.parquet", "boto3")),
+    "mqtt": Profile(DEVICE, ("mqtt",), (*CORE, *MQTT)),
     "protocols": Profile(DEVICE, ("protocols",), (*CORE, *FIELD)),
     "neo": Profile(DEVICE, (), CORE, lone=("dlr==1.6.0 ; platform_machine == 'x86_64'",)),
     "video": Profile(DEVICE, ("video",), (*CORE, "av")),

@@ -15,6 +15,7 @@ from edgeloop.config.load import InvalidConfiguration, absent, convert
 from edgeloop.config.schema import readable
 from edgeloop.errors import ConfigurationError
 from edgeloop.log import redact
+from edgeloop.optional import brought, least
 from edgeloop.topics import samples_of
 from edgeloop_tools.config.attempt import attempt, parts
 from edgeloop_tools.config.grants import granted
@@ -301,13 +302,13 @@ class Line:
             part = self.parts[RUNTIME] = Part(RUNTIME, Node({}, self.tree.place, self.tree.key), [("", "runtime")])
         words = str(part.merge.get("profiles", "")).split()
         if not words:
-            part.merge = {**part.merge, "profiles": " ".join([CORE, *sorted(reasons)])}
+            part.merge = {**part.merge, "profiles": " ".join([CORE, *least(reasons)])}
             return
         where = self.located(RUNTIME, "profiles")
         if nothing := nothing_here([word.strip(",") for word in words], "aarch64"):
             self.add(where, "a profile is for x86_64 alone", nothing, note=True)
         for profile, reason in sorted(reasons.items()):
-            if profile not in words:
+            if not brought(profile, words):
                 mend = f"add {profile}, or leave profiles out"
                 self.add(where, "a profile is missing", f"{reason} needs {profile}", mend)
 

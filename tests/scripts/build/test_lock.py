@@ -14,7 +14,7 @@ from edgeloop_tools.build import lock, wheelhouse
 
 
 def test_unknown_profiles_are_one_line(tmp_path: Path) -> None:
-    known = "core, vision, upload, protocols, neo, video, console"
+    known = "core, vision, upload, mqtt, protocols, neo, video, console"
     with pytest.raises(EdgeloopError, match=f"no such profile: audio; one of {known}$"):
         wheelhouse.wheelhouse(["audio"], "3.11", "x86_64", tmp_path)
     with pytest.raises(EdgeloopError, match="no such profile: audio; one of core, .*tables$"):

@@ -160,3 +160,11 @@ def test_an_update_is_one_that_the_core_takes(example: Path) -> None:
         recipe = Document.read(next((PATH.parents[3] / "recipes").glob(f"{name}-*.yaml")))
         assert isinstance(recipe, Document)
         assert set(merge) <= set(recipe.defaults), name
+
+
+def test_mqtt_alone_asks_for_its_part_of_the_protocols(tmp_path: Path) -> None:
+    sources = {"a": "{type: mqtt, broker: mqtt://b, topics: {x: {filter: x}}}", "b": "{type: serial, port: /dev/x}"}
+    for names, profiles in (("a", "core mqtt"), ("ab", "core protocols")):
+        file = tmp_path / f"{names}.yaml"
+        file.write_text("site: x\nline: l\nsources: {" + ", ".join(f"{n}: {sources[n]}" for n in names) + "}\n")
+        assert load(file).components()["io.edgeloop.Runtime"]["profiles"] == profiles
