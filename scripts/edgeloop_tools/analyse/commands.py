@@ -15,13 +15,13 @@ def register(subparsers: Subparsers) -> None:
         "analyse",
         help="questions over many sites and long periods",
         usage="edgeloop analyse NAME --data DIR|s3://… [options]\n       edgeloop analyse new FOLDER",
-        description="Runs an analysis, a shipped one (compare, forecast) or a folder of your own, over what went up. "
+        description="Runs an analysis, a shipped one or a folder of your own, over what went up. "
         "Makes OUT/<name>/table.parquet, OUT/findings/<site>/<asset>.json and, with --report, one page; --publish "
         "tells the lines. "
         "`new` makes the folder of an analysis of your own.",
     )
     add = analyse.add_argument
-    add("words", nargs="+", metavar="NAME", help="compare, forecast or a folder; or: new FOLDER")
+    add("words", nargs="+", metavar="NAME", help="compare, forecast, quality or a folder; or: new FOLDER")
     add("--data", metavar="DIR|s3://…", help="where it was uploaded to, or a folder with lake/")
     add("--since", metavar="TIME", help="leave out what is older, such as 2026-03-01")
     add("--out", type=Path, metavar="DIR", default=Path("analysis"), help="where results go, and lake/ (analysis)")

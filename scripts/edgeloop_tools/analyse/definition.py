@@ -17,6 +17,8 @@ SHIPPED: Final = Path(__file__).parent / "analyses"
 TEMPLATE: Final = Path(__file__).parent / "template"
 CODE: Final = "analysis.py"
 
+INDICATORS: Final = ("indicators_1m", "indicators_1h")
+
 Value = float | int | str
 Severity = Literal["low", "medium", "high"]
 
@@ -84,6 +86,11 @@ class Analysis:
     @property
     def version(self) -> str:
         return str(self.module.VERSION)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Of the lake, that it reads; the last one has the assets that are looked at."""
+        return tuple(getattr(self.module, "TABLES", INDICATORS))
 
     def parameters(self, given: Sequence[str]) -> dict[str, Value]:
         """Defaults with what was given as `key=value`. Raises EdgeloopError."""

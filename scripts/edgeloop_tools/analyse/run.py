@@ -17,7 +17,6 @@ from edgeloop_tools.analyse.definition import Analysis, Answer, load
 from edgeloop_tools.lake.compact import LAKE, compact, parts
 
 PURPOSE: Final = "analyse"
-TABLES: Final = ("indicators_1m", "indicators_1h")
 SETTINGS: Final = ("SET TimeZone='UTC'", "SET memory_limit='1GB'", "SET preserve_insertion_order=false")
 
 
@@ -78,20 +77,8 @@ def answered(
     try:
         for setting in SETTINGS:
             connection.raw_sql(setting)
-        tables = {}
-        for table in TABLES:
-            there = [p for p in parts(lake, table) if first is None or _date(p) >= date(first - 86_400 * 1_000_000_000)]
-            if not there:
-                raise EdgeloopError("nothing to analyse", where=str(lake), mend="check --data and --since")
-            bound = connection.read_parquet(
-                there, table_name=table, hive_partitioning=True, hive_types_autocast=False, union_by_name=True
-            )
-            bound = bound.filter(bound.clock == "synced")
-            if first is not None:
-                pandas = optional.load("pandas", PURPOSE)
-                bound = bound.filter(bound.time >= ibis.literal(pandas.Timestamp(first, unit="ns", tz="UTC")))
-            tables[table] = bound
-        looked = tables["indicators_1h"].select("site", "asset").distinct().order_by(["site", "asset"]).execute()
+        tables = {name: _bound(ibis, connection, lake, name, first) for name in analysis.tables}
+        looked = tables[analysis.tables[-1]].select("site", "asset").distinct().order_by(["site", "asset"]).execute()
         frame = analysis.module.job(tables, parameters).execute()
     finally:
         connection.disconnect()
@@ -99,6 +86,22 @@ def answered(
         raise EdgeloopError("nothing to analyse", where=analysis.name, why="no row is of what it asks", mend="see -p")
     answer: Answer = analysis.module.fit(frame, parameters)
     return answer, [(str(site), str(asset)) for site, asset in looked.itertuples(index=False)]
+
+
+def _bound(ibis: Any, connection: Any, lake: Path, table: str, first: int | None) -> Any:
+    """A table of the lake, from a time on. Raises EdgeloopError where there is none."""
+    there = [p for p in parts(lake, table) if first is None or _date(p) >= date(first - 86_400 * 1_000_000_000)]
+    if not there:
+        raise EdgeloopError("nothing to analyse", where=f"{lake}: {table}", mend="check --data and --since")
+    bound = connection.read_parquet(
+        there, table_name=table, hive_partitioning=True, hive_types_autocast=False, union_by_name=True
+    )
+    if "clock" in bound.columns:
+        bound = bound.filter(bound.clock == "synced")
+    if first is not None:
+        pandas = optional.load("pandas", PURPOSE)
+        bound = bound.filter(bound.time >= ibis.literal(pandas.Timestamp(first, unit="ns", tz="UTC")))
+    return bound
 
 
 def _date(path: str) -> str:

@@ -16,11 +16,18 @@ UNSCOPED: Final = frozenset({"ecr:GetAuthorizationToken"})
 """Actions for which AWS knows no resource: `*` stands with these alone."""
 TABLES: Final = {
     "indicators_1m": "a channel's minute", "indicators_1h": "a channel's hour", "gaps": "what will not arrive",
+    "alarms": "states of alarms", "labels": "what people said of alarms",
 }  # fmt: skip
 _WORDS: Final = ("device", "asset", "type", "stream", "clock", "channel", "indicator", "unit")
 _COLUMNS: Final = {
     "gaps": (("device", "string"), ("stream", "string"), ("epoch", "string"), ("first", "bigint"), ("last", "bigint"),
              ("reason", "string"), ("time", "timestamp")),
+    "alarms": (("time", "timestamp"), *((n, "string") for n in (
+        "device", "asset", "type", "id", "monitor", "kind", "severity", "state", "reason", "by", "text", "group")),
+        ("raised_at", "timestamp"), ("count", "bigint")),
+    "labels": (("time", "timestamp"), *((n, "string") for n in (
+        "device", "asset", "type", "alarm", "monitor", "kind", "stream", "reason", "by")),
+        ("start", "timestamp"), ("end", "timestamp")),
 }  # fmt: skip
 _MEASURES: Final = (
     ("time", "timestamp"), *((name, "string") for name in _WORDS), ("n", "bigint"),
@@ -146,6 +153,7 @@ def _bucket(given: Wanted) -> dict[str, Any]:
 def _stream(given: Wanted) -> dict[str, Any]:
     """Records of the lines, and the way of all of them into the bucket."""
     stream = {"Fn::GetAtt": ["Records", "Arn"]}
+    begin = f"{given.prefix}/" if given.prefix else ""
     return {
         "Records": {
             "Type": "AWS::Kinesis::Stream",
@@ -156,7 +164,8 @@ def _stream(given: Wanted) -> dict[str, Any]:
         "DeliveryRole": _role("firehose.amazonaws.com", "Delivery", [
             _allow("Read", ["kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:DescribeStream",
                             "kinesis:ListShards"], [stream]),
-            _allow("Write", ["s3:PutObject", "s3:AbortMultipartUpload"], [_sub("${Uploads.Arn}/records/*")]),
+            _allow("Write", ["s3:PutObject", "s3:AbortMultipartUpload"],
+                   [_sub(f"${{Uploads.Arn}}/{begin}{part}/*") for part in ("records", "failed")]),
             _allow("Where", ["s3:GetBucketLocation", "s3:ListBucket"], [_sub("${Uploads.Arn}")]),
         ], account=True),
         "Delivery": {
@@ -167,8 +176,9 @@ def _stream(given: Wanted) -> dict[str, Any]:
                     "KinesisStreamARN": stream, "RoleARN": {"Fn::GetAtt": ["DeliveryRole", "Arn"]}},
                 "ExtendedS3DestinationConfiguration": {
                     "BucketARN": {"Fn::GetAtt": ["Uploads", "Arn"]}, "RoleARN": {"Fn::GetAtt": ["DeliveryRole", "Arn"]},
-                    "Prefix": "records/date=!{timestamp:yyyy-MM-dd}/", "CompressionFormat": "GZIP",
-                    "ErrorOutputPrefix": "records/failed/!{firehose:error-output-type}/",
+                    "Prefix": f"{begin}records/site={safe(given.site)}/kind=all/date=!{{timestamp:yyyy-MM-dd}}/",
+                    "CompressionFormat": "GZIP",
+                    "ErrorOutputPrefix": f"{begin}failed/!{{firehose:error-output-type}}/",
                     "BufferingHints": {"IntervalInSeconds": 300, "SizeInMBs": 64}},
             },
         },
@@ -289,7 +299,8 @@ def _task(given: Wanted) -> dict[str, Any]:
         ], account=True),
         "AnalysisRole": _role("ecs-tasks.amazonaws.com", "Analysis", [
             _allow("List", ["s3:ListBucket"], [_sub("${Uploads.Arn}")]),
-            _allow("Read", ["s3:GetObject"], [_sub(f"${{Uploads.Arn}}/{begin}{part}/*") for part in ("raw", "gaps")]),
+            _allow("Read", ["s3:GetObject"],
+                   [_sub(f"${{Uploads.Arn}}/{begin}{part}/*") for part in ("raw", "gaps", "records")]),
             _allow("Tell", ["iot:Publish", "iot:RetainPublish"], [_sub(f"{iot}:topic/{site}/*")]),
         ], account=True),
         "Analysis": {

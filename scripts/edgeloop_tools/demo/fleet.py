@@ -37,7 +37,7 @@ from edgeloop_tools.harness.recording import Received
 from edgeloop_tools.operate.channel import opened
 
 DAYS: Final = 90
-AFTER: Final = 4
+AFTER: Final = 15
 """Days after the repair."""
 ONSET: Final = 45
 LIMIT: Final = 7.1
@@ -150,11 +150,14 @@ def _merge(seed: int) -> dict[str, dict[str, Any]]:
 
 def _analysed(options: Options, story: Story, folder: Path, pages: Path) -> list[Path]:
     made = []
-    questions = {"compare": [], "forecast": [f"limit={LIMIT}", "indicator=velocity", f"window={DAYS - ONSET}"]}
+    questions = {
+        "compare": [f"window={AFTER}"],
+        "forecast": [f"limit={LIMIT}", "indicator=velocity", f"window={DAYS - ONSET}"],
+    }
     for name, given in questions.items():
         began = time.monotonic()
         made.append(pages / f"fleet-{name}.html")
-        done = analyse(name, str(folder / "up"), folder, given=given, report=made[-1])
+        done = analyse(name, str(folder / "up"), folder, given=given, report=made[-1], valid=30)
         _say(options, story, name, began, str(done).splitlines()[0].partition(": ")[0])
     return made
 

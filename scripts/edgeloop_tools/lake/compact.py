@@ -18,7 +18,8 @@ from edgeloop.errors import EdgeloopError
 from edgeloop.layout import GAPS, RAW
 from edgeloop_tools.harness.single import single
 from edgeloop_tools.lake import names
-from edgeloop_tools.lake.listing import PURPOSE, Day, days
+from edgeloop_tools.lake import records as said
+from edgeloop_tools.lake.listing import PURPOSE, RECORDS, Day, days
 from edgeloop_tools.lake.minutes import MINUTE, Minutes
 
 LAKE: Final = "lake"
@@ -29,7 +30,8 @@ VERSION: Final = 1
 
 _ENCODINGS: Final = {
     "compression": "zstd", "use_dictionary": ["device", "asset", "type", "stream", "clock", "channel", "indicator",
-                                              "unit", "reason", "epoch"],
+                                              "unit", "reason", "epoch", "monitor", "kind", "severity", "state",
+                                              "by", "text", "id", "alarm", "group"],
     "version": "2.6",
 }  # fmt: skip
 
@@ -113,7 +115,8 @@ def _known(manifest: Path) -> dict[str, Any]:
 def _write(filesystem: Any, day: Day, lake: Path, step: Step) -> int:
     """All tables of a day; the rows of them."""
     pa, pq = optional.load("pyarrow", PURPOSE), optional.load("pyarrow.parquet", PURPOSE)
-    files = {name: _Aside(lake / name / f"site={day.site}" / f"date={day.date}" / PART) for name in (*TABLES, GAPS)}
+    tables = (*TABLES, GAPS, *(said.TABLES if any(o.kind == RECORDS for o in day.objects) else ()))
+    files = {name: _Aside(lake / name / f"site={day.site}" / f"date={day.date}" / PART) for name in tables}
     groups: dict[tuple[str, str], list[Any]] = {}
     for item in day.objects:
         if item.kind == RAW:
@@ -127,6 +130,11 @@ def _write(filesystem: Any, day: Day, lake: Path, step: Step) -> int:
     gaps = [item for item in day.objects if item.kind == GAPS]
     if gaps:
         files[GAPS].add(pa, pq, _gaps(pa, pq, filesystem, gaps))
+    if len(files) > len(TABLES) + 1:
+        records = said.Records(filesystem)
+        records.add([item for item in day.objects if item.kind == RECORDS])
+        for name in said.TABLES:
+            files[name].add(pa, pq, records.table(pa, name))
     for name, file in files.items():
         step(f"{day.date} {name} sync")
         file.sync()

@@ -12,7 +12,10 @@ from edgeloop.errors import EdgeloopError
 from edgeloop.layout import GAPS, RAW
 
 PURPOSE = "compacting"
-KINDS = (RAW, GAPS)
+RECORDS = "records"
+KINDS = (RAW, GAPS, RECORDS)
+"""Below a prefix; of records alarms and labels, which have `kind=`."""
+_WANTED = ("alarms", "labels", "all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,9 @@ def _objects(fs: Any, filesystem: Any, source: str, top: str) -> Iterator[Object
         except OSError as error:
             raise EdgeloopError("cannot list uploaded data", where=source, why=str(error)) from error
         for info in infos:
-            if info.type == fs.FileType.File and info.path.endswith(".parquet"):
-                key = info.path[len(top) + 1 :]
-                parts = dict(p.split("=", 1) for p in key.split("/") if p.count("=") == 1)
+            if info.type != fs.FileType.File:
+                continue
+            key = info.path[len(top) + 1 :]
+            parts = dict(p.split("=", 1) for p in key.split("/") if p.count("=") == 1)
+            if parts.get("kind") in _WANTED if kind == RECORDS else key.endswith(".parquet"):
                 yield Object(key, info.path, info.size, info.mtime_ns or 0, parts)

@@ -14,6 +14,7 @@ from edgeloop.errors import EdgeloopError
 from edgeloop_tools.analyse import findings
 from edgeloop_tools.analyse.analyses.compare import sample as compare
 from edgeloop_tools.analyse.analyses.forecast import sample as forecast
+from edgeloop_tools.analyse.analyses.quality import sample as quality
 from edgeloop_tools.analyse.definition import Analysis, Finding, load, make
 from edgeloop_tools.analyse.fleet import Fleet
 from edgeloop_tools.analyse.publish import publish
@@ -117,13 +118,25 @@ def test_forecast_from_an_upload(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "findings" / "site1" / "press1.json").read_text())["findings"] == []
 
 
+def test_false_answers_are_a_finding_that_proposes_a_budget(tmp_path: Path) -> None:
+    quality.make(tmp_path / "up")
+    done = run("quality", str(tmp_path / "up"), tmp_path / "out", report=tmp_path / "page.html")
+    assert (done.rows, done.findings, done.assets) == (2, 1, 2)
+    (found,) = json.loads((tmp_path / "out" / "findings" / "a" / "press1.json").read_text())["findings"]
+    assert found["words"].startswith("18 of 20 answers to alarms of press1_noisy (process) were `false`")
+    assert found["set"] == {"monitors.press1_noisy.budget": "1 alarm/month"}
+    assert json.loads((tmp_path / "out" / "findings" / "a" / "press2.json").read_text())["findings"] == []
+    with pytest.raises(EdgeloopError, match="indicators_1m"):
+        run("compare", str(tmp_path / "up"), tmp_path / "other")
+
+
 def test_parameters_and_names_are_checked() -> None:
     analysis = load("forecast")
     for given, words in (("limit", "no such"), ("x=1", "no such"), ("limit=a", "not a number"), ("horizon=0", "bounds"),
                          ("side=left", "above, below")):  # fmt: skip
         with pytest.raises(EdgeloopError, match=words):
             analysis.parameters([given])
-    with pytest.raises(EdgeloopError, match="compare, forecast"):
+    with pytest.raises(EdgeloopError, match="compare, forecast, quality"):
         load("tea_leaves")
 
 

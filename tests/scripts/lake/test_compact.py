@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import multiprocessing
 import os
 import signal
@@ -157,3 +159,28 @@ def test_killed_at_every_step_no_row_is_lost_or_doubled(tmp_path: Path) -> None:
         if not killed:
             break
     assert point == 17
+
+
+def test_alarms_and_labels_of_both_ways_count_once(tmp_path: Path) -> None:
+    """As files of StreamUpload, and as Firehose delivers them: mixed, compressed, perhaps twice."""
+    alarm = {"id": "a1", "monitor": "m", "asset": "press7", "kind": "process", "severity": "low", "state": "raised",
+             "text": "t", "raised_at": BEGAN, "time": BEGAN}  # fmt: skip
+    label = {"alarm": "a1", "monitor": "m", "asset": "press7", "kind": "process", "stream": "v", "reason": "true",
+             "by": "kim", "time": BEGAN + NS, "start": BEGAN, "end": BEGAN}  # fmt: skip
+    said = ("alarms", alarm), ("alarms", alarm | {"state": "cleared"}), ("labels", label)
+    lines = [json.dumps({"device": "core7", "kind": kind, "document": each}).encode() for kind, each in said]
+    first = tmp_path / "up" / "records" / "site=a" / "kind=alarms" / f"date={DAYS[0]}" / "core7_A_1_0-9.jsonl"
+    mixed = tmp_path / "up" / "records" / "site=a" / "kind=all" / f"date={DAYS[0]}" / "delivery-1.gz"
+    results = tmp_path / "up" / "records" / "site=a" / "kind=results" / f"date={DAYS[0]}" / "core7_A_2_0-9.jsonl"
+    for path, content in ((first, b"\n".join([*lines[:2], b"no json", b'{"kind": "alarms"}'])),
+                          (mixed, gzip.compress(b"\n".join([*lines, b"["]))), (results, b"{}")):  # fmt: skip
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+    put(tmp_path / "up", 0, 0, 300)
+    assert compact(str(tmp_path / "up"), tmp_path).objects == 3
+    assert [(r["id"], r["state"], r["type"], r["count"]) for r in rows(tmp_path, "alarms")] == [
+        ("a1", "cleared", "press", 1), ("a1", "raised", "press", 1),
+    ]  # fmt: skip
+    assert [(r["alarm"], r["reason"], r["by"]) for r in rows(tmp_path, "labels")] == [("a1", "true", "kim")]
+    assert len(rows(tmp_path, "indicators_1m")) == 5
+    assert compact(str(tmp_path / "up"), tmp_path).same == 1

@@ -13,6 +13,7 @@ VERSION: Final = "1"
 PARAMETERS: Final = {
     "alpha": Parameter(0.005, "chance of any false finding in a run, all indicators together", 1e-9, 0.5),
     "recent": Parameter(3, "days that are compared with those before, for `change`", 1, 60),
+    "window": Parameter(0, "last days that are looked at; 0: all", 0, 730),
     "type": Parameter("", "only assets of this type, such as press"),
     "indicator": Parameter("", "only this indicator, such as rms"),
 }
@@ -49,6 +50,7 @@ def fit(frame: Any, p: Mapping[str, Any]) -> Answer:
     notes: list[str] = []
     for key, group in groups:
         table = group.pivot_table(index="day", columns=["site", "device", "asset"], values="value").sort_index()
+        table = table.iloc[-int(p["window"]) :] if p["window"] else table
         table = table.loc[:, table.notna().sum() >= DAYS]
         name = " ".join(str(word) for word in key[:4] if word)
         if table.shape[1] < PEERS:
