@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -11,6 +12,10 @@ import msgspec
 
 WAITING: Final = 256
 """Events kept for a page that does not read; beyond it is told to load anew."""
+GATHER: Final = 0.05
+"""s for which news are gathered, so that each page is sent them at once."""
+PATIENCE: Final = 1.0
+"""s after which news that a loop should have sent are given to another: it may have ended with its server."""
 BEAT: Final = 15.0
 """s between two comments that keep the connection open."""
 
@@ -34,20 +39,41 @@ class Hub:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pages: set[_Page] = set()
+        self._news: list[bytes] = []
+        self._sent_by = 0.0
 
     @property
     def pages(self) -> int:
         return len(self._pages)
 
     def tell(self, kind: str, document: Any) -> None:
-        with self._lock:
-            pages = list(self._pages)
-        if not pages:
+        if not self._pages:
             return
         event = encode(kind, document)
+        with self._lock:
+            if not self._pages:
+                return
+            self._news.append(event)
+            now = time.monotonic()
+            if now < self._sent_by:
+                return
+            self._sent_by = now + PATIENCE
+            loop = next(iter(self._pages)).loop
+        try:
+            loop.call_soon_threadsafe(loop.call_later, GATHER, self._send)
+        except RuntimeError:
+            self._send()
+
+    def _send(self) -> None:
+        with self._lock:
+            pages, news = list(self._pages), b"".join(self._news)
+            self._news.clear()
+            self._sent_by = 0.0
+        if not news:
+            return
         for page in pages:
             try:
-                page.loop.call_soon_threadsafe(page.put, event)
+                page.loop.call_soon_threadsafe(page.put, news)
             except RuntimeError:
                 self._leave(page)
 

@@ -30,6 +30,8 @@ CLOSED: Final = 1_000
 """Alarms kept that are over."""
 QUIET: Final = 25.0
 """s without a word after which a component counts as silent; it speaks every 10 s."""
+LIVE: Final = 1.0
+"""s between two sendings of the monitors' newest words to open pages."""
 _DEPTH: Final = 2_048
 
 
@@ -56,6 +58,9 @@ class Live:
         self._alarms: OrderedDict[str, Alarm] = OrderedDict()
         self._parts: dict[str, deque[dict[str, Any]]] = {}
         self._waiting: list[tuple[str, threading.Event]] = []
+        self._told = 0.0
+        self.changes = 0
+        """Counts alarms and states that changed."""
 
     def start(self, bus: Bus) -> None:
         self.load()
@@ -154,6 +159,7 @@ class Live:
             if known is not None and known.time > alarm.time:
                 return
             self._alarms[alarm.id] = alarm
+            self.changes += 1
             over = [a.id for a in self._alarms.values() if not a.open]
             for id in over[: max(0, len(over) - CLOSED)]:
                 del self._alarms[id]
@@ -172,10 +178,13 @@ class Live:
         news = {one.monitor: {**msgspec.to_builtins(one), "received": received} for one in monitors}
         with self._lock:
             self._monitors.update(news)
+            due = bool(news) and received - self._told >= LIVE
+            if due:
+                self._told = received
             for part in parts:
                 self._parts.setdefault(part.camera, deque(maxlen=PARTS)).append(msgspec.to_builtins(part))
-        if news:
-            self._hub.tell("monitors", list(news.values()))
+        if due:
+            self._hub.tell("monitors", list(self.monitors().values()))
         for part in parts:
             self._hub.tell("part", part)
 
@@ -187,6 +196,7 @@ class Live:
             known = self._healths.get(name)
             self._healths[name] = Health(document, time.monotonic())
         if known is None or _said(known.document) != _said(document):
+            self.changes += 1
             self._hub.tell("health", {"component": name, "state": document.get("state")})
         if known is None:
             self.load()

@@ -1,4 +1,4 @@
-"""The packages in an environment: taken over from another by hard links, looked at after a cut, installed by pip.
+"""The packages in an environment: taken over from another by hard links, looked at after a cut, fetched by pip.
 
 Standard library only.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import errno
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -15,10 +16,12 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+import unpack
 from edgeloop.errors import EdgeloopError
 from requirements import MEGABYTE, Lock, canonical, hashes
 
@@ -118,11 +121,14 @@ def _whole(info: Path, folder: Path) -> bool:
 
 
 def install(folder: Path, lock: Lock, held: int, wheels: Wheels | None, *, cache: bool) -> None:
-    """Has pip install what of the lock is not there yet, the largest wheels first and few at a time."""
+    """Installs what of the lock is not there yet, the largest wheels first and few at a time: pip fetches and checks
+    them, and unpacks all but the large ones.
+    """
     there = installed(folder)
     wanted = [line for line in lock.lines if _key(line) not in there]
     if not wanted:
         return
+    others = {_name(pin) for pin in there}
     scratch = folder / SCRATCH
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
@@ -130,18 +136,22 @@ def install(folder: Path, lock: Lock, held: int, wheels: Wheels | None, *, cache
         for lines in batches(wanted, lock):
             requirements = scratch / "requirements.txt"
             requirements.write_text("\n".join([*lines, ""]))
-            if wheels is None:
-                _pip(folder, requirements, held, None, cache)
-            else:
-                with wheels(line.partition("==")[0] for line in lines) as place:
-                    _pip(folder, requirements, held, place, cache)
+            apart = len(lines) == 1 and _wheel_size(lines[0], lock) >= SMALLEST and _name(lines[0]) not in others
+            words = ["download", "--dest", str(scratch)] if apart else ["install"]
+            with wheels(line.partition("==")[0] for line in lines) if wheels else nullcontext(None) as place:
+                _pip(folder, words, requirements, held, place, cache)
+            for wheel in scratch.glob("*.whl"):
+                _unpack(wheel, folder, requirements, held)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _key(line: str) -> str:
-    name, _, version = line.split()[0].partition("==")
-    return f"{canonical(name)}=={version}"
+    return f"{_name(line)}=={line.split()[0].partition('==')[2]}"
+
+
+def _name(line: str) -> str:
+    return canonical(line.partition("==")[0])
 
 
 def batches(lines: Sequence[str], lock: Lock) -> Iterator[list[str]]:
@@ -153,18 +163,36 @@ def batches(lines: Sequence[str], lock: Lock) -> Iterator[list[str]]:
     >>> list(batches(["b==1", "c==1"], Lock("")))
     [['b==1', 'c==1']]
     """
-    sizes = {line: lock.sizes.get(canonical(line.partition("==")[0]), (0, 0)) for line in lines}
-    most = max(SMALLEST, SHARE * sum(size[1] for size in sizes.values()))
+    sizes = {line: _wheel_size(line, lock) for line in lines}
+    disk = sum(lock.sizes.get(_name(line), (0, 0))[1] for line in lines)
+    most = max(SMALLEST, SHARE * disk)
     batch: list[str] = []
     held = 0
-    for line in sorted(lines, key=lambda line: -sizes[line][0]):
-        if batch and held + sizes[line][0] > most:
+    for line in sorted(lines, key=lambda line: -sizes[line]):
+        if batch and held + sizes[line] > most:
             yield batch
             batch, held = [], 0
         batch.append(line)
-        held += sizes[line][0]
+        held += sizes[line]
     if batch:
         yield batch
+
+
+def _wheel_size(line: str, lock: Lock) -> int:
+    return lock.sizes.get(_name(line), (0, 0))[0]
+
+
+def _unpack(wheel: Path, folder: Path, requirements: Path, held: int) -> None:
+    try:
+        if unpack.plain(wheel):
+            unpack.unpack(wheel, folder / "bin" / "python", site(folder))
+        else:
+            _pip(folder, ["install"], requirements, held, wheel.parent, cache=False)
+            wheel.unlink()
+    except (OSError, zipfile.BadZipFile) as error:
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        why, mend = explain("No space left on device") if full else (f"{wheel.name}: {error}", "")
+        raise EdgeloopError(FAILED, where=str(folder), why=why, mend=mend) from error
 
 
 def pip_command(python: Path, wheels: Path | None = None) -> list[str]:
@@ -195,11 +223,11 @@ def own_pip() -> tuple[int, ...]:
     return (int(found[1]), int(found[2])) if found else ()
 
 
-def _pip(folder: Path, requirements: Path, held: int, wheels: Path | None, cache: bool) -> None:
+def _pip(folder: Path, words: Sequence[str], requirements: Path, held: int, wheels: Path | None, cache: bool) -> None:
     options = ["--isolated", "--no-index", "--find-links", str(wheels)] if wheels else []
     command = [
         *pip_command(folder / "bin" / "python", wheels),
-        "install", "--quiet", "--no-input", "--no-deps", "--require-hashes", "--only-binary", ":all:",
+        *words, "--quiet", "--no-input", "--no-deps", "--require-hashes", "--only-binary", ":all:",
         "--disable-pip-version-check", "--retries", "2", *([] if cache else ["--no-cache-dir"]), *options,
         "-r", str(requirements),
     ]  # fmt: skip

@@ -1,8 +1,9 @@
 """The page: its weight, first paint, alarm to screen, a day's zoom, and what twenty open pages cost the line.
 
 Real components on a bus of their own, two machines of 25.6 kHz × 3; the page in Chromium on this machine. The twenty
-pages are one program that does what open pages do: each listens to events and asks for a chart and a spectrum every two
-seconds. Paired windows without and with them; the interval is of the pairs' mean by resampling.
+pages are one program that does what open pages do: each listens to events, asks for a chart and a spectrum every two
+seconds and for a waterfall every ten. Paired windows without and with them; the interval is of the pairs' mean by
+resampling.
 """
 
 from __future__ import annotations
@@ -68,12 +69,13 @@ def listen():
 def ask(number):
     link = http.client.HTTPConnection("127.0.0.1", port)
     stream = streams[number % len(streams)]
+    turn = number
     time.sleep(2 * number / pages)
     while True:
-        now = time.time() * 1000
-        for path in (f"points?from={now - 600_000:.0f}&to={now:.0f}&points=1500", f"spectrum?to={now:.0f}"):
+        for path in ("points?last=600000&points=1500&raw=0", "spectrum?", *(["waterfall?channel="] * (turn % 5 == 0))):
             link.request("GET", f"/api/v1/streams/{stream}/{path}", headers=headers)
             link.getresponse().read()
+        turn += 1
         time.sleep(2)
 
 for number in range(pages):

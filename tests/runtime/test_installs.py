@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import random
 import shutil
@@ -9,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,9 +53,7 @@ def command(work: Path, text: str, wheels: Path) -> list[str]:
 
 
 class TestWhatStaysTheSame:
-    def test_is_linked_and_needs_no_wheel(
-        self, environments: Environments, make_wheel: Wheel, tmp_path: Path
-    ) -> None:
+    def test_is_linked_and_needs_no_wheel(self, environments: Environments, make_wheel: Wheel, tmp_path: Path) -> None:
         wheels = tmp_path / "wheels"
         alpha = make_wheel("alpha", "1.0", "VALUE = 1")
         one = environments.install(Lock.merge(alpha + make_wheel("beta", "1.0")), wheels)
@@ -118,9 +119,7 @@ class TestGoingBack:
         assert environments.current() == first
         print(f"back in {time.monotonic() - started:.2f} s")
 
-    def test_what_a_process_has_open_stays(
-        self, environments: Environments, make_wheel: Wheel, tmp_path: Path
-    ) -> None:
+    def test_what_a_process_has_open_stays(self, environments: Environments, make_wheel: Wheel, tmp_path: Path) -> None:
         one = environments.install(Lock.merge(make_wheel("alpha", "1.0")), tmp_path / "wheels")
         held = packages.site(one) / "alpha.py"
         held.write_text("1")
@@ -156,6 +155,87 @@ def test_a_package_that_was_cut_short_is_installed_again(
     assert says(folder, "import alpha; print(alpha.VALUE)") == "1"
     assert inode(folder, "beta.py") == kept, "what is whole is not fetched again"
     assert not (folder / "edgeloop.tmp").exists()
+
+
+class TestALargeWheel:
+    """Unpacked by the installer, from its end, while the file gets shorter."""
+
+    @pytest.fixture
+    def lock(self, tmp_path: Path) -> Lock:
+        """Of a package of 12 MB, half of it noise, with a program and a module."""
+        dice = random.Random(4)
+        files = {f"large/{n}.bin": dice.randbytes(1 << 20) + bytes(1 << 20) for n in range(6)}
+        files |= {
+            "large/__init__.py": b"VALUE = 5\ndef main():\n    print('program', VALUE)\n",
+            "large/tool.so": b"x",
+            "large-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: large\nVersion: 1.0\n",
+            "large-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            "large-1.0.dist-info/entry_points.txt": b"[console_scripts]\nlarge-tool = large:main\n",
+        }
+        path = tmp_path / "wheels" / "large-1.0-py3-none-any.whl"
+        path.parent.mkdir(exist_ok=True)
+        record = "large-1.0.dist-info/RECORD,,\n"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in files.items():
+                member = zipfile.ZipInfo(name)
+                member.compress_type = zipfile.ZIP_DEFLATED
+                member.external_attr = (0o100755 if name.endswith(".so") else 0o100644) << 16
+                archive.writestr(member, data)
+                digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+                record = f"{name},sha256={digest},{len(data)}\n" + record
+            archive.writestr("large-1.0.dist-info/RECORD", record)
+        text = f"large==1.0 --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+        return Lock(text, imports=("large",), sizes={"large": (6_000_000, 8_000_000)})
+
+    def test_is_what_pip_would_have_made(self, environments: Environments, lock: Lock, tmp_path: Path) -> None:
+        wheels = tmp_path / "wheels"
+        ours = environments.install(lock, wheels)
+        pips = Environments(tmp_path / "another", print).install(Lock(lock.text, lock.imports), wheels)
+
+        def content(folder: Path) -> dict[str, tuple[int, bytes]]:
+            paths = [path for path in (folder / "lib").rglob("*") if path.is_file()]
+            paths = [path for path in paths if path.name not in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")]
+            found = {}
+            for path in paths:
+                data = b"" if path.suffix == ".pyc" else path.read_bytes()
+                found[str(path.relative_to(folder))] = path.stat().st_mode, data
+            return found
+
+        assert content(ours) == content(pips)
+        assert (ours / "lib").is_dir()
+        program = subprocess.run([ours / "bin" / "large-tool"], capture_output=True, text=True, check=True)
+        assert program.stdout == "program 5\n"
+        assert (packages.site(ours) / "large-1.0.dist-info" / "INSTALLER").read_text() == "edgeloop\n"
+        assert list(packages.installed(ours)) == ["large==1.0"]
+        (ours / MAKING).touch()
+        packages.forget_damaged(ours)
+        assert list(packages.installed(ours)) == ["large==1.0"], "every file is as its RECORD says"
+        assert (wheels / "large-1.0-py3-none-any.whl").stat().st_size > 6_000_000, "a wheelhouse stays"
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+    def test_takes_the_room_of_its_content_alone(self, lock: Lock, tmp_path: Path) -> None:
+        small = tmp_path / "small"
+        small.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=14m", "tmpfs", str(small)], check=True)
+        try:
+            folder = Environments(small / "work", print).install(lock, tmp_path / "wheels")
+            assert sum((packages.site(folder) / "large" / f"{n}.bin").stat().st_size for n in range(6)) == 6 << 21
+        finally:
+            subprocess.run(["umount", str(small)], check=True)
+
+    def test_with_files_for_elsewhere_is_left_to_pip(
+        self, environments: Environments, lock: Lock, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "wheels" / "large-1.0-py3-none-any.whl"
+        with zipfile.ZipFile(path, "a") as archive:
+            script = zipfile.ZipInfo("large-1.0.data/scripts/large-shell")
+            script.external_attr = 0o100755 << 16
+            archive.writestr(script, "#!/bin/sh\necho shell\n")
+        text = f"large==1.0 --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+        folder = environments.install(Lock(text, ("large",), sizes=lock.sizes), path.parent)
+        done = subprocess.run([folder / "bin" / "large-shell"], capture_output=True, text=True, check=True)
+        assert done.stdout == "shell\n"
+        assert (packages.site(folder) / "large-1.0.dist-info" / "INSTALLER").read_text().strip() == "pip"
 
 
 def test_killed_at_any_moment_a_whole_environment_serves(make_wheel: Wheel, tmp_path: Path) -> None:

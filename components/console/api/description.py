@@ -16,7 +16,9 @@ _READS = {
     "/api/v1/alarms": ("alarms, newest first", ("open", "most")),
     "/api/v1/alarms/{id}": ("one alarm with its group and comments", ()),
     "/api/v1/streams": ("streams with their newest values", ()),
-    "/api/v1/streams/{id}/points": ("a chart's points: low, high and mean of bins", ("from", "to", "points", "raw")),
+    "/api/v1/streams/{id}/points": (
+        "a chart's points: low, high and mean of bins", ("from", "to", "last", "points", "raw")
+    ),
     "/api/v1/streams/{id}/spectrum": ("an amplitude spectrum", ("to", "samples")),
     "/api/v1/streams/{id}/waterfall": ("spectra of one channel over time", ("to", "channel", "rows")),
     "/api/v1/parts": ("verdicts, newest first", ("camera", "verdict", "label", "most")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -15,6 +16,7 @@ from starlette.routing import Route
 from console import metrics, pictures
 from console.api.description import openapi
 from console.commands import Box, Label, Words
+from console.shared import Shared
 from console.signals import query
 from edgeloop import clock, decode
 from edgeloop.alarms import Alarm, Reason
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
     from console.service import Console
 
 MOST: Final = 500
+LIVE: Final = 2.0
+"""s for which a chart up to now, its spectrum, or the line at a glance, is the same for all who ask."""
+LONGEST: Final = 60.0
+"""The same of a chart of days."""
+FALLS: Final = 10.0
+"""The same of a waterfall."""
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -64,6 +72,7 @@ class Api:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._shared = Shared()
 
     def routes(self) -> list[Route]:
         get, post = ["GET"], ["POST"]
@@ -103,10 +112,14 @@ class Api:
 
     def line(self, request: Request) -> Any:
         console = self._console
-        return {
-            "site": console.site, "device": console.device, "time_ms": clock.now() // 1_000_000,
-            "assets": console.line.assets(), "components": console.line.components(),
-        }  # fmt: skip
+
+        def made() -> Any:
+            return {
+                "site": console.site, "device": console.device, "time_ms": clock.now() // 1_000_000,
+                "assets": console.line.assets(), "components": console.line.components(),
+            }  # fmt: skip
+
+        return self._shared.answer("line", (console.site, console.live.changes, at(0.5)), made)
 
     def alarms(self, request: Request) -> Any:
         """Query: open=1 for those that are not over; newest first."""
@@ -137,21 +150,29 @@ class Api:
         ]  # fmt: skip
 
     def points(self, request: Request) -> Any:
-        """Query: from, to (ms since 1970), points, raw=1 for samples out of the journal."""
+        """Query: from, to (ms since 1970), or last (ms up to now); points, raw=1 for samples out of the journal."""
         console, stream = self._console, self._stream(request)
-        now = clock.now()
-        end = milliseconds(request, "to", now)
-        start = milliseconds(request, "from", end - 600 * clock.NS)
+        start, end, last = asked(request)
         raw = request.query_params.get("raw") == "1"
         most = count(request, "points", 1_000)
-        return query.points(console.app.root, console.recorder.folder, stream, start, end, most, raw)
+
+        def made() -> Any:
+            return query.points(console.app.root, console.recorder.folder, stream, start, end, most, raw)
+
+        span = min(max(LIVE, last / clock.NS / 300), LONGEST)
+        return self._shared.answer(("points", stream, last, most, raw), at(span), made) if last else made()
 
     def spectrum(self, request: Request) -> Any:
         stream = self._stream(request)
         end = milliseconds(request, "to", clock.now())
         rate = self._console.recorder.streams[stream].rate
         length = count(request, "samples", 4_096, 65_536)
-        return query.spectrum(self._console.app.root, stream, rate, end, length)
+
+        def made() -> Any:
+            return query.spectrum(self._console.app.root, stream, rate, end, length)
+
+        live = not request.query_params.get("to")
+        return self._shared.answer(("spectrum", stream, length), at(LIVE), made) if live else made()
 
     def waterfall(self, request: Request) -> Any:
         """Query: to (ms since 1970), channel, rows."""
@@ -159,7 +180,12 @@ class Api:
         end = milliseconds(request, "to", clock.now())
         rate = self._console.recorder.streams[stream].rate
         channel, rows = request.query_params.get("channel", ""), count(request, "rows", query.ROWS, query.ROWS)
-        return query.waterfall(self._console.app.root, stream, rate, end, channel, rows)
+
+        def made() -> Any:
+            return query.waterfall(self._console.app.root, stream, rate, end, channel, rows)
+
+        live = not request.query_params.get("to")
+        return self._shared.answer(("waterfall", stream, channel, rows), at(FALLS), made) if live else made()
 
     def parts(self, request: Request) -> Any:
         """Query: camera, verdict, label; newest first."""
@@ -250,7 +276,6 @@ class Api:
         return stream
 
 
-
 def shown(alarm: Alarm) -> dict[str, Any]:
     """An alarm's times as ms instead of the ns, which a browser's numbers do not hold."""
     document: dict[str, Any] = msgspec.to_builtins(alarm)
@@ -270,9 +295,25 @@ def answering(handler: Callable[..., Any], body: Any = None) -> Handler:
             except DecodeError as error:
                 raise Problem(422, str(error)) from None
         document = await asyncio.to_thread(handler, request, *given)
-        return Response(msgspec.json.encode(document), media_type="application/json")
+        data = document if isinstance(document, bytes) else msgspec.json.encode(document)
+        return Response(data, media_type="application/json")
 
     return answered
+
+
+def asked(request: Request) -> tuple[int, int, int]:
+    """(start, end, last) in ns of a query with from and to, or with last; last is 0 where the span is a fixed one."""
+    now = clock.now()
+    last = milliseconds(request, "last", 0)
+    if last:
+        return max(1, now - last), now, last
+    end = milliseconds(request, "to", now)
+    return milliseconds(request, "from", end - 600 * clock.NS), end, 0
+
+
+def at(span: float) -> int:
+    """Which span of so many seconds it is now."""
+    return int(time.monotonic() / span)
 
 
 def _by(request: Request) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from console.signals.pyramid import Bins, Column, thinned
 from edgeloop.clock import NS
 from edgeloop.errors import EdgeloopError
 from edgeloop.journal import JournalReader, directory, since
+from edgeloop.journal.segment import segments
 from edgeloop.wire.batch import Batch, row_times
 
 MOST: Final = 4_000
@@ -20,6 +22,8 @@ FINE: Final = 16
 """Bins read for each point that is drawn."""
 RAW_BYTES: Final = 48 << 20
 """Of the journal, that one question reads."""
+SEGMENT: Final = 16 << 20
+"""Of the journal, that lies in one file by default."""
 RAW_ROWS: Final = 600_000
 LINE, ROWS, COLUMNS = 2_048, 120, 256
 """Of a waterfall: samples of a line, lines, and frequencies of each."""
@@ -33,6 +37,7 @@ def points(root: Path, folder: Path, stream: str, start: int, end: int, most: in
     if not 0 < start < end:
         raise EdgeloopError("not a span of time", where=f"{start}..{end}", mend="from < to, ns since 1970")
     most = max(2, min(most, MOST))
+    raw = raw and not _longer(root, start, end)
     if raw and (found := samples(root, stream, start, end)) is not None:
         columns, times, values = found
         bins = thinned(Bins(columns, times, *(values,) * 3), most)
@@ -134,6 +139,18 @@ def waterfall(root: Path, stream: str, rate: float, end: int, channel: str, rows
         "strongest": round(float(whole[1 + strongest[1]]), 3),
         "levels": np.round(20 * np.log10(np.maximum(loudest / top, 1e-6))).astype(int).tolist(),
     }  # fmt: skip
+
+
+def _longer(root: Path, start: int, end: int) -> bool:
+    """Whether the journal of [start, end) is more than one question reads, a segment more or less."""
+    folder = directory(root)
+    first, last = since(folder, start).segment, since(folder, end).segment
+    total = 0
+    for name in segments(folder):
+        if first <= name <= last:
+            with suppress(FileNotFoundError):
+                total += (folder / name).stat().st_size
+    return total > RAW_BYTES + SEGMENT
 
 
 def _document(stream: str, bins: Bins, origin: str) -> dict[str, Any]:

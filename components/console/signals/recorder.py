@@ -24,7 +24,7 @@ SLOW: Final = 100.0
 """Hz up to which a stream's history is kept without being named."""
 FLUSH: Final = 10.0
 TRIM: Final = 300.0
-LIVE: Final = 0.5
+LIVE: Final = 1.0
 """s between two sendings of the newest values to open pages."""
 
 

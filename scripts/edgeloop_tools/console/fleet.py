@@ -12,10 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from console.api.routes import answering, count, milliseconds, shown
+from console.api.routes import answering, asked, count, shown
 from console.hub import Hub
 from edgeloop import clock
-from edgeloop.clock import NS
 from edgeloop.errors import EdgeloopError
 from edgeloop_tools.console.uploaded import Uploaded
 from edgeloop_web.application import application
@@ -82,8 +81,7 @@ class FleetApi:
         name = request.path_params["id"]
         if all(stream.name != name for stream in self._uploaded.streams()):
             raise Problem(404, "no such stream went up")
-        end = milliseconds(request, "to", clock.now())
-        start = milliseconds(request, "from", end - 3600 * NS)
+        start, end, _ = asked(request)
         return self._uploaded.points(name, start, end, count(request, "points", 1_000))
 
     def system(self, request: Request) -> Any:

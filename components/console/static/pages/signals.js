@@ -55,19 +55,21 @@ export class Page {
   }
 
   async draw() {
-    const [from, to] = this.view ?? [Date.now() - SPANS[this.span], Date.now()];
+    const [from, to] = this.view ?? [0, SPANS[this.span]];
     const rows = this.one.rate * (to - from) / 1000;
+    const span = this.view ? `from=${from}&to=${to}` : `last=${to}`;
+    const end = this.view ? `to=${to}` : "";
     try {
-      const points = await ask(`streams/${encodeURIComponent(this.stream)}/points?from=${from}&to=${to}&points=1500&raw=${rows && rows < 400000 ? 1 : 0}`);
+      const points = await ask(`streams/${encodeURIComponent(this.stream)}/points?${span}&points=1500&raw=${rows && rows < 400000 ? 1 : 0}`);
       this.chart.caption.textContent = `${say(`signals.from.${points.from}`)}. ${say("signals.zoom")}`;
       if (points.times.length) await this.chart.points(points);
       if (this.one.rate >= 50) {
-        const spectrum = await ask(`streams/${encodeURIComponent(this.stream)}/spectrum?to=${to}`);
+        const spectrum = await ask(`streams/${encodeURIComponent(this.stream)}/spectrum?${end}`);
         await this.spectrum.spectrum(spectrum, this.channel);
         if (!this.fallen || this.fallen !== `${this.channel} ${this.view}` || Date.now() - this.fell > 10000) {
           this.fallen = `${this.channel} ${this.view}`;
           this.fell = Date.now();
-          this.waterfall.show(await ask(`streams/${encodeURIComponent(this.stream)}/waterfall?to=${to}&channel=${encodeURIComponent(this.channel)}`));
+          this.waterfall.show(await ask(`streams/${encodeURIComponent(this.stream)}/waterfall?${end}&channel=${encodeURIComponent(this.channel)}`));
         }
       }
     } catch (error) {
