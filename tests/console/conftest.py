@@ -22,6 +22,8 @@ from typing import Any
 import pytest
 from playwright import sync_api as playwright
 
+from edgeloop import topics
+from edgeloop.bus import Bus
 from edgeloop_tools.build.components import declarations
 from edgeloop_tools.core.ipc.backend import MemoryBackend
 from edgeloop_tools.core.ipc.server import Server
@@ -75,6 +77,10 @@ class Line:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.backend = MemoryBackend()
         self.tokens: dict[str, str] = {}
+        self.healths: dict[str, dict[str, Any]] = {}
+        self.monitors: dict[str, dict[str, Any]] = {}
+        self.parts: list[dict[str, Any]] = []
+        self.watched: set[int] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -117,6 +123,28 @@ class Line:
                     env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                     cwd=self.work(package),
                 )  # fmt: skip
+
+    def listen(self) -> Bus:
+        """Keeps what the components say: each one's health, each monitor's newest word and the minutes in which one
+        was watched, every part."""
+        policy = {PUBSUB: {"l": {"operations": ["aws.greengrass#SubscribeToTopic"], "resources": ["*"]}}}
+        bus = Bus(socket=self.root / "ipc.socket", token=self.backend.add("listener", policy, {}))
+
+        def health(topic: str, payload: bytes) -> None:
+            self.healths[topic.rpartition("/")[2]] = json.loads(payload)
+
+        def results(topic: str, payload: bytes) -> None:
+            for one in json.loads(payload).get("results", []):
+                if "monitor" in one:
+                    self.monitors[one["monitor"]] = one
+                    if one.get("state", "live") in ("live", "shadow"):
+                        self.watched.add(int(time.time() // 60))
+                else:
+                    self.parts.append(one)
+
+        bus.subscribe(topics.health("+"), health)
+        bus.subscribe(topics.results("+"), results)
+        return bus
 
     def kill(self, package: str, number: int = signal.SIGKILL) -> None:
         self.processes[package].send_signal(number)
@@ -207,11 +235,13 @@ def line() -> Iterator[Line]:
     made = Line(folder)
     for name, (role, password) in PASSWORDS.items():
         made.user("add", name, "--role", role, given=password)
-    made.start("sensor_ingest", "anomaly_inference", "camera_inference", "console")
-    made.token = made.user("add", "mes", "--role", "operator", "--token")
     try:
-        made.wait(lambda: made.ask("/api/v1/alarms", token=made.token).json, 180, "an alarm on the page")
-        yield made
+        with made.listen() as bus:
+            bus.wait_connected(60)
+            made.start("sensor_ingest", "anomaly_inference", "camera_inference", "console")
+            made.token = made.user("add", "mes", "--role", "operator", "--token")
+            made.wait(lambda: made.ask("/api/v1/alarms", token=made.token).json, 180, "an alarm on the page")
+            yield made
     finally:
         made.close()
         shutil.rmtree(folder)
