@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,6 +25,8 @@ from requirements import Lock
 
 RUNTIME = Path(environment.__file__).parent
 Wheel = Callable[..., str]
+NO_ROUTE = ["unshare", "--net"] if os.geteuid() == 0 and shutil.which("unshare") else []
+"""Runs a command where there is no network at all, not even loopback."""
 
 
 def a_lock(line: str, *imports: str) -> Lock:
@@ -335,13 +337,15 @@ class TestProgram:
         (copy / "commands.py").write_text(patient.replace("TIMEOUT = 30.0", "TIMEOUT = 3.0"))
         return copy
 
-    def run(self, program: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, program: Path, *arguments: str, before: Sequence[str] = (), **environ: str
+    ) -> subprocess.CompletedProcess[str]:
         base = {k: v for k, v in os.environ.items() if k not in ("SVCUID", "PYTHONPATH")}
-        command = [sys.executable, "-S", str(program / "__main__.py"), *arguments]
+        command = [*before, sys.executable, "-S", str(program / "__main__.py"), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False, env=base | environ)
 
     def test_install_from_the_wheelhouse_beside_it_and_a_profile_more(self, program: Path, tmp_path: Path) -> None:
-        done = self.run(program, "install", "--root", str(tmp_path / "root"))
+        done = self.run(program, "install", "--root", str(tmp_path / "root"), before=NO_ROUTE)
         assert done.returncode == 0, done.stderr
         venv = tmp_path / "root" / "work" / "io.edgeloop.Runtime" / "venv"
         assert python_says(venv, "import alpha; print('there')") == "there"
@@ -350,7 +354,8 @@ class TestProgram:
         assert len(again.stderr.splitlines()) == 1
         assert (venv / PROFILES).read_text() == "core"
 
-        more = self.run(program, "install", "--root", str(tmp_path / "root"), "--profiles", "vision")
+        words = "install", "--root", str(tmp_path / "root"), "--profiles", "vision"
+        more = self.run(program, *words, before=NO_ROUTE)
         assert more.returncode == 0, more.stderr
         assert python_says(venv, "import alpha, beta; print('there')") == "there"
 

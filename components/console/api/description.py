@@ -29,6 +29,16 @@ _READS = {
     "/api/v1/audit": ("who did what; role engineer", ()),
 }
 
+_KINDS: dict[str, dict[str, Any]] = {
+    **{name: {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1e13} for name in ("from", "to", "last")},
+    **{
+        name: {"type": "integer", "minimum": 1, "maximum": 99_999_999} for name in ("points", "most", "samples", "rows")
+    },
+    **{name: {"enum": ["0", "1"]} for name in ("open", "raw")},
+    "verdict": {"enum": ["pass", "fail", "unknown"]},
+}
+"""Of a query's parameters; text where there is none."""
+
 
 @lru_cache(maxsize=1)
 def openapi() -> dict[str, Any]:
@@ -83,4 +93,5 @@ def _operation(summary: str, path: str, query: tuple[str, ...]) -> dict[str, Any
 
 
 def _parameter(name: str, place: str) -> dict[str, Any]:
-    return {"name": name, "in": place, "required": place == "path", "schema": {"type": "string"}}
+    schema = _KINDS.get(name) if place == "query" else None
+    return {"name": name, "in": place, "required": place == "path", "schema": schema or {"type": "string"}}

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from console import metrics, pictures
 from console.api.description import openapi
 from console.commands import Box, Label, Words
+from console.live import VERDICTS
 from console.shared import Shared
 from console.signals import query
 from edgeloop import clock, decode
@@ -123,7 +124,7 @@ class Api:
 
     def alarms(self, request: Request) -> Any:
         """Query: open=1 for those that are not over; newest first."""
-        only_open = request.query_params.get("open") == "1"
+        only_open = yes(request, "open")
         alarms = [a for a in self._console.live.alarms() if not only_open or a.open or a.unseen]
         return [shown(a) for a in alarms[::-1][: count(request, "most", MOST)]]
 
@@ -153,7 +154,7 @@ class Api:
         """Query: from, to (ms since 1970), or last (ms up to now); points, raw=1 for samples out of the journal."""
         console, stream = self._console, self._stream(request)
         start, end, last = asked(request)
-        raw = request.query_params.get("raw") == "1"
+        raw = yes(request, "raw")
         most = count(request, "points", 1_000)
 
         def made() -> Any:
@@ -191,6 +192,8 @@ class Api:
         """Query: camera, verdict, label; newest first."""
         params = request.query_params
         camera, verdict, label = params.get("camera"), params.get("verdict"), params.get("label")
+        if verdict and verdict not in VERDICTS:
+            raise Problem(422, f"verdict is one of {', '.join(VERDICTS)}")
         live, root = self._console.live, self._console.app.root
         found = [
             part for part in live.parts([camera] if camera else None)
@@ -319,6 +322,13 @@ def at(span: float) -> int:
 def _by(request: Request) -> str:
     name: str = request.state.visitor.name
     return name
+
+
+def yes(request: Request, name: str) -> bool:
+    text = request.query_params.get(name, "0")
+    if text not in ("", "0", "1"):
+        raise Problem(422, f"{name} is 0 or 1")
+    return text == "1"
 
 
 def count(request: Request, name: str, default: int, most: int = query.MOST) -> int:
