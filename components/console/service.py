@@ -22,7 +22,6 @@ from edgeloop_web.application import application
 from edgeloop_web.assets import Assets
 from edgeloop_web.server import WebServer
 from edgeloop_web.sessions import Sessions
-from edgeloop_web.tls import fingerprint, readable, self_signed
 from edgeloop_web.users import Users
 
 USERS = "users.json"
@@ -107,12 +106,18 @@ class Console:
         self._server.start()
         self.app.log.info("the page is at", url=self._server.url, users=len(self.users.all()))
         if tls is not None:
+            from edgeloop_web.tls import fingerprint
+
             self.app.log.info("its certificate", sha256=fingerprint(tls[0]))
 
     def _certificate(self, configuration: Configuration, host: str) -> tuple[Path, Path] | None:
+        if configuration.tls == "none":
+            return None
+        from edgeloop_web.tls import readable, self_signed
+
         if isinstance(configuration.tls, Certificate):
             files = Path(configuration.tls.certificate), Path(configuration.tls.key)
             for path in files:
                 readable(path)
             return files
-        return self_signed(self.app.work / "tls", host) if configuration.tls == "self" else None
+        return self_signed(self.app.work / "tls", host)
