@@ -17,6 +17,17 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     key: Annotated[str, Meta(title="Key", description="its private key, a PEM file of mode 0600", min_length=1)]
 
 
+class Oidc(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    issuer: Annotated[str, Meta(title="Issuer", description="the provider's URL, https", min_length=1)]
+    client: Annotated[str, Meta(title="Client", description="the page's client id there", min_length=1)]
+    secret_file: Annotated[str, Meta(title="Secret", description="a file with the client's secret; none: by PKCE")] = ""
+    claim: Annotated[str, Meta(title="Claim", description="of the ID token, that names groups")] = "groups"
+    viewers: Annotated[str, Meta(title="Viewers", description="groups, separated by commas; *: whoever logs in")] = ""
+    operators: Annotated[str, Meta(title="Operators", description="groups, separated by commas")] = ""
+    engineers: Annotated[str, Meta(title="Engineers", description="groups, separated by commas")] = ""
+    page: Annotated[str, Meta(title="Page", description="the page's address for browsers, behind a proxy")] = ""
+
+
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     site: Annotated[str, Meta(title="Site", description="name of the site, shown on the page", max_length=64)] = "plant"
     listen: Annotated[
@@ -30,6 +41,10 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             description="self: a certificate made on the device, its fingerprint in the log; none: plain HTTP, for "
             "loopback; or the files of a certificate",
         ),
+    ] = "none"
+    oidc: Annotated[
+        Literal["none"] | Oidc,
+        Meta(title="OpenID Connect", description="logins by a plant's directory, beside the page's own users"),
     ] = "none"
     streams: Annotated[
         str,

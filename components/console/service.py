@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from console.api.routes import Api, needed
 from console.audit import Audit
 from console.budgets import ReturnTimes
 from console.commands import Commands
-from console.configuration import Certificate, Configuration, address
+from console.configuration import Certificate, Configuration, Oidc, address
 from console.hub import Hub
 from console.line import Line
 from console.live import Live
@@ -18,11 +19,15 @@ from console.operator_socket import OperatorSocket
 from console.signals.recorder import Recorder
 from edgeloop.component import App
 from edgeloop.errors import EdgeloopError
+from edgeloop.secret import first_line
 from edgeloop_web.application import application
 from edgeloop_web.assets import Assets
 from edgeloop_web.server import WebServer
 from edgeloop_web.sessions import Sessions
-from edgeloop_web.users import Users
+from edgeloop_web.users import Role, Users
+
+if TYPE_CHECKING:
+    from edgeloop_web.oidc import Provider
 
 USERS = "users.json"
 
@@ -47,7 +52,7 @@ class Console:
         )
         self._operators = OperatorSocket(app.work / SOCKET, self.commands, self.live, self.line)
         self._server: WebServer | None = None
-        self._served: tuple[str, str | Certificate] | None = None
+        self._served: tuple[str, str | Certificate, str | Oidc] | None = None
         self._configuration = app.config
 
     def __enter__(self) -> Console:
@@ -81,7 +86,7 @@ class Console:
         configuration = self._configuration
         self.recorder.apply(configuration, self.line.watched())
         self.returns.look(self.live)
-        wanted = configuration.listen, configuration.tls
+        wanted = configuration.listen, configuration.tls, configuration.oidc
         if wanted != self._served:
             try:
                 self._serve(configuration)
@@ -100,7 +105,7 @@ class Console:
         tls = self._certificate(configuration, host)
         app = application(
             Api(self).routes(), self.assets, self.users, self.sessions,
-            needed=needed, audit=self.audit.write, secure=tls is not None,
+            needed=needed, audit=self.audit.write, secure=tls is not None, provider=_provider(configuration.oidc),
         )  # fmt: skip
         self._server = WebServer(app, host, port, tls)
         self._server.start()
@@ -121,3 +126,20 @@ class Console:
                 readable(path)
             return files
         return self_signed(self.app.work / "tls", host)
+
+
+def _provider(oidc: str | Oidc) -> Provider | None:
+    """Raises EdgeloopError where its secret cannot be read."""
+    if isinstance(oidc, str):
+        return None
+    from edgeloop_web.oidc import Provider, Settings
+
+    groups: dict[Role, frozenset[str]] = {
+        "viewer": _words(oidc.viewers), "operator": _words(oidc.operators), "engineer": _words(oidc.engineers),
+    }  # fmt: skip
+    secret = first_line(oidc.secret_file, "the client's secret") if oidc.secret_file else ""
+    return Provider(Settings(oidc.issuer, oidc.client, secret, oidc.claim, groups, oidc.page))
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(word.strip() for word in text.split(",") if word.strip())

@@ -69,7 +69,8 @@ def free_port() -> int:
 class Line:
     """Components as processes of their own; `start` and `stop` one by its package."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, **settings: Any) -> None:
+        """settings: of the Console."""
         self.root = root
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -85,7 +86,7 @@ class Line:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._serve(), self._loop).result(60)
-        console = {"site": "plant2", "listen": f"127.0.0.1:{self.port}"}
+        console = {"site": "plant2", "listen": f"127.0.0.1:{self.port}", **settings}
         for package, configuration in {**CONFIGURATIONS, "console": console}.items():
             self._allow(package, configuration)
 
@@ -248,14 +249,23 @@ def line() -> Iterator[Line]:
 
 
 @pytest.fixture
-def alone(tmp_path: Path) -> Iterator[Line]:
-    """A Console by itself, without users."""
-    folder = Path(tempfile.mkdtemp(prefix="edgeloop-"))
-    made = Line(folder)
-    made.start("console")
-    try:
-        made.wait(lambda: made.ask("/").status, 60, "the page")
-        yield made
-    finally:
-        made.close()
-        shutil.rmtree(folder)
+def console() -> Iterator[Callable[..., Line]]:
+    """A Console by itself, without users, with settings of its own."""
+    made = []
+
+    def start(**settings: Any) -> Line:
+        line = Line(Path(tempfile.mkdtemp(prefix="edgeloop-")), **settings)
+        made.append(line)
+        line.start("console")
+        line.wait(lambda: line.ask("/login").status, 60, "the page")
+        return line
+
+    yield start
+    for line in made:
+        line.close()
+        shutil.rmtree(line.root)
+
+
+@pytest.fixture
+def alone(console: Callable[..., Line]) -> Line:
+    return console()

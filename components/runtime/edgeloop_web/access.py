@@ -85,9 +85,13 @@ class Access:
             known = self._users.check_token(token.strip())
             return Visitor(known[0], known[1], program=True) if known else None
         cookie = session_cookie(headers)
-        name = self._sessions.user(cookie) if cookie else None
-        user = self._users.all().get(name) if name else None
-        return Visitor(name, user.role) if name and user else None
+        session = self._sessions.session(cookie) if cookie else None
+        if session is None:
+            return None
+        if session.role:
+            return Visitor(session.user, session.role)
+        user = self._users.all().get(session.user)
+        return Visitor(session.user, user.role) if user else None
 
     def _refused(self, method: str, path: str, headers: Headers, visitor: Visitor | None) -> tuple[int, str] | None:
         if _length(headers) > LARGEST_BODY:

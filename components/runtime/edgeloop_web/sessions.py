@@ -12,7 +12,7 @@ import msgspec
 
 from edgeloop.durable import Document
 from edgeloop.errors import EdgeloopError
-from edgeloop_web.users import digest
+from edgeloop_web.users import Role, digest
 
 LIFE: Final = 12 * 3600.0
 """s since the login."""
@@ -24,10 +24,12 @@ WINDOW: Final = 60.0
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """began: s since the epoch, of the wall clock, because it outlives the process."""
+    """began: s since the epoch, of the wall clock, because it outlives the process. role: what another directory than
+    the users' file gave, or empty."""
 
     user: str
     began: float
+    role: Role | Literal[""] = ""
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,20 +46,24 @@ class Sessions:
         self._failed: dict[tuple[str, str], list[float]] = {}
         self._sessions = dict(self._file.load().sessions)
 
-    def begin(self, user: str) -> str:
+    def begin(self, user: str, role: Role | Literal[""] = "") -> str:
         """A new session's cookie."""
         cookie = secrets.token_urlsafe(32)
         with self._lock:
             now = time.time()
             alive = {key: one for key, one in self._sessions.items() if 0 <= now - one.began < LIFE}
             newest = sorted(alive.items(), key=lambda entry: entry[1].began)[-MOST + 1 :]
-            self._sessions = {**dict(newest), digest(cookie): Session(user=user, began=now)}
+            self._sessions = {**dict(newest), digest(cookie): Session(user=user, began=now, role=role)}
             self._save()
         return cookie
 
     def user(self, cookie: str) -> str | None:
+        session = self.session(cookie)
+        return session.user if session else None
+
+    def session(self, cookie: str) -> Session | None:
         session = self._sessions.get(digest(cookie))
-        return session.user if session and 0 <= time.time() - session.began < LIFE else None
+        return session if session and 0 <= time.time() - session.began < LIFE else None
 
     def end(self, cookie: str) -> None:
         with self._lock:

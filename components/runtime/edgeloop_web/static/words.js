@@ -46,6 +46,8 @@ add({
   "login.password": ["Password", "Passwort", "パスワード"],
   "login.enter": ["Log in", "Anmelden", "ログイン"],
   "login.wrong": ["Name or password is wrong.", "Name oder Passwort ist falsch.", "名前またはパスワードが違います。"],
+  "login.provider": ["Log in by the plant's directory", "Über das Verzeichnis des Werks anmelden", "工場のディレクトリでログイン"],
+  "login.refused": ["The directory did not let you in; the record of who did what says why.", "Das Verzeichnis hat Sie nicht eingelassen; das Protokoll sagt, warum.", "ディレクトリがログインを許可しませんでした。理由は操作記録にあります。"],
   "login.nobody": [
     "Nobody may log in yet: set a user on the device with “edgeloop console user add NAME --role engineer”.",
     "Noch darf sich niemand anmelden: auf dem Gerät einen Benutzer setzen mit „edgeloop console user add NAME --role engineer“.",
