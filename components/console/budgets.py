@@ -19,6 +19,8 @@ from edgeloop.errors import EdgeloopError
 
 MINUTES: Final = 1_440
 SAVE: Final = 600.0
+DEFAULT: Final = "1 alarm/week"
+"""Of a monitor that names none."""
 STEPS: Final = ("1 alarm/hour", "1 alarm/day", "1 alarm/week", "1 alarm/month", "1 alarm/year")
 
 
@@ -64,6 +66,20 @@ class ReturnTimes:
             self._problem("return times", f"cannot keep the day's return times: {error.strerror}; free disk space")
         else:
             self._problem("return times", None)
+
+    def day(self, monitor: str, text: str) -> dict[str, Any]:
+        """The last day by the minute beside what a budget demands, as a chart's points; values in log10 s."""
+        with self._lock:
+            rows = list(self._minutes.get(monitor, ()))
+        try:
+            demand = round(math.log10(int(Budget(text)) / clock.NS), 3)
+        except ValueError:
+            demand = None
+        values = [[round(value, 3) for _, value in rows], [demand] * len(rows)]
+        return {
+            "stream": monitor, "from": "raw", "channels": ["return time", "budget"], "units": ["", ""],
+            "times": [minute * 60_000 for minute, _ in rows], "low": values, "high": values, "mean": values,
+        }  # fmt: skip
 
     def effect(self, monitor: str, text: str) -> dict[str, Any]:
         """How many alarms a budget would have raised, and those beside it. Minutes in a row are one alarm."""

@@ -155,6 +155,18 @@ def test_the_waterfall_says_where_it_is_loudest(page: Any, line: Any) -> None:
     assert drawn.evaluate("c => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size") > 20
 
 
+def test_scores_stand_beneath_the_signal_with_the_budget_s_line(page: Any, line: Any) -> None:
+    line.wait(lambda: line.ask("/api/v1/monitors/press1_bearing/return_times", token=line.token).json["times"], 60)
+    page.goto(f"{line.url}/#/signals/press1_vib")
+    figure = page.get_by_role("img", name=re.compile("press1_bearing: how rare each minute was"))
+    figure.locator("canvas").first.wait_for()
+    points = line.ask("/api/v1/monitors/press1_bearing/return_times", token=line.token).json
+    returns, demand = points["mean"]
+    assert demand[0] == pytest.approx(5.7816, abs=0.001), "a week in log10 s"
+    assert max(returns) >= demand[0], "what raised the alarm is above its budget"
+    assert line.ask("/api/v1/monitors/nothing/return_times", token=line.token).status == 404
+
+
 def test_a_wrong_verdict_becomes_a_label(page: Any, line: Any) -> None:
     page.get_by_role("link", name="Parts").click()
     page.get_by_role("button", name="This is wrong").first.wait_for(timeout=60_000)

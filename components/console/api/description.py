@@ -26,6 +26,7 @@ _READS = {
     "/api/v1/system": ("components, memory, disk, clock", ()),
     "/api/v1/settings": ("the configuration as components have it", ()),
     "/api/v1/budget": ("alarms of the last day at another budget", ("monitor", "budget")),
+    "/api/v1/monitors/{id}/return_times": ("how rare each minute of the last day was, beside the budget", ()),
     "/api/v1/audit": ("who did what; role engineer", ()),
 }
 

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from console import metrics, pictures
 from console.api.description import openapi
+from console.budgets import DEFAULT
 from console.commands import Box, Label, Words
 from console.live import VERDICTS
 from console.shared import Shared
@@ -100,6 +101,7 @@ class Api:
             Route("/api/v1/system", answering(self.system), methods=get),
             Route("/api/v1/settings", answering(lambda request: self._console.line.settings()), methods=get),
             Route("/api/v1/budget", answering(self.budget), methods=get),
+            Route("/api/v1/monitors/{id}/return_times", answering(self.return_times), methods=get),
             Route("/api/v1/audit", answering(lambda request: list(self._console.audit.newest)[::-1]), methods=get),
             Route("/api/v1/events", self.events, methods=get),
             Route("/metrics", self.metrics, methods=get),
@@ -230,6 +232,13 @@ class Api:
         """Query: monitor, budget."""
         params = request.query_params
         return self._console.returns.effect(params.get("monitor", ""), params.get("budget", ""))
+
+    def return_times(self, request: Request) -> Any:
+        id: str = request.path_params["id"]
+        monitor = self._console.line.monitors().get(id)
+        if monitor is None:
+            raise Problem(404, "no such monitor")
+        return self._console.returns.day(id, str(monitor.get("budget") or DEFAULT))
 
     async def events(self, request: Request) -> Response:
         headers = {"X-Accel-Buffering": "no"}

@@ -79,6 +79,7 @@ export class Page {
       may("operator") ? this.answers(alarm) : null,
       make("h2", { text: say("alarm.around") }),
       this.around = make("div"),
+      this.pictures = make("div"),
       alarm.members.length ? make("h2", { text: say("alarm.group") }) : null,
       alarm.members.length ? make("ul", {}, alarm.members.map((one) => make("li", {}, make("a", { href: `#/alarms/${one.id}`, text: `${one.asset}: ${words(one)}` }), " ", state(one.state)))) : null,
       make("h2", { text: say("alarm.comment") }),
@@ -127,6 +128,7 @@ export class Page {
     const start = alarm.began_ms || alarm.raised_at_ms;
     const end = alarm.state === "cleared" ? alarm.time_ms : Math.min(Date.now(), Math.max(alarm.sample_time_ms, start) + 60000);
     const margin = Math.min(600000, Math.max(15000, (end - start) * 0.5));
+    this.seen(start - margin, end + margin);
     const channels = [...new Set(alarm.cause.attribution.map((one) => one.channel))];
     for (const stream of alarm.streams.slice(0, 3)) {
       let from = start - margin;
@@ -146,6 +148,17 @@ export class Page {
       this.around.append(chart.element);
       await draw();
     }
+  }
+
+  /** Kept pictures of the alarm's camera, or of its asset's, around it. */
+  async seen(from, to) {
+    try {
+      const { parts } = await ask("parts?most=500");
+      const mine = parts.filter((p) => p.picture && p.time_ms >= from && p.time_ms <= to && (p.camera === this.alarm.monitor || p.asset === this.alarm.asset));
+      if (!mine.length || this.closed) return;
+      const shown = mine.slice(0, 8).map((p) => make("li", { class: "card part" }, make("h3", { text: `${p.camera} ${p.part}` }), make("img", { loading: "lazy", alt: say("parts.picture", { part: p.part }), src: `/api/v1/pictures/${encodeURIComponent(p.camera)}/${p.time}` })));
+      this.pictures.replaceChildren(make("h2", { text: say("alarm.pictures") }), make("ul", { class: "cards" }, shown));
+    } catch { /* a line without cameras */ }
   }
 
   free() {

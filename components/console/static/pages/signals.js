@@ -16,7 +16,8 @@ export class Page {
   }
 
   async load() {
-    this.streams = await ask("streams");
+    const [streams, line] = await Promise.all([ask("streams"), ask("line")]);
+    this.streams = streams;
     if (!this.streams.length) return [make("h1", { text: say("signals.title") }), make("p", { text: say("nothing") })];
     this.one = this.streams.find((s) => s.id === this.stream) ?? this.streams[0];
     this.stream = this.one.id;
@@ -27,6 +28,8 @@ export class Page {
     this.spectrum = new Chart(say("signals.spectrum"), { height: 240 });
     this.waterfall = new Waterfall(say("signals.waterfall"));
     this.values = make("p", { class: "row" });
+    const watching = line.assets.flatMap((asset) => asset.monitors).filter((monitor) => monitor.input.split(" ").includes(this.stream));
+    this.scores = watching.slice(0, 3).map((monitor) => [monitor.id, new Chart(say("signals.scores", { monitor: monitor.id }), { height: 160 })]);
     const channels = this.one.channels.map((c) => c.name);
     this.channel = channels[0];
     return [
@@ -36,6 +39,7 @@ export class Page {
         choice(say("signals.span"), "span", Object.keys(SPANS).map((key) => [key, say(`span.${key}`)]), this.span, (value) => go(this.stream, value))),
       this.values,
       this.chart.element,
+      ...this.scores.map(([, chart]) => chart.element),
       this.one.rate >= 50 ? make("div", { class: "actions" }, choice(say("signals.spectrum"), "channel", channels.map((c) => [c, c]), this.channel, (value) => { this.channel = value; this.draw(); })) : null,
       this.one.rate >= 50 ? this.spectrum.element : null,
       this.one.rate >= 50 ? this.waterfall.element : null,
@@ -46,7 +50,18 @@ export class Page {
     if (!this.one) return;
     this.now(this.one.values);
     this.draw();
+    this.score();
+    this.slow = setInterval(() => { if (!document.hidden) this.score(); }, 30000);
     this.timer = setInterval(() => { if (!this.view && !document.hidden) this.draw(); }, this.span === "m10" ? 2000 : 15000);
+  }
+
+  async score() {
+    for (const [id, chart] of this.scores) {
+      try {
+        const points = await ask(`monitors/${encodeURIComponent(id)}/return_times`);
+        if (points.times.length && !this.closed) await chart.points(points);
+      } catch { /* a line of uploads has none */ }
+    }
   }
 
   now(values) {
@@ -82,7 +97,10 @@ export class Page {
   }
 
   close() {
+    this.closed = true;
     clearInterval(this.timer);
+    clearInterval(this.slow);
+    for (const [, chart] of this.scores ?? []) chart.close();
     this.chart?.close();
     this.spectrum?.close();
   }
