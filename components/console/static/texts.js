@@ -122,7 +122,7 @@ add({
   "signals.waterfall": ["Spectra over time", "Spektren über der Zeit", "スペクトルの時間変化"],
   "signals.waterfall.of": ["{channel}: 0 to {highest} from left to right, the newest at the bottom, {span} s; darkest {reference}; strongest at {strongest}", "{channel}: 0 bis {highest} von links nach rechts, das Neueste unten, {span} s; am dunkelsten {reference}; am stärksten bei {strongest}", "{channel}: 左から右へ 0〜{highest}、下が最新、{span} 秒。最も濃い色 {reference}、最大 {strongest}"],
   "signals.waterfall.at": ["{frequency}: {level} dB", "{frequency}: {level} dB", "{frequency}: {level} dB"],
-  "signals.scores": ["{monitor}: how rare each minute was (log10 of the seconds between two such); what reaches the budget is an alarm", "{monitor}: wie selten jede Minute war (log10 der Sekunden zwischen zwei solchen); was das Budget erreicht, ist ein Alarm", "{monitor}: 各分の稀さ（同様の値の間隔秒数の log10）。予算に達するとアラーム"],
+  "signals.scores": ["{monitor}: how rare each minute was (log10 of the seconds between two such), beside the budget", "{monitor}: wie selten jede Minute war (log10 der Sekunden zwischen zwei solchen), neben dem Budget", "{monitor}: 各分の稀さ（同様の値の間隔秒数の log10）と予算"],
   "signals.from.raw": ["each sample", "jeder Wert", "全サンプル"],
   "signals.from.journal": ["from the journal, low to high", "aus dem Journal, von tief bis hoch", "ジャーナルより（最小〜最大）"],
   "signals.from.history": ["from the history, low to high", "aus dem Verlauf, von tief bis hoch", "履歴より（最小〜最大）"],
