@@ -115,7 +115,7 @@ class Gate:
     def save(self) -> None:
         """Keeps what was learned, from time to time. Raises OSError."""
         if self._path is not None and self._learned.count:
-            durable.replace(self._path, durable.seal(msgspec.json.encode(self._learned)), sync=False)
+            durable.write(self._path, self._learned, sync=False)
         self._saved = time.monotonic()
 
     @property

@@ -228,7 +228,7 @@ class Announcements:
             seen = {id: trigger.seen for id, (trigger, _) in self._followers.items()}
         cursor = Cursor(here.segment, here.offset, self._seen | seen)
         try:
-            durable.replace(self._path, durable.seal(msgspec.json.encode(cursor)), sync=False)
+            durable.write(self._path, cursor, sync=False)
         except OSError as error:
             self._log(f"how far the samples were read cannot be kept: {error.strerror}")
 

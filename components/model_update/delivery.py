@@ -14,6 +14,7 @@ import msgspec
 
 from edgeloop import __version__, clock, topics
 from edgeloop.documents import encode
+from edgeloop.durable import BackOff
 from edgeloop.errors import EdgeloopError
 from edgeloop.health import Health
 from edgeloop.log import Log
@@ -76,7 +77,7 @@ class Delivery:
         self._teller = Teller(append, name)
         self._why = ""
         self._signer = ("", "")
-        self._failures = 0
+        self._pause = BackOff(FIRST_PAUSE, LONGEST_PAUSE)
         self._seen_whole = False
         self._vouched: tuple[str, str] | None = None
         self._keep = KEPT
@@ -169,12 +170,11 @@ class Delivery:
         except ModelError as error:
             if self._stopped():
                 return None
-            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**self._failures)
-            self._failures += 1
+            pause = self._pause.failed()
             self._health.count(f"retries.{self.name}")
             self._health.problem(f"model.{self.name}", f"{self._serving()}, trying again in {pause:g} s: {error}")
             return pause
-        self._failures = 0
+        self._pause.succeeded()
         return wait
 
     def order(self, command: Command, model: Model) -> None:

@@ -139,7 +139,7 @@ class Actions:
         now = self._elapsed()
         for held in self._held:
             connection = self._connection(held.entry.source)
-            if connection is not None and now >= held.retry and (why := held.why(now, connection)):
+            if connection is not None and held.pause.due and (why := held.why(now, connection)):
                 self._make_safe(held, why)
         if not self._held:
             return None
@@ -300,7 +300,7 @@ class Actions:
             except OSError as error:
                 reason = f"{reason}; the audit file cannot be written: {error.strerror or error}".lstrip("; ")
             self._publish(self._result(source, action.id, name, action.value, outcome, reason, action.cause))
-        self._held.failed(held)
+        held.pause.failed()
         if over:
             self._held.release(source, name)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from edgeloop.durable import Document
+from edgeloop.durable import BackOff, Document
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 """s: between attempts to write a safe value."""
@@ -33,7 +33,7 @@ class _Saved(msgspec.Struct, kw_only=True):
 
 @dataclass(slots=True)
 class Held:
-    """A target that is not at its safe value. deadline, retry: s, monotonic.
+    """A target that is not at its safe value. deadline: s, monotonic. pause: between attempts to write that.
 
     connection: (source, its connections) with which the last action was written; None: of a process before this one.
     """
@@ -41,8 +41,7 @@ class Held:
     entry: Entry
     deadline: float
     connection: tuple[object, int] | None
-    retry: float = 0.0
-    pause: float = FIRST_PAUSE
+    pause: BackOff
     told: str = ""
 
     def why(self, now: float, connection: tuple[object, int]) -> str:
@@ -61,7 +60,7 @@ class HeldTargets:
 
     def __init__(self, path: Path, now: Callable[[], float]) -> None:
         self._file, self._now = Document(path, _Saved, _Saved, older=_older), now
-        self._held = {(e.source, e.target): Held(e, now(), None) for e in self._file.load().held}
+        self._held = {(e.source, e.target): self._made(e, now(), None) for e in self._file.load().held}
         self.damage = self._file.damage
 
     def __iter__(self) -> Iterator[Held]:
@@ -74,7 +73,7 @@ class HeldTargets:
         """Before an action is executed, and renewed by it. Raises OSError, and the action must not be executed."""
         key = entry.source, entry.target
         known = self._held.get(key)
-        self._held[key] = Held(entry, self._now() + after, connection)
+        self._held[key] = self._made(entry, self._now() + after, connection)
         if known is None:
             try:
                 self._save()
@@ -88,10 +87,8 @@ class HeldTargets:
             with suppress(OSError):
                 self._save()
 
-    def failed(self, held: Held) -> None:
-        """The safe value could not be written: again after a while."""
-        held.retry = self._now() + held.pause
-        held.pause = min(2 * held.pause, LONGEST_PAUSE)
+    def _made(self, entry: Entry, deadline: float, connection: tuple[object, int] | None) -> Held:
+        return Held(entry, deadline, connection, BackOff(FIRST_PAUSE, LONGEST_PAUSE, clock=self._now))
 
     def _save(self) -> None:
         self._file.save(_Saved(held=[h.entry for h in self._held.values()]))

@@ -17,19 +17,17 @@ import msgspec
 
 from edgeloop import documents
 from edgeloop.decode import document
-from edgeloop.durable import AppendLog, BackOff, Document
+from edgeloop.durable import AppendLog, Document
 from edgeloop.errors import DecodeError, EdgeloopError
 from edgeloop.health import Health
 from edgeloop.log import Log
 from edgeloop.plugins import usable
 from edgeloop.queue import Entry, QueueReader
+from edgeloop.supervise import Supervisor
 from edgeloop.supervise.roster import Roster
 from stream_upload.destinations import Registry
 from stream_upload.destinations.base import Answer, Destination, DestinationConfiguration, Record
 
-SHORTEST: Final = 1.0
-LONGEST: Final = 300.0
-"""s between two attempts."""
 QUIET: Final = 30.0
 """s between two looks at the clock in quiet hours."""
 _READ: Final = 1 << 18
@@ -46,52 +44,73 @@ class Places(msgspec.Struct, kw_only=True):
     done: dict[str, dict[str, int]] = {}
 
 
-class Delivery:
-    """One destination: its thread, its place in each file, its word on what became of records."""
+class _Told:
+    """What a supervisor needs: health and log."""
 
-    def __init__(self, id: str, wanted: Wanted, folder: Path, health: Health, log: Log) -> None:
-        _, kind, self._configuration = wanted
-        self.id, self._kind, self._health, self._log = id, kind, health, log
+    def __init__(self, health: Health, log: Log) -> None:
+        self.problem, self.clear, self.count = health.problem, health.clear, health.count
+        self.unexpected, self._log = log.exception, log
+
+    def log(self, line: str, **fields: Any) -> None:
+        self._log.warning("%s", line, **fields)
+
+    def publish(self, topic: str, document: Mapping[str, Any]) -> bool:
+        return False
+
+
+class _Run:
+    """A destination, from its making to its first failure."""
+
+    def __init__(self, delivery: Delivery, destination: Destination[Any]) -> None:
+        self._delivery, self._destination = delivery, destination
+
+    def setup(self) -> None: ...
+
+    def run(self) -> None:
+        self._delivery.hand_over(self._destination)
+
+    def interrupt(self) -> None:
+        self._delivery.news.set()
+
+    def close(self) -> None:
+        self._destination.close()
+
+
+class Delivery(Supervisor[_Run, _Told]):
+    """One destination: its place in each file, its word on what became of records. One that fails is made again."""
+
+    def __init__(self, id: str, wanted: Wanted, folder: Path, told: _Told) -> None:
+        super().__init__("destination", id, told)
+        _, self._kind, self._configuration = wanted
         self._saved = Document(folder / f"{id}.json", Places, Places)
         self._places = self._saved.load()
         self._audit = AppendLog(folder / f"{id}.jsonl", largest=1 << 20, kept=2)
-        self._lock = threading.Lock()
+        self._files = threading.Lock()
         self._there: There = ()
-        self._news = threading.Event()
-        self._stop = threading.Event()
-        self._pause = BackOff(SHORTEST, LONGEST)
-        self._thread = threading.Thread(target=self._run, name=f"destination-{id}", daemon=True)
+        self.news = threading.Event()
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def end(self) -> None:
-        self._stop.set()
-        self._news.set()
-
-    @property
-    def ended(self) -> bool:
-        return not self._thread.is_alive()
+    def make(self) -> _Run:
+        return _Run(self, self._kind(self.id, self._configuration))
 
     def close(self, timeout: float) -> None:
-        self._thread.join(timeout)
+        self.join(timeout)
         self._audit.close()
 
     def offer(self, there: There) -> None:
         """Says what files there are."""
         sizes = {(queue.component, entry.id): queue.size(entry) for queue, entry, _ in there}
-        with self._lock:
+        with self._files:
             if not self._places.begun:
                 self._places = Places(begun=True)
                 for (component, id), size in sizes.items():
                     self._places.done.setdefault(component, {})[id] = size
-                self._news.set()
+                self.news.set()
             for component, done in self._places.done.items():
                 for gone in [id for id in done if (component, id) not in sizes]:
                     del done[gone]
             self._there = there
             if any(size > self._places.done.get(component, {}).get(id, 0) for (component, id), size in sizes.items()):
-                self._news.set()
+                self.news.set()
 
     def passed(self, queue: QueueReader, entry: Entry, size: int) -> bool:
         """Whether a file may go as far as this destination is concerned."""
@@ -100,34 +119,21 @@ class Delivery:
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _at(self, queue: QueueReader, entry: Entry) -> int:
-        with self._lock:
+        with self._files:
             return self._places.done.get(queue.component, {}).get(entry.id, 0)
 
-    @property
-    def _key(self) -> str:
-        return f"destination.{self.id}"
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                destination = self._kind(self.id, self._configuration)
-            except Exception as error:
-                self._failed(_line(error))
-                continue
-            try:
-                while not self._stop.is_set():
-                    self._news.wait()
-                    self._news.clear()
-                    self._save()
-                    while not self._stop.is_set() and self._some(destination):
-                        pass
-            finally:
-                destination.close()
-        self._health.clear_below(self._key)
+    def hand_over(self, destination: Destination[Any]) -> None:
+        """Until it is to end. Raises EdgeloopError where the destination does not take them."""
+        while not self.stop.is_set():
+            while not self.stop.is_set() and self._some(destination):
+                pass
+            self.news.wait()
+            self.news.clear()
+            self._save()
 
     def _some(self, destination: Destination[Any]) -> bool:
         """Hands over what is next; whether there may be more."""
-        with self._lock:
+        with self._files:
             there = self._there
         more = waits = False
         for queue, entry, complete in there:
@@ -141,45 +147,39 @@ class Delivery:
                 waits = True
                 continue
             batch = wanted[: destination.most]
-            if batch and not self._deliver(destination, [record for record, _ in batch]):
-                return True
+            if batch:
+                self._deliver(destination, [record for record, _ in batch])
             end = lines.end if len(batch) == len(wanted) else batch[-1][1]
-            with self._lock:
+            with self._files:
                 self._places.done.setdefault(queue.component, {})[entry.id] = end
             self._save()
             more |= at < end < queue.size(entry)
         if waits and not more:
-            self._news.wait(QUIET)
+            self.news.wait(QUIET)
         return more or waits
 
     def _record(self, queue: QueueReader, entry: Entry, line: bytes) -> Record | None:
         try:
             found = document(line, dict[str, Any])
         except DecodeError:
-            self._health.count(f"destination.{self.id}.damaged")
+            self.around.count(f"destination.{self.id}.damaged")
             return None
         return Record(queue.component, entry.kind, found, line)
 
-    def _deliver(self, destination: Destination[Any], records: list[Record]) -> bool:
-        """Whether they are done with, one way or the other. Waits before it says no."""
+    def _deliver(self, destination: Destination[Any], records: list[Record]) -> None:
+        """They are done with, one way or the other, or it raises EdgeloopError."""
         try:
             answer: Answer = destination.send(records)
             line = "it does not take them now"
         except (EdgeloopError, OSError) as error:
             answer, line = "retry", str(error)
-        except Exception as error:
-            answer, line = "retry", _line(error)
-            self._log.exception(error)
         if answer == "retry":
-            self._failed(f"{line}; records are kept and tried again")
-            return False
-        self._pause.succeeded()
-        self._health.clear(self._key)
-        self._health.count(f"destination.{self.id}.{answer}", len(records))
+            raise EdgeloopError(f"{self.id}: {line}; records are kept and tried again")
+        self.delivered()
+        self.around.count(f"destination.{self.id}.{answer}", len(records))
         if answer == "refused":
-            self._log.warning("%s refuses records for good: they are passed over", self.id)
+            self.log(f"{self.id} refuses records for good: they are passed over")
         self._write_down(answer, records)
-        return True
 
     def _silent(self, records: list[Record]) -> bool:
         """Whether it is no time to say them. A critical alarm takes along what waits before it."""
@@ -194,21 +194,17 @@ class Delivery:
         try:
             self._audit.append(documents.encode(note))
         except OSError as error:
-            self._health.problem(f"{self._key}.audit", f"{self.id}: {error}")
+            self.problem(f"{self.id}: {error}", "audit")
 
     def _save(self) -> None:
-        with self._lock:
+        with self._files:
             places = Places(begun=self._places.begun, done={c: {**done} for c, done in self._places.done.items()})
         try:
             self._saved.save(places)
         except OSError as error:
-            self._health.problem(f"{self._key}.place", f"{self.id}: {error}; after a restart some come again")
+            self.problem(f"{self.id}: {error}; after a restart some come again", "place")
             return
-        self._health.clear(f"{self._key}.place")
-
-    def _failed(self, line: str) -> None:
-        self._health.problem(self._key, f"{self.id}: {line}")
-        self._stop.wait(self._pause.failed())
+        self.clear("place")
 
 
 class Deliveries:
@@ -216,6 +212,7 @@ class Deliveries:
 
     def __init__(self, work: Path, health: Health, log: Log) -> None:
         self._folder, self._health, self._log = work / "destinations", health, log
+        self._told = _Told(health, log)
         self._plugins = ""
         self._registry = Registry(self._log.error)
         self._roster: Roster[Wanted, Delivery] = Roster(health, lambda id: f"configuration.destinations.{id}")
@@ -238,7 +235,7 @@ class Deliveries:
         """Starts and ends them as configured, and says to each what there is."""
         self._roster.reconcile(
             lambda delivery: delivery.close(0.0),
-            lambda id, wanted: Delivery(id, wanted, self._folder, self._health, self._log),
+            lambda id, wanted: Delivery(id, wanted, self._folder, self._told),
         )
         if not self._roster.running:
             return
@@ -259,7 +256,3 @@ class Deliveries:
             delivery.end()
         for delivery in self._roster:
             delivery.close(1.0)
-
-
-def _line(error: Exception) -> str:
-    return str(error) if isinstance(error, EdgeloopError) else f"{type(error).__name__}: {error}"

@@ -13,7 +13,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from edgeloop.durable import Damaged, make_folder, place, read, remove, replace, seal
+from edgeloop import durable
+from edgeloop.durable import Damaged, make_folder, place, read, remove
 from edgeloop.durable.disk import NEW
 from edgeloop.errors import EdgeloopError
 from edgeloop.journal import Position
@@ -111,7 +112,7 @@ class Spool:
         new = path.with_name(path.name + NEW)
         try:
             note = write(new)
-            replace(_note(path), seal(msgspec.json.encode(note)))
+            durable.write(_note(path), note)
             place(new, path)
         except OSError as error:
             remove(new)

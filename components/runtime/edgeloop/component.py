@@ -29,7 +29,7 @@ from edgeloop import profiles, secret, topics
 from edgeloop.bus import Bus
 from edgeloop.config.declaration import Declaration
 from edgeloop.config.live import LiveConfiguration
-from edgeloop.durable import replace
+from edgeloop.durable import BackOff, replace
 from edgeloop.errors import EdgeloopError
 from edgeloop.health import Exposed, Health, MetricFiles
 from edgeloop.log import Log, forward_standard_logging
@@ -151,7 +151,7 @@ class App(Generic[C]):
         """What `make` returns. Where files refuse it (a disk that is full or read-only) it is tried again for as long
         as that lasts: the component runs, is degraded and says why. Raises SystemExit once it is told to end.
         """
-        pause = _FIRST_PAUSE
+        pause = BackOff(_FIRST_PAUSE, _LONGEST_PAUSE)
         while not self.stop.is_set():
             try:
                 refused = None if self._lock.held else self._take_work()
@@ -165,8 +165,7 @@ class App(Generic[C]):
             except EdgeloopError as error:
                 refused = f"it cannot begin: {error}"
             self._problem(_SETUP, refused)
-            self.stop.wait(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            self.stop.wait(pause.failed())
         raise SystemExit(self._code)
 
     def on_configuration(self, apply: Callable[[C], None]) -> None:

@@ -242,7 +242,7 @@ class Soak:
         ]  # fmt: skip
         if self._clock is not None:
             for step in ("-1d", "+1d"):
-                trouble = Trouble(f"clock {step}", everyone, flows=True)
+                trouble = Trouble(f"clock {step}", everyone, frozenset({INGEST}), flows=True)
                 kinds.append((trouble, self._set(step), self._set("+0"), long))
         kinds = [kind for kind in kinds if not self._only or kind[0].kind in self._only]
         self._dice.shuffle(kinds)
@@ -280,6 +280,8 @@ class Soak:
     def _do(
         self, trouble: Trouble, begin: Callable[[], object], end: Callable[[], object], lasting: float
     ) -> None:
+        if trouble.must:
+            self._wait(self._senses, TOLD, "samples before it", fails=False)
         trouble.begun, trouble.ended = time.monotonic(), float("inf")
         self._troubles.append(trouble)
         self._say(f"{trouble.begun - self._begun:7.1f} s  {trouble.kind}")
@@ -384,6 +386,16 @@ class Soak:
         self._probes += 1
         time.sleep(0.5)
         return any(stream == PLANT for stream, _ in self._line.recording.announced)
+
+    def _senses(self) -> bool:
+        """Whether the machine's samples come: a process that begins on a clock that was set has seen no step."""
+        before = self._machine()
+        time.sleep(2 * LOOK)
+        return self._machine() > before
+
+    def _machine(self) -> int:
+        announced = list(self._line.recording.announced.items())
+        return sum(seen.end - seen.first for (stream, _), seen in announced if stream == SLOW[0])
 
     def _says(self, name: str, trouble: Trouble) -> bool:
         """Whether a health was not ok meanwhile."""

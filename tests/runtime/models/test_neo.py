@@ -143,7 +143,7 @@ def test_a_crash_is_one_line_and_the_worker_comes_back(
     assert "\n" not in str(caught.value)
     with pytest.raises(ModelError, match=r"it starts again in (2\d|1\d|\d)\."):
         runner.run(case.inputs)
-    runner._due = 0.0
+    runner._pause._until = 0.0
     np.testing.assert_allclose(runner.run(case.inputs)[0], case.outputs[0], rtol=1e-5, atol=1e-5)
     assert runner.restarts == 1
     assert runner.pid is not None

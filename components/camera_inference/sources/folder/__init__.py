@@ -147,7 +147,7 @@ class Folder(Source[FolderOptions]):
     def _save(self) -> None:
         self._saved = time.monotonic()
         if self._mark != self._kept:
-            durable.replace(self.outlet.state, durable.seal(msgspec.json.encode(self._mark)))
+            durable.write(self.outlet.state, self._mark)
             self._kept = self._mark
 
 

@@ -114,7 +114,7 @@ class Simulator(Source[SimulatorOptions]):
 
     def _begin(self, at: int) -> None:
         state = State(self.configuration.seed, str(self.configuration.rate), at)
-        durable.replace(self.outlet.state, durable.seal(msgspec.json.encode(state)))
+        durable.write(self.outlet.state, state)
         self._began = at
 
 

@@ -19,6 +19,7 @@ T = TypeVar("T")
 Older = Callable[[Any], Any]
 """From a document as an older version wrote it, as plain values, to today's; ValueError where it is none."""
 
+
 class Damaged(EdgeloopError):
     """A file that is not what was written there."""
 
@@ -37,6 +38,11 @@ def read(path: Path, type: type[T], older: Older | None = None) -> T | None:
         raise Damaged("a file is damaged", where=str(path), why=error.why) from None
     except ValueError as error:
         raise Damaged("a file is damaged", where=str(path), why=str(error)) from None
+
+
+def write(path: Path, value: Any, mode: int = 0o600, *, sync: bool = True) -> None:
+    """A document that is replaced as a whole, whether it changed or not. sync: see `replace`. Raises OSError."""
+    replace(path, seal(encode(value)), mode, sync=sync)
 
 
 class Document(Generic[T]):

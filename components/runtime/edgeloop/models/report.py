@@ -58,7 +58,7 @@ def write(path: Path, report: Report) -> None:
     """Durably, in one step. Raises ModelError."""
     try:
         durable.make_folder(path.parent)
-        durable.replace(path, durable.seal(msgspec.json.encode(report)), 0o644)
+        durable.write(path, report, 0o644)
     except OSError as error:
         why = error.strerror or str(error)
         raise ModelError("cannot say what became of a model", where=str(path), why=why) from error

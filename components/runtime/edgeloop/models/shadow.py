@@ -90,7 +90,7 @@ def write(folder: Path, shadow: Shadow | None) -> None:
         if shadow is None:
             durable.remove(path)
         else:
-            durable.replace(path, durable.seal(msgspec.json.encode(shadow)), 0o644)
+            durable.write(path, shadow, 0o644)
     except OSError as error:
         why = error.strerror or str(error)
         raise ModelError("cannot write the model store", where=str(path), why=why) from error
@@ -126,7 +126,7 @@ class Candidate:
         try:
             deaths = self._deaths(wanted)
             package = open_package(self._store / wanted.digest)
-            durable.replace(self._use, durable.seal(msgspec.json.encode(Use(wanted.digest, deaths))), sync=False)
+            durable.write(self._use, Use(wanted.digest, deaths), sync=False)
             self.decoder = self._reader(package.manifest, package.folder)
             self.runner = open_runner(package, package.manifest.variants[wanted.variant], self._options)
             self.manifest = package.manifest

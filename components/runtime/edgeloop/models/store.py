@@ -144,7 +144,7 @@ class Shelf:
     def _put(self, pointer: Pointer) -> Pointer:
         path = self.folder / POINTER
         try:
-            durable.replace(path, durable.seal(msgspec.json.encode(pointer)), 0o644)
+            durable.write(path, pointer, 0o644)
         except OSError as error:
             why = error.strerror or str(error)
             raise ModelError("cannot write the model store", where=str(path), why=why) from error

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from edgeloop.durable import BackOff
 from edgeloop.errors import EdgeloopError
 
 FIRST_PAUSE: Final = 0.5
@@ -124,18 +125,18 @@ class Supervisor(Generic[S, A]):
         return f"{self._noun}.{self.id}.{part}" if part else f"{self._noun}.{self.id}"
 
     def _run(self) -> None:
-        pause = FIRST_PAUSE
+        pause = BackOff(FIRST_PAUSE, LONGEST_PAUSE)
         try:
             while not self.stop.is_set():
                 began = time.monotonic()
                 if self._once():
                     break
-                pause = FIRST_PAUSE if time.monotonic() - began >= HEALTHY else pause
+                if time.monotonic() - began >= HEALTHY:
+                    pause.succeeded()
                 self._delivers = False
                 self.failed()
                 self.count("restarts")
-                self.stop.wait(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                self.stop.wait(pause.failed())
         finally:
             if self.stop.is_set():
                 for part in tuple(self._parts):

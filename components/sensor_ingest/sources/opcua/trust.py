@@ -54,7 +54,7 @@ def check(certificate: bytes, pinned: bytes | None, address: str, state: Path) -
     found = known.servers.get(address)
     if found is None:
         known.servers[address] = fingerprint(certificate)
-        durable.replace(state, durable.seal(msgspec.json.encode(known)))
+        durable.write(state, known)
         return True
     if found != fingerprint(certificate):
         raise EdgeloopError(

@@ -31,7 +31,7 @@ def running(pid: int) -> Program | None:
 def remember(state: Path, pid: int) -> None:
     program = running(pid)
     if program is not None:
-        durable.replace(state, durable.seal(msgspec.json.encode(program)), sync=False)
+        durable.write(state, program, sync=False)
 
 
 def forget(state: Path) -> None:

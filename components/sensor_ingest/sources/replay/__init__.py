@@ -274,7 +274,7 @@ class Replay(Source[Configuration]):
 
     def _keep(self, began: int) -> int:
         state = State(self.configuration.path, Path(self.configuration.path).stat().st_size, began)
-        durable.replace(self.outlet.state, durable.seal(msgspec.json.encode(state)))
+        durable.write(self.outlet.state, state)
         return began
 
     def close(self) -> None:

@@ -161,7 +161,7 @@ class Simulator(Source[Configuration]):
         return kept if same and kept.began <= fresh.began else fresh
 
     def _save(self) -> None:
-        durable.replace(self.outlet.state, durable.seal(msgspec.json.encode(self._state)), sync=False)
+        durable.write(self.outlet.state, self._state, sync=False)
 
 
 SOURCE = Simulator

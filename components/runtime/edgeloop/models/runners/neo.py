@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from edgeloop.decode import OWN, document
+from edgeloop.durable import BackOff
 from edgeloop.models import child
 from edgeloop.models.errors import ModelError, ModelRefused, Reason
 from edgeloop.models.manifest import Manifest
@@ -46,8 +47,7 @@ class NeoRunner:
         self._timeout = options.timeout
         self._lock = threading.Lock()
         self._worker: _Worker | None = None
-        self._crashes = 0
-        self._due = 0.0
+        self._pause = BackOff(FIRST_PAUSE, LONGEST_PAUSE)
         self._closed = False
         self.restarts = 0
         self._worker = self._start()
@@ -83,9 +83,8 @@ class NeoRunner:
         if self._closed:
             raise ModelError("the model is closed")
         if self._worker is None:
-            wait = self._due - time.monotonic()
-            if wait > 0:
-                raise ModelError("the model's process has crashed", mend=f"it starts again in {wait:.1f} s")
+            if not self._pause.due:
+                raise ModelError("the model's process has crashed", mend=f"it starts again in {self._pause.left:.1f} s")
             try:
                 self._worker = self._start()
             except ModelError:
@@ -97,11 +96,10 @@ class NeoRunner:
     def _crashed(self) -> None:
         if self._worker is not None:
             if time.monotonic() - self._worker.started > HEALTHY:
-                self._crashes = 0
+                self._pause.succeeded()
             self._worker.end()
             self._worker = None
-        self._due = time.monotonic() + min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._crashes)
-        self._crashes += 1
+        self._pause.failed()
 
     def _start(self) -> _Worker:
         worker = _Worker(self._job, self._size)
