@@ -131,7 +131,7 @@ class Turns:
             "deadline": "2 s", "queue": 16, "model": NAME, "examples": {"below": 0.9, "most": 3600},
         }  # fmt: skip
         return {
-            RUNTIME: {"profiles": "core vision upload"},
+            RUNTIME: {"profiles": "core vision upload protocols"},
             CAMERA: {"site": SITE, "cameras": {GATE: camera}},
             MODELS: {
                 "models": {NAME: {"uri": self._first[0].as_uri(), "digest": f"sha256:{self._first[1]}"}},

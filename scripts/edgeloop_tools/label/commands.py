@@ -31,6 +31,8 @@ def register(subparsers: Subparsers) -> None:
     add("--pictures", type=Path, metavar="DIR", help="where the pictures of --import lie (beside its file)")
     add("--export", metavar="FORMAT=FILE", help="labels for another program")
     add("--wrong", action="store_true", help="likely wrong labels, most likely first; with --serve shown first")
+    add("--next", type=int, default=0, metavar="N", help="the N pictures whose labels would teach most; with --serve "
+        "shown first")  # fmt: skip
     add("--json", action="store_true", help="one JSON object")
     label.set_defaults(run=_run)
 

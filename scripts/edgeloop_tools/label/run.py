@@ -32,6 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     data.classes = classes or data.classes
     _tell(data)
     doubts = likely_wrong(data) if arguments.wrong else []
+    worth = most_taught(data, arguments.next) if arguments.next > 0 else []
     if arguments.export:
         name, file = _pair(arguments.export, "--export")
         if name == "groundtruth":
@@ -43,12 +44,17 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.serve:
         from edgeloop_tools.label.page import serve
 
-        order = [place for place, _ in doubts]
+        order = list(dict.fromkeys([*(place for place, _ in doubts), *worth]))
         return serve(data, order, arguments.port, arguments.listen, arguments.password_file)
+    if worth and not arguments.json:
+        for place in worth:
+            print(data.items[place].source)
+        return 0
     if arguments.json:
         kinds = Counter(i.kind for i in data.items)
         wrong = [{"source": data.items[k].source, "label": data.items[k].kind, "doubt": round(d, 3)} for k, d in doubts]
-        print(json.dumps({"pictures": len(data.items), "labels": dict(kinds), "digest": data.digest(), "wrong": wrong}))
+        print(json.dumps({"pictures": len(data.items), "labels": dict(kinds), "digest": data.digest(), "wrong": wrong,
+                          "next": [data.items[k].source for k in worth]}))  # fmt: skip
     elif arguments.wrong:
         for place, doubt in doubts[: max(SHOWN, len(doubts) // 5)]:
             print(f"{doubt:7.2f}  {data.items[place].kind:16} {data.items[place].source}")
@@ -71,6 +77,20 @@ def likely_wrong(data: DataSet) -> list[tuple[int, float]]:
     place = {data.items[k].source: k for k in labelled}
     order = np.argsort(-doubts)
     return [(place[found.items[int(k)].source], float(doubts[int(k)])) for k in order]
+
+
+def most_taught(data: DataSet, count: int) -> list[int]:
+    """Places of the pictures without a label that are worth one most. Raises EdgeloopError where none can be read."""
+    from edgeloop_tools.train.images import learn
+    from edgeloop_tools.train.images.run import describe
+
+    found = describe(data, data.items)
+    place = {item.source: k for k, item in enumerate(data.items)}
+    labelled = np.array([k for k, item in enumerate(found.items) if item.kind], np.intp)
+    chosen = learn.next_to_label(
+        found.x, labelled, found.y[labelled], len(found.classes), count, np.random.default_rng(0)
+    )
+    return [place[found.items[int(k)].source] for k in chosen]
 
 
 def _brought(text: str, pictures: Path | None) -> DataSet:

@@ -124,34 +124,33 @@ def doubt(logits: Numbers, y: Places) -> NDArray[np.float64]:
 def next_to_label(
     x: Numbers, labelled: Places, y: Places, classes: int, count: int, rng: np.random.Generator
 ) -> Places:
-    """Places of the pictures whose labels would teach most: far from all that is labelled first, then those between two
-    labels (margin), with near neighbours of those already chosen left out. y: labels of `labelled`."""
+    """Places of the pictures whose labels would teach most: of those between two labels (margin) the ones that are far
+    from each other; where all labels are the same, far from those. y: labels of `labelled`."""
     rest = np.setdiff1d(np.arange(len(x)), labelled)
-    spread = x.std(axis=0) + 1e-6
-    z = (x - x.mean(axis=0)) / spread
-    z = z / np.linalg.norm(z, axis=1, keepdims=True)
+    if not len(rest):
+        return rest
+    z = (x - x.mean(axis=0)) / (x.std(axis=0) + 1e-6)
+    z = z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-9)
     if len(np.unique(y)) < 2:
-        order = np.argsort((z[rest] @ z[labelled].T).max(axis=1)) if len(labelled) else rng.permutation(len(rest))
-    else:
-        chances = np.sort(fit(x[labelled], y, classes).chances(x[rest]), axis=1)
-        margin = chances[:, -1] - chances[:, -2]
-        if len(labelled) < NOVEL:
-            far = 1 - (z[rest] @ z[labelled].T).max(axis=1)
-            half = count // 2
-            first = np.argsort(margin)[:half]
-            novel = [k for k in np.argsort(-far) if k not in set(first)]
-            order = np.concatenate([first, np.array(novel, np.intp)])
-        else:
-            order = np.argsort(margin)
-    chosen: list[int] = []
-    for k in order:
-        if len(chosen) >= count:
-            break
-        if not chosen or float((z[rest[chosen]] @ z[rest[k]]).max()) < ALIKE:
-            chosen.append(int(k))
-    return np.asarray(rest[chosen])
+        if not len(labelled):
+            return np.asarray(rng.permutation(rest)[:count])
+        return rest[_apart(z[rest], count, (z[rest] @ z[labelled].T).max(axis=1))]
+    chances = np.sort(fit(x[labelled], y, classes).chances(x[rest]), axis=1)
+    between = rest[np.argsort(chances[:, -1] - chances[:, -2], kind="stable")[: BETWEEN * count]]
+    return between[_apart(z[between], count)]
 
 
-NOVEL: Final = 40
-"""Labels until which half of the next ones are the most unlike those."""
-ALIKE: Final = 0.995
+def _apart(z: Numbers, count: int, alike: Numbers | None = None) -> Places:
+    """The farthest-first walk over rows of length 1. alike: of each to what it is to be far from; else from the
+    first row on."""
+    near = np.array(z @ z[0] if alike is None else alike)
+    chosen = [0] if alike is None else []
+    while len(chosen) < min(count, len(z)):
+        near[chosen] = np.inf
+        chosen.append(int(near.argmin()))
+        near = np.maximum(near, z @ z[chosen[-1]])
+    return np.asarray(chosen, np.intp)
+
+
+BETWEEN: Final = 4
+"""Times as many pictures as are wanted, those with the smallest margins, are chosen from."""

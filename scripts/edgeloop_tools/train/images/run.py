@@ -118,7 +118,7 @@ def describe(data: DataSet, items: Sequence[Item], size: tuple[int, int] | None 
         raise EdgeloopError("no labelled picture can be read", where=str(data.root), why=lines[0] if lines else "none")
     classes = [name for name in data.classes if any(i.kind == name for i in kept)]
     classes = ([GOOD] if GOOD in classes else []) + [name for name in classes if name != GOOD]
-    y = np.array([classes.index(i.kind) for i in kept], np.intp)
+    y = np.array([classes.index(i.kind) if i.kind else -1 for i in kept], np.intp)
     stacked = np.stack(prints)
     groups = groups_of(kept, stacked)
     return Described(kept, np.stack(rows), y, groups, stacked, classes, *size, usual(measures), small, lines)
