@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from edgeloop import __version__
+from edgeloop import __version__, topics
 from edgeloop.clock import NS, now
+from edgeloop.documents import encode
 from edgeloop_tools.demo.models import Candidate, candidates
-from edgeloop_tools.demo.plan import INGEST, MODEL, MODELS, Plan
+from edgeloop_tools.demo.plan import GATE, INGEST, MODEL, MODELS, TAUGHT, Plan
 from edgeloop_tools.harness.line import Line
 
 SHORTEST_WITH_KILL = 20.0
 FIRST_MODEL, KILL = 0.2, 0.5
 """When, as shares of the run."""
+SHOWN = 30
+"""Pictures that a camera of one's own is taught from."""
 PATIENCE = 15 * NS
 """For a refusal, before the good model is sent all the same."""
 
@@ -25,7 +28,7 @@ class Acts:
 
     def __init__(self, line: Line, plan: Plan, duration: float, seconds: Callable[[], float]) -> None:
         self._line, self._plan, self._duration, self._seconds = line, plan, duration, seconds
-        self._acts: list[Act] = []
+        self._acts: list[Act] = [self._teach()] if TAUGHT in plan.models else []
         if plan.simulated and duration >= SHORTEST_WITH_KILL:
             self._acts.append(self._kill())
             if plan.inspected:
@@ -61,6 +64,15 @@ class Acts:
         while not recording.refusals and now() - since < PATIENCE:
             yield
         self._deploy("a good model", {MODELS: {"models": {good.name: good.desired()}}})
+
+    def _teach(self) -> Act:
+        """The first pictures of a camera of one's own are good ones: CameraInference learns from them by itself."""
+        while not self._line.recording.inspections:
+            yield
+        command = {"command": "teach", "camera": GATE, "good": SHOWN, "by": "demo"}
+        while not self._line.observer.bus.publish(topics.CAMERA_COMMANDS, encode(command)):
+            yield
+        self._line.recording.say("model", f"the camera's next {SHOWN} pictures are taken for good ones")
 
     def _deploy(self, words: str, merge: Mapping[str, Mapping[str, object]]) -> None:
         self._line.core.deploy(dict.fromkeys(merge, __version__), merge)

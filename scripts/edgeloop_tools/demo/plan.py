@@ -35,6 +35,8 @@ SITE = "demo"
 CAPTURE = {"policy": "windows alarms", "length": "2 s", "every": "10 s", "before": "2 s", "after": "2 s"}
 """Of what is faster than 100 Hz, these go up."""
 GATE, MODEL = "gate", "visual_inspection"
+TAUGHT = "taught"
+"""Model of a camera of one's own."""
 STANDS = 5
 """Seconds that a machine stands after a stop by command."""
 PARTS = 4
@@ -67,6 +69,11 @@ class Plan:
     def inspected(self) -> bool:
         """Whether parts go by, each with a verdict of the default model's successor."""
         return any(camera["policy"] == "every" for camera in self.cameras.values())
+
+    @property
+    def models(self) -> set[str]:
+        """That cameras name."""
+        return {str(camera["model"]) for camera in self.cameras.values() if camera.get("model")}
 
     @property
     def more(self) -> list[str]:
@@ -159,5 +166,5 @@ def conveyor(plan: Plan, seed: int) -> None:
 
 
 def camera(plan: Plan, uri: str) -> None:
-    """Adds a camera of one's own: the newest frame, whatever it shows."""
-    plan.cameras[GATE] = {"uri": uri, "asset": GATE, "policy": "latest", "rate": "10 Hz"}
+    """Adds a camera of one's own: the newest frame; its first pictures are what is good (see `Acts`)."""
+    plan.cameras[GATE] = {"uri": uri, "asset": GATE, "policy": "latest", "rate": "10 Hz", "model": TAUGHT}

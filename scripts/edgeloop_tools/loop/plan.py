@@ -27,10 +27,11 @@ class Deploy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """model: its name. pictures: a folder, or s3://…, of hard examples with their sidecars. answers: the same of
-    records that went up: what operators said of parts. labels: a data set, or a
-    folder of them, that people or other programs label in; where it is not said, the work folder's own. after: new
-    labels that a training is worth. first: a package to begin with, where nothing is active. key: that signs. publish:
-    a folder or s3://…, see `model publish`. ask: steps before which a person is asked. probation: s."""
+    records that went up: what operators said of parts. labels: a data set, or a folder of them, that people or other
+    programs label in; where it is not said, the work folder's own. after: new labels that a training is worth; errors:
+    share of wrong verdicts, surely exceeded, from which any new label is. first: a package to begin with, where nothing
+    is active. key: that signs. publish: a folder or s3://…, see `model publish`. ask: steps before which a person is
+    asked. probation: s."""
 
     model: Id
     work: str
@@ -38,6 +39,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     answers: str = ""
     labels: str = ""
     after: Annotated[int, Meta(ge=1)] = 20
+    errors: Annotated[float, Meta(gt=0, le=1)] = 1.0
     costs: str = ""
     first: str = ""
     key: str = ""

@@ -20,6 +20,7 @@ from edgeloop.models.package import unpack
 from edgeloop_tools.harness.single import single
 from edgeloop_tools.label.dataset import MANIFEST, DataSet, Item, read, sidecar, write
 from edgeloop_tools.loop.answers import Answer, answers, of_picture
+from edgeloop_tools.loop.estimate import estimate
 from edgeloop_tools.loop.plan import STEPS, Plan, Step
 from edgeloop_tools.model.keys import private
 from edgeloop_tools.train.images.command import REFUSED, costs_of, following, weighed
@@ -101,7 +102,11 @@ class Loop:
         write(data, self.folder)
         labelled = sum(bool(i.kind) for i in data.items)
         new = labelled - self.state.labelled
-        if new < self.plan.after and self._active() is not None:
+        known = estimate(data.items, self.state.version)
+        if known.count:
+            self._said(f"labels: {known}")
+        urgent = new > 0 and known.low > self.plan.errors
+        if new < self.plan.after and not urgent and self._active() is not None:
             self._said(
                 f"labels: {new} new ones, {self.plan.after} are waited for (`edgeloop label {self.folder} --serve`)"
             )

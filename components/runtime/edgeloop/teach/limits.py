@@ -43,17 +43,17 @@ def limits_of(scores: Scores, reject: float) -> Limits:
     mean, deviation = float(scores.fail.mean()), float(scores.fail.std(ddof=1))
     fail = mean + spreads * max(deviation, 0.01 * abs(mean))
     if len(scores.bad) >= 5:
-        fail = _between(scores, fail, reject)
+        fail = _between(scores, fail)
     return Limits(fail=fail, usual=mean, middle=_edge(scores.middle), most=_edge(scores.most))
 
 
-def _between(scores: Scores, by_good: float, reject: float) -> float:
-    """Where bad pictures are known: not above what most of them have, not below what the budget allows by a normal
-    distribution's word; between the two the middle."""
-    mean, deviation = float(scores.fail.mean()), float(scores.fail.std(ddof=1))
-    least = mean + NormalDist().inv_cdf(1 - reject) * max(deviation, 0.01 * abs(mean))
-    low = float(np.quantile(scores.bad, 0.05))
-    return float(min(max(by_good, least), max(least, (least + low) / 2)))
+def _between(scores: Scores, by_good: float) -> float:
+    """Where bad pictures are known: where as large a share of the good ones would be rejected as of the bad ones would
+    pass, by what both were when they were held out; never so low that more are rejected than is allowed."""
+    mean, deviation = float(scores.fail.mean()), WIDER * float(scores.fail.std(ddof=1))
+    far, broad = float(scores.bad.mean()), float(scores.bad.std(ddof=1))
+    even = (mean * broad + far * deviation) / max(broad + deviation, 1e-12)
+    return max(by_good, even)
 
 
 def _edge(values: Numbers) -> float:

@@ -22,9 +22,11 @@ from edgeloop.teach.network import CELL, Run
 from edgeloop_tools.label.dataset import Box
 
 CHANNELS: Final = 4 * 24 + 40 + 112
-COUNT: Final = 2 * CHANNELS
-"""Numbers of a place: its own, and the mean of 5 × 5 around it."""
-HIDDEN: Final = 192
+SHARP: Final = 3 * 4 * 4
+"""Numbers of a place's pixels, two by two."""
+COUNT: Final = 2 * CHANNELS + 9 * SHARP
+"""Numbers of a place: its features, their mean of 5 × 5 around it, and the pixels of 3 × 3."""
+HIDDEN: Final = 256
 CORE: Final = 0.6
 """Of a box, around its middle: places there are of its class; the rest of it is not asked."""
 UNIT: Final = 16.0
@@ -35,6 +37,8 @@ HARD: Final = 80
 """Of these, in the second round: where the first network saw something."""
 EPOCHS, BATCH, RATE, DECAY = 24, 512, 2e-3, 1e-4
 NOTHING, UNASKED = 0, -1
+FLOAT: Final = 1
+"""The number of float32 among ONNX's types."""
 Ints = NDArray[np.intp]
 Told = Callable[[str], None]
 
@@ -68,8 +72,20 @@ def describe(height: int, width: int) -> Graph:
     )  # fmt: skip
     own = graph.add("Concat", fine, "s8", coarse, axis=1)
     around = graph.add("AveragePool", own, kernel_shape=[5, 5], pads=[2, 2, 2, 2], count_include_pad=0)
-    graph.add("Concat", own, around, axis=1, output="places")
+    graph.add("Concat", own, around, *_pixels(graph, height, width), axis=1, output="places")
     return graph
+
+
+def _pixels(graph: Graph, height: int, width: int) -> list[str]:
+    """Of each place and the eight around it, two by two."""
+    moved = graph.add("Transpose", graph.add("Cast", "image", to=FLOAT), perm=[0, 3, 1, 2])
+    halved = graph.add("AveragePool", graph.add("Mul", moved, 1 / 255), kernel_shape=[2, 2], strides=[2, 2])
+    cells = graph.add("SpaceToDepth", halved, blocksize=4)
+    padded = graph.add("Pad", cells, np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64))
+    rows, columns = height // CELL, width // CELL
+    return [
+        graph.add("Slice", padded, *_ints([y, x], [y + rows, x + columns], [2, 3])) for y in range(3) for x in range(3)
+    ]
 
 
 def describer(height: int, width: int) -> bytes:
