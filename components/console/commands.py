@@ -102,6 +102,15 @@ class Commands:
         self._audit.write(by, command, model=name, version=version)
         return document
 
+    def teach(self, camera: str, good: int, reject: float, template: bool, by: str) -> dict[str, Any]:
+        """A camera's next pictures are good ones, and make its model."""
+        document = {
+            "command": "teach", "camera": camera, "good": good, "reject": reject, "template": template, "by": by,
+        }  # fmt: skip
+        self._publish(topics.CAMERA_COMMANDS, document)
+        self._audit.write(by, "teach", camera=camera, good=good)
+        return document
+
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _alarm(self, id: str) -> Alarm:

@@ -55,6 +55,14 @@ class Wrong(msgspec.Struct, tag_field="command", tag="part wrong"):
     by: Id = ""
 
 
+class Teach(msgspec.Struct, tag_field="command", tag="teach"):
+    camera: Id
+    good: Annotated[int, Meta(ge=12, le=400)] = 30
+    reject: Annotated[float, Meta(gt=0, le=0.2)] = 0.01
+    template: bool = False
+    by: Id = ""
+
+
 class Alarms(msgspec.Struct, tag_field="command", tag="alarms"):
     pass
 
@@ -63,7 +71,7 @@ class Status(msgspec.Struct, tag_field="command", tag="status"):
     pass
 
 
-REQUEST: Final[Any] = Acknowledge | Shelve | Unshelve | Wrong | Alarms | Status
+REQUEST: Final[Any] = Acknowledge | Shelve | Unshelve | Wrong | Teach | Alarms | Status
 
 
 class OperatorSocket:
@@ -128,6 +136,8 @@ class OperatorSocket:
                 return self._commands.unshelve(request.id, by)
             case Wrong():
                 return self._commands.label(request.camera, request.part, request.label, [], by)
+            case Teach():
+                return self._commands.teach(request.camera, request.good, request.reject, request.template, by)
             case Alarms():
                 return self._live.alarms()
             case _:

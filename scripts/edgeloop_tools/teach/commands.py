@@ -19,7 +19,8 @@ def register(subparsers: Subparsers) -> None:
     )
     add = teach.add_argument
     add("name", metavar="NAME", help="of the model")
-    add("--from", dest="source", required=True, metavar="URI|DIR|s3://…", help="a camera, a folder, uploaded pictures")
+    add("--from", dest="source", required=True, metavar="URI|DIR|s3://…|device", help="a camera, a folder, uploaded "
+        "pictures; device: --camera of the line at --root, by itself")  # fmt: skip
     add("--good", type=_count, default=30, metavar="N", help="pictures taken from a camera (30); of a folder all are")
     add("--bad", metavar="DIR|s3://…", help="a few bad ones")
     add("--template", action="store_true", help="of flat things that always lie the same, such as boards: compared "
@@ -71,6 +72,10 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if arguments.source == "device":
+        from edgeloop_tools.teach.device import run as by_itself
+
+        return by_itself(arguments)
     from edgeloop_tools.extras import need
 
     need("vision")

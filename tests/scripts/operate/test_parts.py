@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from edgeloop.models import store
+from edgeloop.models.store import Ref, Shelf
 from edgeloop_tools.cli import main
 
 CONSOLE = "io.edgeloop.Console"
@@ -58,3 +60,32 @@ def test_what_cannot_be_said_is_one_line(
 ) -> None:
     assert main(["part", "wrong", part, "--label", "good", "--root", str(tmp_path)]) == 1
     assert said in capsys.readouterr().err
+
+
+def test_a_device_is_told_to_teach_by_itself(short: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And what it was taught is waited for, in ModelUpdate's store."""
+    folder = short / "work" / CONSOLE
+    folder.mkdir(parents=True)
+    heard: list[bytes] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(str(folder / "operator.sock"))
+        server.listen()
+
+        def serve() -> None:
+            caller, _ = server.accept()
+            with caller, caller.makefile("rwb") as file:
+                heard.append(file.readline())
+                file.write(b'{"ok": {}}\n')
+            shelf = Shelf(store.directory(short, "lid"), "lid")
+            shelf.activate(Ref(digest=64 * "a", version="1.1.0", variant=0), 1)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        words = ["teach", "lid", "--from", "device", "--camera", "gate", "--good", "20", "--by", "Ana"]
+        assert main([*words, "--root", str(short)]) == 0
+        thread.join(60)
+    asked = json.loads(heard[0])
+    assert asked == {"command": "teach", "camera": "gate", "good": 20, "reject": 0.01, "template": False, "by": "Ana"}
+    assert "lid 1.1.0 is active" in capsys.readouterr().out
+    assert main(["teach", "lid", "--from", "device", "--root", str(short)]) == 1
+    assert "which camera?" in capsys.readouterr().err
