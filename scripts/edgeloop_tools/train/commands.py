@@ -48,6 +48,7 @@ def _images(parser: argparse.ArgumentParser) -> None:
     add("--force", default="", metavar="REASON", help="although the gate refuses; the reason goes into the manifest")
     add("--root", type=Path, metavar="DIR", help="of the core whose model is `active` ($EDGELOOP_CORE_ROOT)")
     add("--key", type=Path, metavar="NAME.key", help="signs the package")
+    add("--epochs", type=_count, default=24, metavar="N", help="of a detector (24)")
     add("--seed", type=int, default=0, metavar="N", help="(0)")
     add("--json", action="store_true", help="package, metrics and the gate's word as one JSON object")
 

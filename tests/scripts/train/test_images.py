@@ -209,16 +209,16 @@ def test_boxes_become_a_detector_that_a_camera_reads(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     items = []
-    for number in range(30):
+    for number in range(24):
         image, boxes = marked(number)
         cv2.imwrite(str(tmp_path / f"{number}.png"), image)
         items.append(Item(f"{number}.png", boxes=tuple(boxes)))
-    for number in range(30, 36):
+    for number in range(30, 34):
         cv2.imwrite(str(tmp_path / f"{number}.png"), picture("good", number).repeat(2, axis=0).repeat(2, axis=1))
         items.append(Item(f"{number}.png", "good"))
     write(DataSet(tmp_path, items, ["hole", "plate"]), tmp_path)
     words = ["train", "images", "--input", str(tmp_path), "--name", "things", "--model-dir", str(tmp_path), "--json"]
-    assert main(words) == 0
+    assert main([*words, "--epochs", "5"]) == 0
     metrics = json.loads(capsys.readouterr().out)["metrics"]
     assert metrics["map_33"] >= 0.7
     package = unpack(tmp_path / "things-1.0.0.tar", tmp_path / "there")
@@ -227,3 +227,12 @@ def test_boxes_become_a_detector_that_a_camera_reads(
     verdicts = judge(package, [image, picture("good", 101).repeat(2, axis=0).repeat(2, axis=1)], frozenset({"good"}))
     assert verdicts.fails.tolist() == [True, False]
     assert verdicts.labels[0] in {b.label for b in boxes}
+
+
+def test_the_next_labels_are_asked_for(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    items = [Item(str(p), p.parent.name if k % 4 == 0 else "") for k, p in enumerate(sorted(folder.rglob("*.png")))]
+    write(DataSet(folder, items[:28], list(KINDS)), tmp_path)
+    assert main(["label", str(tmp_path), "--next", "5"]) == 0
+    asked = capsys.readouterr().out.split()
+    assert len(set(asked)) == 5
+    assert not {i.source for i in read(tmp_path).items if i.kind} & set(asked)

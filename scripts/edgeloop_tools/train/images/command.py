@@ -71,6 +71,7 @@ def run(arguments: argparse.Namespace, job: Job) -> int:
             "parent": active.digest if active else None,
         }  # fmt: skip
         if boxed(data):
+            options = {**options, "epochs": arguments.epochs}
             del options["costs"]
         if active is None:
             trained = fitted(data, out, arguments.name, version, **options)
