@@ -14,6 +14,7 @@ from edgeloop.errors import EdgeloopError
 from edgeloop.layout import date
 from edgeloop_tools.analyse import findings, page
 from edgeloop_tools.analyse.definition import Analysis, Answer, load
+from edgeloop_tools.harness.single import single
 from edgeloop_tools.lake.compact import LAKE, compact, parts
 
 PURPOSE: Final = "analyse"
@@ -49,6 +50,24 @@ def run(
     analysis = load(name)
     parameters = analysis.parameters(given)
     first = nanoseconds(since)
+    try:
+        make_folder(out, 0o755)
+    except OSError as error:
+        raise EdgeloopError("cannot write the results", where=str(out), why=error.strerror or "") from error
+    with single(out / ".lock", "another analysis writes here"):
+        return _run(analysis, parameters, first, data, out, report, valid, say)
+
+
+def _run(
+    analysis: Analysis,
+    parameters: dict[str, Any],
+    first: int | None,
+    data: str,
+    out: Path,
+    report: Path | None,
+    valid: int,
+    say: Callable[[str], None],
+) -> Done:
     lake = Path(data)
     if data.startswith("s3://") or not (lake / LAKE).is_dir():
         say(f"lake: {compact(data, out)}")

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edgeloop import topics
-from edgeloop.fleet.messages import topic as findings
 
 ACCESS = "accessControl"
 PUBSUB = "aws.greengrass.ipc.pubsub"
@@ -46,6 +45,8 @@ def _with(name: str, configuration: dict[str, Any]) -> dict[str, Any]:
         configuration = {**configuration, ACCESS: {**access, SECRETS: {f"{name}{ASKS}:1": policy}}}
     fleet = configuration.get("fleet")
     if isinstance(fleet, Mapping) and fleet.get("findings", True):
+        from edgeloop.fleet.messages import topic as findings
+
         policy = {
             "policyDescription": "Hear findings",
             "operations": ["aws.greengrass#SubscribeToIoTCore"],

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from edgeloop.errors import EdgeloopError
 from edgeloop_tools.analyse import findings
+from edgeloop_tools.analyse.analyses.anomaly import sample as anomaly
 from edgeloop_tools.analyse.analyses.compare import sample as compare
 from edgeloop_tools.analyse.analyses.forecast import sample as forecast
 from edgeloop_tools.analyse.analyses.quality import sample as quality
 from edgeloop_tools.analyse.definition import Analysis, Finding, load, make
 from edgeloop_tools.analyse.fleet import Fleet
+from edgeloop_tools.analyse.image import build
 from edgeloop_tools.analyse.publish import publish
 from edgeloop_tools.analyse.run import run
+from edgeloop_tools.harness.single import single
 
 
 def defaults(analysis: Analysis) -> dict[str, object]:
@@ -118,6 +125,47 @@ def test_forecast_from_an_upload(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "findings" / "site1" / "press1.json").read_text())["findings"] == []
 
 
+def test_what_creeps_for_weeks_is_found_and_nothing_else(tmp_path: Path) -> None:
+    anomaly.make(tmp_path / "up")
+    done = run("anomaly", str(tmp_path / "up"), tmp_path)
+    site, asset = anomaly.FLEET.name(anomaly.WORN)
+    (found,) = json.loads((tmp_path / "findings" / site / f"{asset}.json").read_text())["findings"]
+    assert (found["indicator"], found["kind"], done.findings) == ("velocity", "drift_level", 1)
+    assert "above where it was" in found["words"]
+    assert "2026-01-10" <= found["since"] <= "2026-02-05"
+
+
+def test_level_unrest_and_wave_are_told_apart() -> None:
+    analysis = load("anomaly")
+    own = defaults(analysis)
+    for seed in range(4):
+        fleet = Fleet(seed, days=50)
+        noise = np.random.default_rng(seed)
+        frame = fleet.frame(fleet.means()).rename(columns={"value": "level"})
+        frame = frame.assign(hours=24, unrest=0.2 + 0.01 * noise.standard_normal(len(frame)),
+                             wave=0.1 + 0.01 * noise.standard_normal(len(frame)))  # fmt: skip
+        assert analysis.module.fit(frame, own).findings == []
+        for number, indicator, kind, change in ((7, "rms", "unrest", 0.1), (33, "velocity", "wave", -0.06)):
+            site, asset = fleet.name(number)
+            rows = (frame.site == site) & (frame.asset == asset) & (frame.indicator == indicator)
+            frame.loc[rows & (frame.day > frame.day.max() - pd.Timedelta(days=12)), kind] += change
+        found = {(f.site, f.asset, f.indicator, f.kind) for f in analysis.module.fit(frame, own).findings}
+        assert found == {(*fleet.name(7), "rms", "drift_unrest"), (*fleet.name(33), "velocity", "drift_wave")}
+
+
+def test_few_machines_are_seen_beside_their_own_weekdays() -> None:
+    analysis = load("anomaly")
+    fleet = Fleet(3, sites=1, assets=2, days=56)
+    means = fleet.means()
+    means[1, 0, -10:] += 0.4
+    frame = fleet.frame(means).rename(columns={"value": "level"}).assign(hours=0, unrest=0.0, wave=0.0)
+    answer = analysis.module.fit(frame, defaults(analysis))
+    assert [(f.asset, f.indicator, f.kind) for f in answer.findings] == [("press2", "rms", "drift_level")]
+    assert "peers" not in answer.findings[0].words
+    short = analysis.module.fit(frame[frame.day < frame.day.min() + pd.Timedelta(days=15)], defaults(analysis))
+    assert (len(short.findings), "nothing is said" in short.notes[0]) == (0, True)
+
+
 def test_false_answers_are_a_finding_that_proposes_a_budget(tmp_path: Path) -> None:
     quality.make(tmp_path / "up")
     done = run("quality", str(tmp_path / "up"), tmp_path / "out", report=tmp_path / "page.html")
@@ -136,7 +184,7 @@ def test_parameters_and_names_are_checked() -> None:
                          ("side=left", "above, below")):  # fmt: skip
         with pytest.raises(EdgeloopError, match=words):
             analysis.parameters([given])
-    with pytest.raises(EdgeloopError, match="compare, forecast, quality"):
+    with pytest.raises(EdgeloopError, match="anomaly, compare, forecast, quality"):
         load("tea_leaves")
 
 
@@ -195,3 +243,48 @@ def test_the_test_of_a_new_analysis_passes(tmp_path: Path) -> None:
     assert "edgeloop analyse oven_hours" in (folder / "README.md").read_text()
     with pytest.raises(EdgeloopError, match="there already"):
         make(folder)
+
+
+def test_an_image_is_made_from_what_is_there(tmp_path: Path) -> None:
+    own = make(tmp_path / "oven_hours")
+    context = build(tmp_path / "image", [own])
+    lines = (context / "Dockerfile").read_text().replace("\\\n", "").splitlines()
+    words = [line.split() for line in lines if line and not line.startswith("#")]
+    order = [word[0] for word in words]
+    assert order[0] == "FROM"
+    assert words[0][1].partition(":")[2] not in ("", "latest")
+    assert order.index("USER") < order.index("ENTRYPOINT")
+    assert words[order.index("USER")][1] != "0:0"
+    copied = [word[1] for word in words if word[0] == "COPY"]
+    assert copied == ["components", "scripts", "analyses"]
+    assert all((context / name).is_dir() for name in copied)
+    assert not [p for p in context.rglob("*") if p.name == "__pycache__" or p.suffix == ".pyz"]
+    paths = [str(context / p) for p in ("components", "components/runtime", "scripts")]
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-S", "-m", "edgeloop_tools", "analyse", "--help"]
+    said = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert "edgeloop analyse build" in said
+    with pytest.raises(EdgeloopError, match="no such analysis"):
+        build(tmp_path / "other", [tmp_path])
+
+
+def test_two_runs_never_write_to_one_folder(tmp_path: Path) -> None:
+    compare.make(tmp_path / "up")
+    with single(tmp_path / ".lock", "held"), pytest.raises(EdgeloopError, match="another analysis writes here"):
+        run("compare", str(tmp_path / "up"), tmp_path)
+
+
+def test_every_goes_on_after_what_failed(tmp_path: Path) -> None:
+    where = ["--data", str(tmp_path / "up"), "--out", str(tmp_path / "out")]
+    words = [sys.executable, "-m", "edgeloop_tools", "analyse", "quality", "--every", "1s", *where]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        assert "nothing was uploaded" in process.stderr.readline() or "cannot list" in process.stderr.readline()
+        quality.make(tmp_path / "up")
+        assert any("2 rows, 1 findings" in line for line in iter(process.stdout.readline, ""))
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode in (0, 130, 1, -signal.SIGINT)
