@@ -32,7 +32,7 @@ def run() -> dict[str, Any]:
     need("analytics")
     with tempfile.TemporaryDirectory() as folder:
         figures = _lake(Path(folder))
-    figures |= {"compare": _compare(), "forecast": _forecast()}
+    figures |= {"compare": _compare(), "forecast": _forecast(), "cluster": _cluster()}
     lake, compared, forecast = figures["lake"], figures["compare"], figures["forecast"]
     figures["goals"] = [
         {"goal": "objects of a table for each site and date", "figure": lake["objects_each"], "at_most": 1},
@@ -42,6 +42,8 @@ def run() -> dict[str, Any]:
         {"goal": "5 % for 3 days, 10 fleets of 60: found", "figure": compared["change"], "at_least": 9},
         {"goal": "25 % always, 10 fleets of 60: found", "figure": compared["level"], "at_least": 9},
         {"goal": "false findings, 10 runs over healthy fleets", "figure": compared["false"], "at_most": 1},
+        {"goal": "three families of 60 machines, least adjusted Rand index", "figure": figures["cluster"]["least"],
+         "at_least": 0.9},
         {"goal": "forecast's 80 % interval covers", "figure": forecast["covers"], "at_least": 75, "at_most": 85,
          "unit": "%"},
         {"goal": "series without trend of which a day is said", "figure": forecast["false"], "at_most": 2, "unit": "%"},
@@ -104,6 +106,25 @@ def _compare() -> dict[str, Any]:
         change += (*fleet.name(7), "rms", "change") in found
         level += (*fleet.name(33), "velocity", "level") in found
     return {"change": change, "level": level, "false": false}
+
+
+def _cluster() -> dict[str, Any]:
+    from sklearn.metrics import adjusted_rand_score
+
+    analysis = load("cluster")
+    keys = ["type", "site", "device", "asset", "stream", "channel", "indicator", "unit"]
+    found = []
+    for seed in range(SEEDS // 2):
+        fleet = Fleet(seed)
+        means, family = fleet.means(), np.random.default_rng(seed).integers(0, 3, 60)
+        means[:, 0] *= np.array([1, 1.25, 1.0])[family][:, None]
+        means[:, 1] *= np.array([1, 1.1, 0.8])[family][:, None]
+        days = fleet.frame(means).groupby(keys, as_index=False).value.agg(["mean", "std"])
+        days = days.rename(columns={"mean": "level", "std": "spread"})
+        rows = analysis.module.fit(days, analysis.parameters([])).rows
+        group = {(row.site, row.asset): row.group for row in rows.itertuples()}
+        found.append(adjusted_rand_score(family, [group[fleet.name(number)] for number in range(60)]))
+    return {"seeds": len(found), "least": float(min(found)), "median": float(np.median(found))}
 
 
 def _forecast() -> dict[str, Any]:

@@ -22,7 +22,7 @@ def register(subparsers: Subparsers) -> None:
         "`new` makes the folder of an analysis of your own, `build` what an image of all is made from.",
     )
     add = analyse.add_argument
-    add("words", nargs="+", metavar="NAME", help="anomaly, compare, forecast, quality or a folder; or: new, build")
+    add("words", nargs="+", metavar="NAME", help="one of the shipped, or a folder; or: new, build")
     add("--data", metavar="DIR|s3://…", help="where it was uploaded to, or a folder with lake/")
     add("--since", metavar="TIME", help="leave out what is older, such as 2026-03-01")
     add("--out", type=Path, metavar="DIR", default=Path("analysis"), help="where results go, and lake/ (analysis)")

@@ -17,6 +17,7 @@ import pytest
 from edgeloop.errors import EdgeloopError
 from edgeloop_tools.analyse import findings
 from edgeloop_tools.analyse.analyses.anomaly import sample as anomaly
+from edgeloop_tools.analyse.analyses.cluster import sample as cluster
 from edgeloop_tools.analyse.analyses.compare import sample as compare
 from edgeloop_tools.analyse.analyses.forecast import sample as forecast
 from edgeloop_tools.analyse.analyses.quality import sample as quality
@@ -166,6 +167,17 @@ def test_few_machines_are_seen_beside_their_own_weekdays() -> None:
     assert (len(short.findings), "nothing is said" in short.notes[0]) == (0, True)
 
 
+def test_families_of_machines_are_told_apart(tmp_path: Path) -> None:
+    cluster.make(tmp_path / "up")
+    done = run("cluster", str(tmp_path / "up"), tmp_path)
+    rows = pq.read_table(tmp_path / "cluster" / "table.parquet").to_pylist()
+    groups = {(row["site"], row["asset"]): row["group"] for row in rows}
+    found = [groups[cluster.FLEET.name(number)] for number in range(12)]
+    assert (found, done.findings) == (list(cluster.FAMILY), 0)
+    few = cluster.FLEET.frame(cluster.MEANS[:4]).assign(spread=1.0).rename(columns={"value": "level"})
+    assert "cannot say: 4 assets" in load("cluster").module.fit(few, defaults(load("cluster"))).notes[0]
+
+
 def test_false_answers_are_a_finding_that_proposes_a_budget(tmp_path: Path) -> None:
     quality.make(tmp_path / "up")
     done = run("quality", str(tmp_path / "up"), tmp_path / "out", report=tmp_path / "page.html")
@@ -184,7 +196,7 @@ def test_parameters_and_names_are_checked() -> None:
                          ("side=left", "above, below")):  # fmt: skip
         with pytest.raises(EdgeloopError, match=words):
             analysis.parameters([given])
-    with pytest.raises(EdgeloopError, match="anomaly, compare, forecast, quality"):
+    with pytest.raises(EdgeloopError, match="anomaly, cluster, compare, forecast, quality"):
         load("tea_leaves")
 
 
