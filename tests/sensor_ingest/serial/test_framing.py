@@ -122,7 +122,7 @@ def test_a_line_is_one_that_was_sent_however_it_is_framed_and_cut(
     noise = bytes(octet for octet in noise if bytes([octet]) not in (start + end) and octet not in (start + end))
     stream, whole = (noise if start else end or noise), []
     for i, text in enumerate(texts):
-        lost = bool(start) and i in unbegun
+        lost = bool(start) and i in unbegun and i - 1 not in unended
         torn = bool(start) and bool(end) and i in unended
         stream += b"" if lost else start
         stream += text + (b"" if torn else end)
@@ -131,7 +131,8 @@ def test_a_line_is_one_that_was_sent_however_it_is_framed_and_cut(
             whole.append((start if length else b"") + text)
     lines = Lines(start=start, end=end, length=length)
     lines.begin(1)
-    found, at, k = [], 0, 0
+    found: list[bytes] = []
+    at = k = 0
     while at < len(stream):
         step = cuts[k % len(cuts)]
         found += lines.take(stream[at : at + step], 2 * NS + k)
