@@ -381,3 +381,33 @@ def test_what_only_looks_like_a_number_is_missing(tmp_path: Path, text: str) -> 
     found = read(tmp_path / "a.csv")
     assert np.flatnonzero(np.isnan(found.values[:, 0])).tolist() == [7]
     assert "1 cells that are no numbers" in found.understood
+
+
+def test_dates_and_times_of_parquet(tmp_path: Path) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path, n = tmp_path / "a.parquet", 60
+    stamps = [int(per_minute(i).timestamp()) for i in range(n)]
+    day, values = [BEGAN.date()] * n, [float(i) for i in range(n)]
+    clocks = [per_minute(i).time() for i in range(n)]
+
+    def said(**columns: object) -> Whole | str:
+        pq.write_table(pa.table(columns), path)
+        return outcome(path)
+
+    for clock in (clocks, [f"{c:%H:%M:%S}" for c in clocks]):
+        found = said(date=day, time=clock, a=values)
+        assert not isinstance(found, str), found
+        assert found.times is not None
+        assert found.times.tolist() == [s * NS for s in stamps]
+    alone = said(date=day, a=values)
+    assert isinstance(alone, str)
+    assert "`time: date" in alone
+    exact = said(ts=[s * NS + 7 for s in stamps], a=values)
+    assert not isinstance(exact, str), exact
+    assert exact.times is not None
+    assert exact.times.tolist() == [s * NS + 7 for s in stamps]
+    far = [datetime(9999, 12, 31) if i == 5 else per_minute(i).replace(tzinfo=None) for i in range(n)]
+    found = said(time=pa.array(far, pa.timestamp("us")), a=values)
+    assert not isinstance(found, str), found
+    assert found.values[:, 0].tolist() == [i for i in range(n) if i != 5]
+    assert "1 rows of 60 refused" in found.understood

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgeloop import optional
+from edgeloop.clock import NS
 from edgeloop.decode import document
 from edgeloop.errors import EdgeloopError
 from edgeloop.layout import METADATA, RESERVED
@@ -19,6 +20,8 @@ from edgeloop.tables.layout import opened
 from edgeloop.wire.batch import Channel
 
 ROWS = 8192
+FARTHEST = 1 << 62
+"""ns from 1970: what is farther is no time."""
 PURPOSE = "reading Parquet and Feather"
 
 
@@ -74,7 +77,7 @@ class ColumnarFile:
 
     def _kind(self, kind: Any) -> str:
         types = self._pa.types
-        if types.is_timestamp(kind) or types.is_date(kind):
+        if types.is_timestamp(kind):
             return "t"
         if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind):
             return "n"
@@ -105,13 +108,17 @@ class ColumnarFile:
             if types.is_duration(column.type):
                 column = column.cast(pa.duration("ns")).cast(pa.int64())
                 return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)) / 1e9
+            if types.is_signed_integer(column.type) and not column.null_count:
+                return np.asarray(column.to_numpy(zero_copy_only=False))
             values = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
             return np.asarray(values, np.float64)
         if kind == "t":
             zone = getattr(column.type, "tz", None)
             good = np.asarray(column.is_valid().to_numpy(zero_copy_only=False), bool)
-            wide = column.cast(pa.timestamp("ns", zone)).cast(pa.int64()).fill_null(0)
-            return Stamps(np.asarray(wide.to_numpy(zero_copy_only=False), np.int64), good, local=zone is None)
+            factor = {"s": NS, "ms": 10**6, "us": 10**3, "ns": 1}[column.type.unit]
+            wide = np.asarray(column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False), np.int64)
+            good &= np.abs(wide) <= FARTHEST // factor
+            return Stamps(np.where(good, wide, 0) * factor, good, local=zone is None)
         if types.is_dictionary(column.type):
             column = column.dictionary_decode()
         if not (types.is_string(column.type) or types.is_large_string(column.type)):
