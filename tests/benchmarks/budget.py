@@ -23,6 +23,7 @@ from edgeloop.config.load import convert
 from edgeloop.sim.machine import PLC, SLOW, Machine
 from edgeloop.sim.spec import Spec
 from edgeloop.wire.batch import Batch, Column, RecordBatch
+from edgeloop_tools.evaluate.metrics import poisson
 
 DAY = 86_400
 BEGAN = 1_700_000_000 * NS
@@ -30,7 +31,6 @@ BLOCK = 640
 """Rows handed over at once; no score depends on it."""
 KINDS = ("process", "event")
 WITHIN = 2.0
-INTERVAL = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,29 +84,6 @@ def _share(count: int, allowed: int) -> dict[str, Any]:
         "from": round(low / allowed, 2),
         "to": round(high / allowed, 2),
     }
-
-
-def poisson(count: int) -> tuple[float, float]:
-    """The expectations between which a count is no surprise: F. Garwood, Biometrika 28, 1936; by bisection.
-
-    >>> [round(n, 2) for n in poisson(10)]
-    [4.8, 18.39]
-    """
-
-    def below(mean: float, n: int) -> float:
-        """P(count ≤ n)."""
-        k = np.arange(1, n + 1)
-        return float(np.exp(np.concatenate([[0.0], np.cumsum(np.log(mean) - np.log(k))]) - mean).sum())
-
-    def mean(n: int, probability: float) -> float:
-        low, high = 1e-9, 4.0 * n + 40.0
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (middle, high) if below(middle, n) > probability else (low, middle)
-        return high
-
-    tail = (1 - INTERVAL) / 2
-    return mean(count - 1, 1 - tail) if count else 0.0, mean(count, tail)
 
 
 def _alarms(seed: int, extent: Extent) -> Counter[str]:

@@ -16,6 +16,11 @@ Flags = NDArray[np.bool_]
 THRESHOLDS = 100
 
 
+PROFILES = {"nab": (0.11, 1.0), "nab_low_fp": (0.22, 1.0), "nab_low_fn": (0.11, 2.0)}
+"""What a false alarm and a missed window cost, where a found one is worth 1."""
+INTERVAL = 0.95
+
+
 def spans(truth: Flags) -> NDArray[np.intp]:
     """[first, end) of each run, (n, 2).
 
@@ -115,6 +120,64 @@ def affiliation(truth: Flags, said: Flags) -> tuple[float, float]:
         closer = np.minimum(own + near, high) - np.maximum(own - near + 1, low)
         recall.append(float(np.mean(1 - np.where(near > 0, closer, 0) / len(zone))))
     return float(np.mean(precision)) if precision else float("nan"), float(np.mean(recall))
+
+
+def poisson(count: int) -> tuple[float, float]:
+    """The expectations between which a count is no surprise: F. Garwood, Biometrika 28 (1936); by bisection.
+
+    >>> [round(n, 2) for n in poisson(10)]
+    [4.8, 18.39]
+    """
+
+    def below(mean: float, n: int) -> float:
+        """P(count ≤ n)."""
+        k = np.arange(1, n + 1)
+        return float(np.exp(np.concatenate([[0.0], np.cumsum(np.log(mean) - np.log(k))]) - mean).sum())
+
+    def mean(n: int, probability: float) -> float:
+        low, high = 1e-9, 4.0 * n + 40.0
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (middle, high) if below(middle, n) > probability else (low, middle)
+        return high
+
+    tail = (1 - INTERVAL) / 2
+    return mean(count - 1, 1 - tail) if count else 0.0, mean(count, tail)
+
+
+def nab(truth: Flags, alert: Flags, first: int) -> tuple[float, float, int, int, int]:
+    """Of one file, from row `first` on: worth of the windows found, weight of the false alarms (below 0), windows
+    missed, windows that count, all windows. A. Lavin, S. Ahmad, "Evaluating real-time anomaly detection algorithms",
+    ICMLA (2015), by the weights of version 1.1.
+
+    >>> truth = np.arange(20) // 5 == 2
+    >>> alert = np.zeros(20, bool); alert[[1, 10, 19]] = True
+    >>> [round(n, 2) for n in nab(truth, alert, 0)]
+    [1.0, -2.0, 0, 1, 1]
+    """
+    worth, cost, missed, counted = 0.0, 0.0, 0, 0
+    said = alert & (np.arange(len(alert)) >= first)
+    windows = spans(truth).tolist()
+    for begin, end in windows:
+        if end <= first:
+            continue
+        counted += 1
+        rows = np.flatnonzero(said[begin:end])
+        missed += not len(rows)
+        if len(rows):
+            worth += _sigmoid(-(end - begin - float(rows[0])) / (end - begin)) / _sigmoid(-1.0)
+    for row in np.flatnonzero(said & ~truth).tolist():
+        before = [(begin, end) for begin, end in windows if end <= row]
+        if before:
+            begin, end = before[-1]
+            cost += _sigmoid((row - end + 1) / max(end - begin - 1, 1))
+        else:
+            cost -= 1.0
+    return worth, cost, missed, counted, len(windows)
+
+
+def _sigmoid(x: float) -> float:
+    return -1.0 if x > 3.0 else 2.0 / (1.0 + math.exp(5.0 * x)) - 1.0
 
 
 def interval(found: int, of: int) -> tuple[float, float]:

@@ -9,10 +9,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeloop.clock import NS
 from edgeloop.errors import EdgeloopError
@@ -21,8 +23,8 @@ from edgeloop_tools.backtest.recording import Recording
 from edgeloop_tools.backtest.recording import read as read_recording
 from edgeloop_tools.backtest.replay import replay
 from edgeloop_tools.evaluate.generators import recording as generated
-from edgeloop_tools.evaluate.manifest import Manifest, Set, learned, limit, read
-from edgeloop_tools.evaluate.metrics import Flags, Float, affiliation, interval, spans, vus_pr
+from edgeloop_tools.evaluate.manifest import AUTO, Manifest, Set, learned, limit, named, read, windows
+from edgeloop_tools.evaluate.metrics import PROFILES, Flags, Float, affiliation, interval, nab, poisson, spans, vus_pr
 from edgeloop_tools.evaluate.rules import TRIVIAL, peers
 
 PRODUCT = "edgeloop"
@@ -48,6 +50,7 @@ class Tally:
     delays: list[int] = field(default_factory=list)
     vus: list[float] = field(default_factory=list)
     near: list[tuple[float, float]] = field(default_factory=list)
+    windows: NDArray[np.float64] = field(default_factory=lambda: np.zeros(5))
 
     def add(
         self, truth: Flags, healthy: Flags, said: Flags, heard: Flags, rows: list[int], score: Float, step: float,
@@ -81,8 +84,10 @@ class Tally:
             float(np.nanmean([pair[i] for pair in self.near])) if self.near else float("nan") for i in (0, 1)
         )
         total = precision + recall
+        least, most = poisson(self.false)
         return {
             "budgets": self.false / self.budgets if self.budgets else None,
+            "budgets_interval": [least / self.budgets, most / self.budgets] if self.budgets else None,
             "alarms": self.false,
             "share_in_condition": self.in_condition / self.healthy if self.healthy else None,
             "longest_days": self.longest,
@@ -96,6 +101,17 @@ class Tally:
             "mar_percent": 100 * self.missed / labelled if labelled else None,
             "vus_pr": float(np.mean(self.vus)) if self.vus else None,
             "affiliation_f1": 2 * precision * recall / total if self.near and total > 0 else None,
+            **self._nab(),
+        }
+
+    def _nab(self) -> dict[str, float | None]:
+        """100: each window at its first row and no false alarm; 0: no alarm at all."""
+        worth, cost, missed, counted, windows = self.windows.tolist()
+        if not windows:
+            return dict.fromkeys(PROFILES)
+        return {
+            name: 100 * (worth + cost * false - missed * miss + counted * miss) / (windows + counted * miss)
+            for name, (false, miss) in PROFILES.items()
         }
 
 
@@ -139,8 +155,9 @@ def _set(each: Set, data: Path, with_peers: bool) -> tuple[dict[str, Tally], lis
     for name, load in _recordings(each, data):
         try:
             recording, learn = load()
-            learn = min(learn, len(recording) - 1)
-            columns = replay(recording, learn=learn, budget=each.budget)
+            auto = each.learn == AUTO
+            learn = min(len(recording) * 15 // 100, 750) if auto else min(learn, len(recording) - 1)
+            columns = replay(recording, learn=None if auto else learn, budget=each.budget)
         except (EdgeloopError, ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
             failed.append(f"{name}: {error}")
             continue
@@ -159,6 +176,7 @@ def _set(each: Set, data: Path, with_peers: bool) -> tuple[dict[str, Tally], lis
         tallies.setdefault(PRODUCT, Tally()).add(
             truth[rest], healthy[rest], said[rest], heard[rest], rows, score[rest], recording.step, budget
         )
+        tallies[PRODUCT].windows += nab(truth, columns.event_alert, learn)
         for rule, (scored, threshold) in TRIVIAL.items():
             rated = scored(recording.values, learn)
             _rule(tallies, rule, rated, threshold, recording, learn, truth, healthy, budget)
@@ -178,11 +196,10 @@ Load = Callable[[], tuple[Recording, int]]
 def _recordings(each: Set, data: Path) -> Iterator[tuple[str, Load]]:
     """(name, what reads it and says how many rows are learned) of the files of a set, or of its seeds."""
     if not each.generate:
+        known = windows(data / each.windows) if each.windows else {}
         for file in sorted(data.glob(each.files)):
-            yield (
-                file.relative_to(data).as_posix(),
-                lambda file=file: (read_recording(file, each.ignore, each.label), learned(each, file)),  # type: ignore[misc]
-            )
+            name = file.relative_to(data).as_posix()
+            yield name, partial(_labelled, each, file, named(known, name) if each.windows else None)
         return
     learn = each.learn if isinstance(each.learn, int) else 0
     for seed in range(each.seeds):
@@ -191,6 +208,13 @@ def _recordings(each: Set, data: Path) -> Iterator[tuple[str, Load]]:
             f"{each.generate}:{seed}",
             lambda seed=seed, at=at: (generated(each.generate, seed, each.rows, at), learn),  # type: ignore[misc]
         )
+
+
+def _labelled(each: Set, file: Path, known: list[tuple[int, int]] | None) -> tuple[Recording, int]:
+    recording = read_recording(file, each.ignore, each.label)
+    for first, last in known or ():
+        recording.labels[(recording.times >= first) & (recording.times <= last)] = True
+    return recording, 0 if each.learn == AUTO else learned(each, file)
 
 
 def _rule(
@@ -204,6 +228,7 @@ def _rule(
     tallies.setdefault(rule, Tally()).add(
         truth[rest], healthy[rest], said[rest], said[rest], rows, score[rest], recording.step, budget
     )
+    tallies[rule].windows += nab(truth, said, learn)
 
 
 def _matched(scores: list[tuple[Float, int, Flags]], wanted: int) -> float:
@@ -234,7 +259,10 @@ def _goals(each: Set, figures: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-HEAD = ("alarms/budget", "in condition", "longest d", "found", "delay", "F1", "FAR %", "MAR %", "VUS-PR", "affil. F1")
+HEAD = (
+    "alarms/budget (95 %)", "in condition", "longest d", "found", "delay", "F1", "FAR %", "MAR %", "VUS-PR",
+    "affil. F1", "NAB",
+)  # fmt: skip
 
 
 def _cells(f: dict[str, Any]) -> list[str]:
@@ -245,10 +273,16 @@ def _cells(f: dict[str, Any]) -> list[str]:
     found = f"{f['found']}/{f['of']} ({100 * low:.0f}–{100 * high:.0f} %)" if f["of"] else "–"
     share = None if f["share_in_condition"] is None else 100 * f["share_in_condition"]
     return [
-        f"{text(f['budgets'], '.2f')} ({f['alarms']})", f"{text(share, '.1f')} %", text(f["longest_days"], ".2f"),
+        f"{f['alarms']}: {text(f['budgets'], '.2f')} ({_between(f['budgets_interval'])})",
+        f"{text(share, '.1f')} %", text(f["longest_days"], ".2f"),
         found, text(f["delay_rows"], ".0f"), text(f["f1"], ".3f"), text(f["far_percent"], ".1f"),
         text(f["mar_percent"], ".1f"), text(f["vus_pr"], ".3f"), text(f["affiliation_f1"], ".3f"),
+        text(f["nab"], ".1f"),
     ]  # fmt: skip
+
+
+def _between(interval: list[float] | None) -> str:
+    return "–" if interval is None else f"{interval[0]:.2g}–{interval[1]:.2g}"
 
 
 def _lines(name: str, figures: dict[str, Any]) -> list[str]:

@@ -121,3 +121,24 @@ def test_the_process_corpus(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert "goal share_found >= 1: 1, reached" in shown
     assert "goal budgets" in shown
+
+
+def test_spans_of_a_file_beside_the_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(2)
+    values = rng.normal(10, 1, (4000, 2))
+    values[3000, 0] = 40
+    (tmp_path / "a").mkdir()
+    write(tmp_path / "a" / "f.csv", values, np.zeros(4000, dtype=int))
+    spans = {"f.csv": [["2026-01-03 01:50:00", "2026-01-03 02:30:00"]], "ff.csv": [["2026-01-01", "2026-01-02"]]}
+    (tmp_path / "windows.json").write_text(json.dumps(spans))
+    goals = '{nab: ">= 50", found: ">= 1"}'
+    made = f"{{files: a/*.csv, learn: auto, ignore: [label], windows: windows.json, goals: {goals}}}"
+    (tmp_path / "own.yaml").write_text(f"sets:\n  own: {made}\n")
+    document = tmp_path / "figures.json"
+    code = main(["evaluate", str(tmp_path / "own.yaml"), "--json", str(document)])
+    assert code == 0, capsys.readouterr()
+    said = json.loads(document.read_text())["own"]["figures"]
+    assert said["edgeloop"]["of"] == 1
+    assert said["always"]["nab"] < 0
+    low, high = said["edgeloop"]["budgets_interval"]
+    assert low <= said["edgeloop"]["budgets"] <= high
