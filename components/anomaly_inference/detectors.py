@@ -17,16 +17,17 @@ from anomaly_inference.stream_input import BLOCKS_FROM, Layout
 from edgeloop.clock import NS
 from edgeloop.detect.display import display
 from edgeloop.detect.learning import adapting_rows, learning_rows
-from edgeloop.detect.ledger import EVERY, Ledger
+from edgeloop.detect.ledger import EVERY, EXTRA, PATIENT, Ledger
 from edgeloop.detect.models import Models, Provider
 from edgeloop.detect.outside import OutsideDetector
 from edgeloop.detect.protocol import Bool, Context, Detector, Float, Registry, Rows, Scores, Setup, State, Words
 from edgeloop.detect.regimes import Overstay, Regimes
 from edgeloop.detect.registry import DETECTORS
+from edgeloop.detect.season.registered import SLOW
 
 LEVELS_FROM = 2.0
 """Hz: from here on a condition is a level, of the last row or over seconds; below, a state over many rows."""
-MODELS, LASTING = "models", "lasting"
+MODELS, LASTING, SEASON = "models", "lasting", "season"
 WAITING = ("states", "levels")
 """Detectors that learn a window as a whole, once it says enough."""
 AUTO = 60.0
@@ -105,7 +106,8 @@ class MonitorDetectors:
         self._abnormal, self._taught = False, 0.0
         self.held = Held()
         self._start()
-        self.ledger = Ledger(10.0 ** (self.budget - math.log10(self.step)), self._learn)
+        extra = PATIENT if self.step >= SLOW else EXTRA
+        self.ledger = Ledger(10.0 ** (self.budget - math.log10(self.step)), self._learn, extra)
         self._around = Context()
 
     def _start(self) -> None:
@@ -358,7 +360,7 @@ class MonitorDetectors:
             self._judge(self._taught)
         for name, part in self._parts.items():
             kind, begin = self._registry[name], f"{name}.own."
-            if isinstance(part, OutsideDetector) and f"{name}.schema" not in state:
+            if (isinstance(part, OutsideDetector) or name == SEASON) and f"{name}.schema" not in state:
                 continue
             schema = int(state[f"{name}.schema"][0])
             known = {k[len(begin) :]: v for k, v in state.items() if k.startswith(begin)}
@@ -392,6 +394,8 @@ def _wanted(config: configuration.Monitor, layout: Layout) -> list[str]:
         found.append("levels")
     if layout.features is None and "events" in detect:
         found.append("events")
+    if layout.step >= SLOW and "conditions" in detect and not (config.when or config.per) and SEASON not in detect:
+        found.append(SEASON)
     return found + [name for name in detect if name not in ("conditions", "levels", "states", "events")]
 
 

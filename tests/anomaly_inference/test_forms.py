@@ -85,3 +85,22 @@ def test_what_0_1_0_learned_is_not_learned_anew(name: str, rate: int) -> None:
     (result,) = engine.process(batch).results
     assert (result.learned, lines) == (1.0, {}) or rate == 10
     assert result.state == ("live" if rate == 1 else "learning")
+
+
+def test_what_was_learned_before_there_were_seasons_is_known() -> None:
+    config = convert({"monitors": {"m": {"asset": "a", "input": "s", "learn": "3 h", "gap": "0 s"}}}, Configuration)
+    rows = np.random.default_rng(5).normal(size=(260, 2))
+    told: dict[str, str] = {}
+
+    def minutes(engine: Engine, first: int, end: int) -> str:
+        batch = Batch("s", 1, first, BEGAN + first * 60 * NS, CHANNELS, rows[first:end], rate=Fraction(1, 60))
+        return engine.process(batch).results[0].state
+
+    one, other = Engine(config), Engine(config, problem=told.__setitem__)
+    assert minutes(one, 0, 250) == "live"
+    states = {name: dict(state) for name, state in one.state().items()}
+    assert any(key.startswith("detector.season.") for key in states["m"])
+    states["m"] = {key: value for key, value in states["m"].items() if not key.startswith("detector.season.")}
+    other.restore(states)
+    assert minutes(other, 250, 260) == "live"
+    assert ANEW not in told.get("m", "")

@@ -20,15 +20,16 @@ RAISED = 0.6
 """Decades by which an alarm too many raises what the next has to reach."""
 KINDS = 3
 """Points, states, slow drifts: each has its share of the budget."""
-EXTRA = 2.0
-"""Alarms beyond the budget that a young monitor may be expected to raise at most."""
+EXTRA, PATIENT = 2.0, 0.5
+"""Alarms beyond the budget that a young monitor may be expected to raise at most; of slow rows, where it is young for
+days and not for minutes."""
 EVERY = 32
 """Rows between two changes of the demand, counted from the first: how rows are handed over changes nothing."""
 
 
 class Ledger:
     """points: what of the overdraft single points have spent. budget: rows between false alarms that are acceptable;
-    learn: rows that are learned first.
+    learn: rows that are learned first; extra: EXTRA or PATIENT.
 
     >>> ledger = Ledger(budget=10_000.0, learn=100)
     >>> ledger.watch(100); round(ledger.demand, 2)
@@ -41,8 +42,8 @@ class Ledger:
     0.0
     """
 
-    def __init__(self, budget: float, learn: int) -> None:
-        self.budget = max(budget, 1.0)
+    def __init__(self, budget: float, learn: int, extra: float = EXTRA) -> None:
+        self.budget, self._extra = max(budget, 1.0), extra
         self.learned(learn)
         self.rows = 0
         self.overdraft = self.points = 0.0
@@ -51,7 +52,7 @@ class Ledger:
 
     def learned(self, rows: int) -> None:
         """So many were learned."""
-        self._young = max(1.0, math.log(max(self.budget / max(rows, 1), 1.0)) / EXTRA)
+        self._young = max(1.0, math.log(max(self.budget / max(rows, 1), 1.0)) / self._extra)
 
     @property
     def left(self) -> int:

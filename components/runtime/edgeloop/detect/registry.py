@@ -11,6 +11,7 @@ from edgeloop.detect.levels.registered import LEVELS
 from edgeloop.detect.models.registered import MODELS
 from edgeloop.detect.outside import outside
 from edgeloop.detect.protocol import DetectorType, Registry
+from edgeloop.detect.season.registered import SEASON
 from edgeloop.detect.states.registered import STATES
 from edgeloop.plugins import load, names
 
@@ -24,7 +25,7 @@ def registry(plugins: Path | str = "", on_failure: Callable[[str], None] = lambd
     One that cannot be used is a line to on_failure, and an error only of the monitors that name it.
     """
     found = Registry()
-    for type_ in (EVENTS, STATES, LEVELS, MODELS):
+    for type_ in (EVENTS, STATES, LEVELS, MODELS, SEASON):
         found.add(type_)
     for name in names(plugins, "detectors") if plugins else ():
         try:

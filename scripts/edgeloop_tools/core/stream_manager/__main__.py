@@ -19,8 +19,8 @@ from typing import Any
 from edgeloop.errors import EdgeloopError
 from edgeloop_tools.core.stream_manager.cloud import AWS, Cloud
 from edgeloop_tools.core.stream_manager.exports import Exporters
-from edgeloop_tools.core.stream_manager.exports.backoff import Hurry
 from edgeloop_tools.core.stream_manager.exports.exporter import Means
+from edgeloop_tools.core.stream_manager.exports.pause import Hurry
 from edgeloop_tools.core.stream_manager.exports.pool import Pool
 from edgeloop_tools.core.stream_manager.exports.status import StatusWriter
 from edgeloop_tools.core.stream_manager.exports.tasks import owner_of

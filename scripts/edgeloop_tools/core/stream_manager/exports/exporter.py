@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from edgeloop_tools.core.stream_manager.cloud import Cloud
-from edgeloop_tools.core.stream_manager.exports.backoff import Backoff, Hurry
+from edgeloop_tools.core.stream_manager.exports.pause import Hurry, Pause
 from edgeloop_tools.core.stream_manager.exports.pool import Pool
 from edgeloop_tools.core.stream_manager.exports.status import StatusWriter
 from edgeloop_tools.core.stream_manager.store import ExportState, Stream
@@ -32,7 +32,7 @@ class Exporter:
     def __init__(self, stream: Stream, identifier: str, means: Means) -> None:
         self.stream, self.means = stream, means
         self._identifier = identifier
-        self.backoff = Backoff(means.hurry)
+        self.backoff = Pause(means.hurry)
 
     @property
     def state(self) -> ExportState:

@@ -1,0 +1,1 @@
+"""What is unusual for the time of the day or of the week, of slow rows."""
