@@ -80,7 +80,7 @@ class Profile:
 
     def close(self) -> None:
         """The cycle is over: how well it was foreseen, then what it teaches."""
-        count, total, squares = self._sums
+        count, total, squares = self._sums.copy()
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = total / count
             spread = np.sqrt(np.maximum(squares / count - mean * mean, 0.0))
