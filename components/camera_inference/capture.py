@@ -75,8 +75,8 @@ class Capture(Supervisor[Source[Any], Surroundings]):
                                                      scale * image.shape[1], scale * image.shape[0]))  # fmt: skip
         return not self.stop.is_set()
 
-    def missed(self, part: str, time: int, reason: str) -> None:
-        self._hand_over(None, "rgb", time, part, reason)
+    def missed(self, part: str, time: int, reason: str, *, blind: bool = True) -> None:
+        self._hand_over(None, "rgb", time, part, reason, blind=blind)
 
     def wait(self, seconds: float) -> bool:
         return self.stop.wait(seconds)
@@ -107,8 +107,9 @@ class Capture(Supervisor[Source[Any], Surroundings]):
             self._ring.gap()
 
     def _hand_over(
-        self, image: Pixels | None, colour: Colour, at: int, part: str, reason: str, jpeg: bytes = b"", scale: int = 1
-    ) -> None:
+        self, image: Pixels | None, colour: Colour, at: int, part: str, reason: str, jpeg: bytes = b"", scale: int = 1,
+        blind: bool = True,
+    ) -> None:  # fmt: skip
         now = clock.now()
         self._frames += 1
         if self.policy == "every" and not part:
@@ -117,4 +118,4 @@ class Capture(Supervisor[Source[Any], Surroundings]):
         if image is not None:
             self.count("frames")
         seen, live = time.monotonic_ns() - age, self._place.kind.live
-        self._sink.put(Frame(self.id, at or now, seen, image, colour, part, reason, live, jpeg, scale))
+        self._sink.put(Frame(self.id, at or now, seen, image, colour, part, reason, live, jpeg, scale, blind))

@@ -20,7 +20,7 @@ class Frame:
 
     time: ns UTC of trigger or capture. seen: the same as ns of the monotonic clock. part: empty where the source knows
     none. jpeg: what the camera sent, where `image` is reduced to one in `scale` rows and columns. live: from a camera,
-    whose noise makes no two pictures the same.
+    whose noise makes no two pictures the same. blind: whether the camera's sight is to blame where there is a reason.
     """
 
     camera: str
@@ -33,6 +33,7 @@ class Frame:
     live: bool = False
     jpeg: bytes = b""
     scale: int = 1
+    blind: bool = True
 
 
 class Inbox(Protocol):

@@ -36,7 +36,7 @@ class Models(Protocol):
     @property
     def current(self) -> Loaded | None: ...
 
-    def used(self, loaded: Loaded, count: int = 1) -> None: ...
+    def used(self, loaded: Loaded, count: int = 1, said: str = "") -> None: ...
 
     def failed(self, loaded: Loaded, count: int = 1) -> None: ...
 
@@ -46,7 +46,7 @@ class Nobody:
 
     current: Loaded | None = None
 
-    def used(self, loaded: Loaded, count: int = 1) -> None:
+    def used(self, loaded: Loaded, count: int = 1, said: str = "") -> None:
         pass
 
     def failed(self, loaded: Loaded, count: int = 1) -> None:
@@ -141,7 +141,7 @@ class Session:
                     finding = interpret(
                         loaded.manifest, job.outputs, job.placement, preprocessor.criteria, loaded.decoder
                     )
-                    self._models.used(loaded)
+                    self._models.used(loaded, said=preprocessor.criteria.judge(finding, loaded.manifest))
                 except Exception as error:
                     self._models.failed(loaded)
                     known = isinstance(error, ModelError)

@@ -25,7 +25,6 @@ from camera_inference.ring import Ring, forget
 from camera_inference.second import Around as SecondAround
 from camera_inference.second import Second
 from camera_inference.sources import Place
-from camera_inference.sources.base import WENT_BY
 from camera_inference.tracking import Event, Tracker
 from camera_inference.trigger import Moment, Trigger, Waiting
 from camera_inference.verdict import Box, Criteria, Finding
@@ -64,6 +63,8 @@ class CameraPipeline:
         self._around = around
         self._book: PartBook | None = None
         self._out: deque[Result] = deque()
+        self._unsent: deque[tuple[str, dict[str, Any]]] = deque()
+        """Actions that found no place on the bus; sent while they are worth something."""
         self._told: Result | None = None
         self._latest: Result | None = None
         self._latencies: deque[float] = deque(maxlen=1000)
@@ -147,6 +148,7 @@ class CameraPipeline:
         """Parts that are too old; what has to reach the disk; gauges."""
         now = time.monotonic()
         book = self._book
+        self._act_late()
         if self._second is not None:
             self._second.tick()
         if book is not None:
@@ -168,6 +170,16 @@ class CameraPipeline:
                 self._around.clear(key)
         if self._gate.due:
             self._keep_learned()
+
+    def _act_late(self) -> None:
+        while self._unsent:
+            topic, document = self._unsent[0]
+            late = document["expires"] < clock.now()
+            if late:
+                self._around.count(f"actions_late.{self.id}")
+            elif not self._around.publish(topic, document):
+                return
+            self._unsent.popleft()
 
     def counted(self) -> dict[str, Any] | None:
         """What the camera saw in the last second, once a second, where that is a stream."""
@@ -404,7 +416,7 @@ class CameraPipeline:
     def _blind(self, frame: Frame) -> None:
         """A picture that shows nothing is no good one, whatever a model would say of it."""
         self._around.count(f"blind.{self.id}")
-        if frame.reason != WENT_BY:
+        if frame.blind:
             self._sees(frame.reason)
         self._judged(self._unknown(frame.part, frame.time, frame.seen, frame.reason))
 
@@ -436,7 +448,8 @@ class CameraPipeline:
         action = actions.act(self.camera, result)
         if action is not None:
             document: dict[str, Any] = actions.document(action, result)
-            self._around.publish(topics.action(action.source), document)
+            if not self._around.publish(topics.action(action.source), document):
+                self._unsent.append((topics.action(action.source), document))
             self._around.count(f"actions.{self.id}")
         self._out.append(result)
 

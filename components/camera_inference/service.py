@@ -45,6 +45,8 @@ from edgeloop.supervise.roster import Roster
 
 TICK: Final = 0.05
 """s between two messages of results."""
+LONGEST_PAUSE: Final = 60.0
+"""s until verdicts that the nucleus refused are sent again."""
 GAUGES: Final = 2.0
 RESULTS: Final = "results"
 
@@ -114,7 +116,9 @@ class Service:
         self._known: set[str] = set()
         self._roster: Roster[Wanted, CameraPipeline] = Roster(app.health, lambda id: f"camera.{id}.uri")
         self._engines: dict[str, Engine] = {}
-        self._sent: list[tuple[CameraPipeline, str]] = []
+        self._said: list[tuple[CameraPipeline, Result]] = []
+        self._repeat: list[tuple[CameraPipeline, Result]] = []
+        self._given_up, self._refusals, self._due = 0, 0, 0.0
         self._gauged = time.monotonic()
         self._queue = UploadQueue(app.root, NAME, budget=int(app.config.upload))
         self._examples = HardExamples(app.work, self._queue, self)
@@ -203,7 +207,7 @@ class Service:
         pipelines = list(self._roster)
         for pipeline in pipelines:
             pipeline.tick()
-        if self._sent and self.app.bus.flush(0):
+        if self._said and self.app.bus.flush(0):
             self._confirm()
         self._publish(pipelines)
         for pipeline in pipelines:
@@ -285,7 +289,8 @@ class Service:
             self._announcements.leave(pipeline.id)
         pipeline.close()
         self._publish([pipeline])
-        self._sent = [(s, part) for s, part in self._sent if s is not pipeline]
+        self._said = [(owner, result) for owner, result in self._said if owner is not pipeline]
+        self._repeat = [(owner, result) for owner, result in self._repeat if owner is not pipeline]
         pipeline.release()
 
     def _pipeline(self, id: str, wanted: Wanted) -> CameraPipeline | None:
@@ -356,18 +361,27 @@ class Service:
 
     def _publish(self, pipelines: list[CameraPipeline]) -> None:
         found = [(pipeline, result) for pipeline in pipelines for result in pipeline.collect()]
+        if self._repeat and time.monotonic() >= self._due and self._told(self._packed(self._repeat)):
+            self._said += self._repeat
+            self._repeat = []
         if not found:
             return
-        now = clock.now()
-        site = self.app.config.site
-        messages = pack([r for _, r in found], site=site, device=self._device, component=NAME, time=now)
-        taken = [self.app.bus.publish(topics.results(NAME), message) for message in messages]
-        if all(taken):
-            self._sent += [(pipeline, result.part) for pipeline, result in found if pipeline.camera.policy == "every"]
+        messages = self._packed(found)
+        if self._told(messages):
+            self._said += [(pipeline, result) for pipeline, result in found if pipeline.camera.policy == "every"]
             self.upload(messages)
             return
         for pipeline in pipelines:
             pipeline.again([result for owner, result in found if owner is pipeline])
+
+    def _packed(self, found: list[tuple[CameraPipeline, Result]]) -> list[bytes]:
+        results = [result for _, result in found]
+        return pack(results, site=self.app.config.site, device=self._device, component=NAME, time=clock.now())
+
+    def _told(self, messages: list[bytes]) -> bool:
+        """Whether all of them wait to be sent."""
+        taken = [self.app.bus.publish(topics.results(NAME), message) for message in messages]
+        return all(taken)
 
     def _command(self, payload: bytes) -> None:
         try:
@@ -412,10 +426,20 @@ class Service:
         self.app.health.gauge("upload_lost", self._queue.lost)
 
     def _confirm(self) -> None:
-        """What was sent has been taken by the nucleus."""
+        """What was sent has been taken by the nucleus; where it refused a message, or never answered one, verdicts of
+        parts are sent again, after a while: each has its part's id, so that twice does no harm."""
+        said, self._said = self._said, []
+        given_up = self.app.bus.given_up(topics.results(NAME))
+        if given_up > self._given_up:
+            self._given_up = given_up
+            self._due = time.monotonic() + min(LONGEST_PAUSE, 2.0**self._refusals)
+            self._refusals += 1
+            self._repeat += said
+            self.app.health.count("verdicts_repeated", len(said))
+            return
+        self._refusals = 0
         by_pipeline: dict[int, tuple[CameraPipeline, list[str]]] = {}
-        for pipeline, part in self._sent:
-            by_pipeline.setdefault(id(pipeline), (pipeline, []))[1].append(part)
-        self._sent = []
+        for pipeline, result in said:
+            by_pipeline.setdefault(id(pipeline), (pipeline, []))[1].append(result.part)
         for pipeline, parts in by_pipeline.values():
             pipeline.announced(parts)

@@ -9,6 +9,7 @@ from edgeloop import topics
 from edgeloop.bus import credentials
 from edgeloop.component import App
 from edgeloop.queue import UploadQueue
+from model_update.cloud import Cloud
 from model_update.configuration import Configuration
 from model_update.declaration import DECLARATION
 from model_update.updates import Updates
@@ -35,10 +36,18 @@ def main(argv: list[str] | None = None) -> int:
                 app.need("upload")
             return configuration
 
+        cloud = Cloud(app.bus, updates.wishes, app.log)
+
+        def apply(configuration: Configuration) -> None:
+            updates.apply(needed(configuration))
+            cloud.follow(configuration.desired)
+
         updates.start(needed(app.config))
         app.bus.subscribe(topics.MODEL_COMMANDS, updates.command)
-        app.on_configuration(lambda configuration: updates.apply(needed(configuration)))
+        app.on_configuration(apply)
+        cloud.follow(app.config.desired)
         app.stop.wait()
+        cloud.close()
     return 0
 
 

@@ -16,6 +16,9 @@ from edgeloop.models.signature import Key, raw
 DEFAULT: Final = "default"
 """The uri that lets the model serve that came with the component."""
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
+_URI = re.compile(r"file:/.+|s3://[^/]+/.+|https://[^/@?#]+/[^?#]+")
+_REGISTRY = re.compile(r"sagemaker:[a-zA-Z0-9-]+")
+_NO_URI: Final = 'neither "file:/…" nor "s3://bucket/key" nor "https://…"'
 _VERSION = re.compile(r"latest|[0-9]+\.\*|[0-9]+\.[0-9]+\.(?:\*|[0-9]+[-+0-9A-Za-z.]*)")
 _RUNTIMES: Final = {"onnxruntime", "dlr"}
 
@@ -33,15 +36,15 @@ def _digits(digest: str) -> str:
 class Shadow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A candidate that is run beside the model that serves, on a share of what cameras see."""
 
-    uri: Annotated[str, Meta(title="URI", description='"file:/…" or "s3://bucket/key" of the package')]
+    uri: Annotated[str, Meta(title="URI", description='"file:/…", "s3://bucket/key" or "https://…" of the package')]
     digest: Annotated[str, Meta(title="Digest", description='SHA-256 of the package, "sha256:" before it or not')]
     share: Annotated[
         float, Meta(title="Share", description="of the pictures, when their verdicts are out", gt=0, le=1)
     ] = 0.2
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"file:/.+|s3://[^/]+/.+", self.uri):
-            raise ValueError(f'{self.uri!r} is neither "file:/…" nor "s3://bucket/key"')
+        if not _URI.fullmatch(self.uri):
+            raise ValueError(f"{self.uri!r} is {_NO_URI}")
         if not self.sha256:
             raise ValueError("digest must be the 64 hexadecimal digits of the package's SHA-256")
 
@@ -56,7 +59,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     uri: Annotated[
         str,
         Meta(
-            title="URI", description='"file:/…" or "s3://bucket/key" of the package; "default": the one that came along'
+            title="URI",
+            description='"file:/…", "s3://bucket/key" or "https://…" of the package; "default": that which came along',
         ),
     ]
     digest: Annotated[str, Meta(title="Digest", description='SHA-256 of the package, "sha256:" before it or not')] = ""
@@ -92,8 +96,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def __post_init__(self) -> None:
         if self.uri == DEFAULT:
             return
-        if not re.fullmatch(r"file:/.+|s3://[^/]+/.+", self.uri):
-            raise ValueError(f'{self.uri!r} is neither "file:/…" nor "s3://bucket/key" nor "{DEFAULT}"')
+        if not _URI.fullmatch(self.uri) and not (self.version and _REGISTRY.fullmatch(self.uri)):
+            raise ValueError(f"{self.uri!r} is {_NO_URI} nor \"{DEFAULT}\"")
         if self.version and not self.digest:
             if not _VERSION.fullmatch(self.version):
                 raise ValueError(f'version: {self.version!r} is neither "latest" nor like 1.2.* or 1.2.3')
@@ -116,6 +120,13 @@ class Probation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         Meta(title="Load", description="time that a component that is alive may take to load it", extra={"ge": "1 s"}),
     ] = Duration("2 min")
     failures: Annotated[float, Meta(title="Failures", description="part of the runs that may fail", ge=0, le=1)] = 0.01
+    slower: Annotated[
+        float, Meta(title="Slower", description="times what a run of the model before took; 0: any", ge=0)
+    ] = 4.0
+    shift: Annotated[
+        float,
+        Meta(title="Shift", description="part of the verdicts that may fall otherwise than before; 1: all", ge=0, le=1),
+    ] = 0.4
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -127,6 +138,14 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         dict[Id, str | Key],
         Meta(title="Keys", description="public Ed25519 keys in base64; where there are any, one must have signed"),
     ] = {}
+    desired: Annotated[
+        Literal["", "topic", "shadow"],
+        Meta(
+            title="Desired",
+            description="what IoT Core wants counts too: the topic edgeloop/<thing>/models, or the named shadow "
+            "edgeloop-models (classic alone); needs keys",
+        ),
+    ] = ""
     runtimes: Annotated[
         str, Meta(title="Runtimes", description="words among onnxruntime and dlr (a worker process, x86-64)")
     ] = "onnxruntime"
@@ -137,6 +156,9 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     limit: Annotated[
         Size, Meta(title="Limit", description="size of a package", extra={"ge": "64 KiB", "le": "8 GiB"})
     ] = Size("512 MiB")
+    bandwidth: Annotated[
+        Size, Meta(title="Bandwidth", description="bytes a second that fetching may take; 0: all there is")
+    ] = Size("0 B")
     timeout: Annotated[
         Duration, Meta(title="Timeout", description="of loading and trying one variant", extra={"ge": "1 s"})
     ] = Duration("1 min")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -33,6 +34,7 @@ from model_update.fleet import Append, Teller
 from model_update.hold import Command, Hold
 from model_update.progress import UNDER_WAY, Journal, Progress, Step
 
+CONFIGURED: Final = "configuration"
 KEPT: Final = 16
 """Versions, until the configuration says how many."""
 TRIES: Final = 3
@@ -76,7 +78,10 @@ class Delivery:
         self._progress = self._journal.load(name)
         self._teller = Teller(append, name)
         self._why = ""
+        self._by = CONFIGURED
+        self._kept_by = self._progress.by
         self._signer = ("", "")
+        self._used: tuple[Ref | None, str] = (None, "")
         self._pause = BackOff(FIRST_PAUSE, LONGEST_PAUSE)
         self._seen_whole = False
         self._vouched: tuple[str, str] | None = None
@@ -87,8 +92,9 @@ class Delivery:
         self._mend()
         self._prune()
 
-    def advance(self, model: Model, configuration: Configuration) -> float | None:
-        """Seconds until the next call, None where only a new configuration changes anything."""
+    def advance(self, model: Model, configuration: Configuration, by: str = CONFIGURED) -> float | None:
+        """Seconds until the next call, None where only a new configuration changes anything. by: who wants it."""
+        self._by = by
         wait = self._step(model, configuration)
         try:
             pause = self._shade(model, configuration)
@@ -98,6 +104,8 @@ class Delivery:
         if pause is not None:
             wait = pause if wait is None else min(wait, pause)
         try:
+            if self._progress.by != self._kept_by:
+                self._note(self._progress.step, by=self._progress.by)
             self._tell(model, configuration)
         except EdgeloopError as error:
             self._log.warning("what became of model %s cannot be told: %s", self.name, error)
@@ -109,7 +117,19 @@ class Delivery:
         if self._signer[0] != digest:
             signer = signed_by(self._shelf.folder / digest, configuration.keys) if digest else ""
             self._signer = (digest, signer)
-        self._teller.tell(pointer, self._progress, model.sha256, self._signer[1], self._why)
+        self._teller.tell(pointer, self._progress, model.sha256, self._signer[1], self._why, self._variant(pointer))
+
+    def _variant(self, pointer: Pointer | None) -> str:
+        """Path of the variant in use, or ""."""
+        if pointer is None or pointer.active is None:
+            return ""
+        if self._used[0] != pointer.active:
+            try:
+                manifest = open_package(self._shelf.folder / pointer.active.digest).manifest
+                self._used = (pointer.active, manifest.variants[pointer.active.variant].path)
+            except (ModelError, IndexError):
+                return ""
+        return self._used[1]
 
     def _shade(self, model: Model, configuration: Configuration) -> float | None:
         """The candidate that is wanted is fetched, checked and tried as any other; it never serves. s until it is to be
@@ -163,6 +183,8 @@ class Delivery:
             try:
                 self._vouch(configuration)
                 model = self._held(model)
+                hold = self._progress.hold
+                self._progress = msgspec.structs.replace(self._progress, by=f"hold of {hold.by}" if hold else self._by)
                 wait = self._advance(model, configuration)
             except ModelRefused as error:
                 self._refuse(model.sha256, _key(model, configuration), str(error), error.reason)
@@ -266,10 +288,7 @@ class Delivery:
         if package.manifest.name != self.name:
             why = f"it is {package.manifest.name!r}"
             raise ModelRefused("the package is of another model", Reason.NAME, where=f"models.{self.name}", why=why)
-        made_on, here = package.manifest.provenance.made_on, os.environ.get("AWS_IOT_THING_NAME", "unknown")
-        if made_on and made_on != here:
-            why = f"it was taught on {made_on}, for that one alone"
-            raise ModelRefused("the model is another device's", Reason.MACHINE, where=f"models.{self.name}", why=why)
+        self._made_here(package, model, configuration)
         self._not_older(package, model)
         self._activate(package, self._choose(package, model, configuration), _key(model, configuration))
         return WATCH
@@ -291,6 +310,27 @@ class Delivery:
                 line = f"{ref.version}, which serves, could not be held against the keys: {error}"
         self._vouched = about
         self._health.set(f"model.{self.name}.keys", line)
+
+    def _made_here(self, package: Package, model: Model, configuration: Configuration) -> None:
+        """Raises ModelRefused for what a device made that is not this one, or that the line does not allow."""
+        made_on = package.manifest.provenance.made_on
+        if not made_on:
+            return
+        if made_on != os.environ.get("AWS_IOT_THING_NAME", "unknown"):
+            why = f"it was taught on {made_on}, for that one alone"
+            raise ModelRefused("the model is another device's", Reason.ORIGIN, where=f"models.{self.name}", why=why)
+        if not self._is_ours(model.uri):
+            why = "what a device made is taken from its own work folders alone"
+            raise ModelRefused("the package does not come from this device", Reason.ORIGIN, where=model.uri, why=why)
+        if not _taught(model, configuration):
+            mend = f"set models.{self.name}.taught: allowed, or have it signed"
+            raise ModelRefused("what was made on the device is not taken", Reason.ORIGIN, where=model.uri, mend=mend)
+
+    def _is_ours(self, uri: str) -> bool:
+        """Whether a file is in a work folder below this nucleus's root."""
+        parts = urlsplit(uri)
+        path = Path(unquote(parts.path)).resolve()
+        return parts.scheme == "file" and path.is_relative_to((self._root / "work").resolve())
 
     def _not_older(self, package: Package, model: Model) -> None:
         """Raises ModelRefused for a step back that nobody allowed."""
@@ -325,18 +365,30 @@ class Delivery:
     ) -> Package:
         folder = self._shelf.folder / model.sha256
         proved = any(ref.digest == model.sha256 for ref in self._progress.committed)
+        keys = {} if model.taught == "allowed" and self._is_ours(model.uri) else configuration.keys
         if folder.exists():
             try:
-                return open_package(folder, keys={} if proved else configuration.keys)
+                known = open_package(folder, keys={} if proved else keys)
+                return known if proved else self._vouched_for(known, keys, configuration)
             except ModelRefused:
                 shutil.rmtree(folder, ignore_errors=True)
         note("fetching", digest=model.sha256, uri=model.uri)
-        path = fetch(model.uri, model.sha256, self._incoming, configuration.limit, self._stopped)
+        path = fetch(
+            model.uri, model.sha256, self._incoming, configuration.limit, self._stopped, configuration.bandwidth
+        )
         note("checking", digest=model.sha256)
         try:
-            return unpack(path, self._shelf.folder, model.sha256, keys=configuration.keys, limit=configuration.limit)
+            package = unpack(path, self._shelf.folder, model.sha256, keys=keys, limit=configuration.limit)
+            return self._vouched_for(package, keys, configuration)
         finally:
             shutil.rmtree(self._incoming, ignore_errors=True)
+
+    @staticmethod
+    def _vouched_for(package: Package, keys: object, configuration: Configuration) -> Package:
+        """What is not of this device's making needs its signature, from wherever it comes."""
+        if not keys and configuration.keys and not package.manifest.provenance.made_on:
+            return open_package(package.folder, keys=configuration.keys)
+        return package
 
     def _choose(self, package: Package, model: Model, configuration: Configuration) -> int:
         """The fastest variant that gives what the golden set says. Raises ModelRefused where none does."""
@@ -356,7 +408,9 @@ class Delivery:
             if error.innocent or self._stopped():
                 self._note("trying", tries=tries - 1)
             raise
-        self._note("proved", digest=package.digest, variant=index, latency_ms=1e3 * outcome.latency)
+        chosen = package.manifest.variants[index]
+        facts = {"path": chosen.path, "precision": chosen.precision, "latency_ms": 1e3 * outcome.latency}
+        self._note("proved", digest=package.digest, variant=index, **facts)
         return index
 
     @staticmethod
@@ -439,6 +493,7 @@ class Delivery:
         self._why = str(facts.get("why", ""))
         shown = {key: value for key, value in facts.items() if key not in ("refused", "digest", "key", "hold")}
         self._journal.save(self._progress, **shown)
+        self._kept_by = self._progress.by
         self._log.info("model %s: %s", self.name, step, digest=self._progress.digest[:12], **shown)
 
     def _announce(self, pointer: Pointer) -> None:
@@ -466,12 +521,17 @@ def _key(model: Model, configuration: Configuration) -> str:
             versions.append(f"{runtime}-{metadata.version(runtime)}")
         except metadata.PackageNotFoundError:
             versions.append(f"no-{runtime}")
-    budgets = f"{model.latency} {model.memory}"
+    budgets = f"{model.latency} {model.memory} {model.taught}".rstrip()
     return f"{model.sha256} {model.attempt} {model.older} {budgets} {' '.join(versions)} {_trust(configuration)}"
 
 
 def _trust(configuration: Configuration) -> str:
     return hashlib.sha256(msgspec.json.encode(configuration.keys, order="deterministic")).hexdigest()[:8]
+
+
+def _taught(model: Model, configuration: Configuration) -> bool:
+    """Whether the line takes what was made on the device."""
+    return model.taught == "allowed" or (not model.taught and not configuration.keys)
 
 
 def _wish(model: Model) -> str:

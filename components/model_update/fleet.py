@@ -28,8 +28,11 @@ class Teller:
         self._said: dict[str, Any] = {}
         self._due = 0.0
 
-    def tell(self, pointer: Pointer | None, progress: Progress, desired: str, key: str, why: str) -> None:
-        """desired: digest wanted, or "". key: id of the one that signed what is active. why: of the last change."""
+    def tell(
+        self, pointer: Pointer | None, progress: Progress, desired: str, key: str, why: str, variant: str = ""
+    ) -> None:
+        """desired: digest wanted, or "". key: id of the one that signed what is active. why: of the last change.
+        variant: path of the one in use."""
         active = pointer.active if pointer else None
         hold = progress.hold
         document: dict[str, Any] = {
@@ -37,6 +40,7 @@ class Teller:
             "active": msgspec.to_builtins(active), "state": pointer.state if pointer else "",
             "since": pointer.since if pointer else 0, "generation": pointer.generation if pointer else 0,
             "highest": pointer.highest if pointer else "", "key": key, "why": why,
+            "variant": variant, "by": progress.by,
             "held": f"{hold.version} by {hold.by}" if hold else "",
         }  # fmt: skip
         if document == self._said and time.monotonic() < self._due:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 from edgeloop import clock
+from edgeloop.models.active import TELLING
 from edgeloop.models.errors import Reason
 from edgeloop.models.report import Report
 from edgeloop.models.store import Pointer
@@ -36,6 +37,8 @@ def judge(
         if report.fate in ("waiting", "trying") and age > rules.load and abs(now - report.time) < ALIVE:
             why = f"{who} could not load it within {rules.load}: {report.reason or 'it hangs'}"
             return "back", why, Reason.UNUSED if report.reason else Reason.HANGS
+        if changed := _changed(report, rules):
+            return "back", f"{who}: {changed[0]}", changed[1]
         runs += report.inferences
         failures += report.failures
         users += report.fate == "loaded"
@@ -48,5 +51,27 @@ def judge(
     return "stay", f"{runs} runs, {failures} failed", None
 
 
+def _changed(report: Report, rules: Probation) -> tuple[str, Reason] | None:
+    """How it differs from the model before, on this device's own input, by more than it may."""
+    before = report.before
+    if before is None:
+        return None
+    slow = before.ms and report.ms > max(rules.slower * before.ms, before.ms + _SOME_MS)
+    if rules.slower and slow and report.inferences >= TELLING:
+        return f"a run takes {report.ms:.1f} ms, {before.ms:.1f} ms before (probation.slower)", Reason.LATENCY
+    now, then = sum(report.said.values()), sum(before.said.values())
+    telling = then >= TELLING and before.said.get(UNKNOWN, 0) < then / 2
+    if rules.shift < 1 and telling and now >= max(TELLING, rules.inferences):
+        words = sorted({*report.said, *before.said})
+        shares = {word: (before.said.get(word, 0) / then, report.said.get(word, 0) / now) for word in words}
+        if sum(abs(a - b) for a, b in shares.values()) / 2 > rules.shift:
+            told = ", ".join(f"{word} {a:.0%} → {b:.0%}" for word, (a, b) in shares.items())
+            return f"its verdicts are others than before: {told} (probation.shift)", Reason.SHIFT
+    return None
+
+
+UNKNOWN: Final = "unknown"
+"""A model that mostly could not tell is nothing to be held against."""
+_SOME_MS: Final = 2.0
 _FEW: Final = 3
 """Failures that are not yet a share."""

@@ -24,7 +24,7 @@ _LARGEST: Final = 1 << 20
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """step: what is being done with `digest`, or was last. variant: chosen by the trial. tries: how often trying it was
     begun in vain. key: what a refusal of the version activated last is bound to. refused: reason by key.
-    committed: versions that stayed, the newest first. highest: of them, ever."""
+    committed: versions that stayed, the newest first. highest: of them, ever. by: who wants what is wanted."""
 
     schema: Literal[1] = 1
     name: str
@@ -37,6 +37,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     highest: str = ""
     hold: Hold | None = None
     refused: dict[str, str] = {}
+    by: str = ""
     time: int = 0
 
 

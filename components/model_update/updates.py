@@ -6,11 +6,9 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Self
-
-import msgspec
 
 from edgeloop.decode import document
 from edgeloop.errors import DecodeError
@@ -23,8 +21,12 @@ from model_update.delivery import FIRST_PAUSE, Delivery
 from model_update.fleet import DAY, Append
 from model_update.hold import ROLE, Command
 from model_update.taught import Kind, Lessons, Teaching
+from model_update.wishes import Wanted, Wishes
 
 _PATIENCE: Final = 5.0
+TAUGHT: Final = "taught here"
+_LOOK: Final = 15.0
+"""Seconds between two looks at what model components want."""
 
 
 class Updates:
@@ -49,8 +51,9 @@ class Updates:
         self._due: dict[str, float] = {}
         self._looked = time.monotonic()
         self._prover = Prover()
-        self._commands: deque[Command | Teaching] = deque(maxlen=64)
         self._changed, self._stopped = threading.Event(), threading.Event()
+        self._wishes = Wishes(root, work, self._health.set, self._changed.set)
+        self._commands: deque[Command | Teaching] = deque(maxlen=64)
         self._thread = threading.Thread(target=self._run, name="models", daemon=True)
 
     def __enter__(self) -> Self:
@@ -87,25 +90,30 @@ class Updates:
         self._commands.append(command)
         self._changed.set()
 
+    @property
+    def wishes(self) -> Wishes:
+        """What others than the configuration want."""
+        return self._wishes
+
     def advance(self) -> float | None:
         """One round over all models; seconds until the next, None where nothing is left to do."""
         taught = self._taught()
-        configuration = msgspec.structs.replace(self._configuration, models={**self._configuration.models, **taught})
-        for name in set(self._deliveries) - set(configuration.models):
+        configuration = self._configuration
+        wanted = self._wishes.all(configuration) | {name: Wanted(model, TAUGHT) for name, model in taught.items()}
+        for name in set(self._deliveries) - set(wanted):
             self._health.clear(f"model.{name}")
             self._health.clear(f"model.{name}.hold")
             self._health.clear(f"model.{name}.keys")
             del self._deliveries[name]
             self._due.pop(name, None)
-        self._order(configuration)
-        for name, model in configuration.models.items():
+        self._order(wanted)
+        for name, wish in wanted.items():
             if self._stopped.is_set():
                 return None
             if self._due.get(name, 0.0) <= time.monotonic():
-                trusting = msgspec.structs.replace(configuration, keys={}) if name in taught else configuration
-                wait = self._one(name, model, trusting)
+                wait = self._one(name, wish, configuration)
                 self._due[name] = math.inf if wait is None else time.monotonic() + wait
-        soonest = min((self._due[name] for name in configuration.models), default=math.inf)
+        soonest = min((self._due[name] for name in wanted), default=math.inf)
         return None if soonest == math.inf else max(0.0, soonest - time.monotonic())
 
     def _daily(self) -> None:
@@ -132,32 +140,32 @@ class Updates:
                 self._log.info("taught", model=command.name, version=command.version, by=command.by)
         return self._lessons.desired(self._configuration)
 
-    def _order(self, configuration: Configuration) -> None:
+    def _order(self, wanted: Mapping[str, Wanted]) -> None:
         """What operators asked for since the last round."""
         while self._commands:
             command = self._commands.popleft()
             if not isinstance(command, Command):
                 continue
-            key, model = f"model.{command.name}.hold", configuration.models.get(command.name)
-            if model is None:
+            key, wish = f"model.{command.name}.hold", wanted.get(command.name)
+            if wish is None:
                 self._log.warning("there is no model %s to hold", command.name, by=command.by)
                 continue
             try:
-                self._delivery(command.name).order(command, model)
+                self._delivery(command.name).order(command, wish.model)
             except ModelError as error:
                 self._health.problem(key, str(error))
             else:
                 self._health.clear(key)
 
-    def _one(self, name: str, model: Model, configuration: Configuration) -> float | None:
+    def _one(self, name: str, wish: Wanted, configuration: Configuration) -> float | None:
         try:
             delivery = self._delivery(name)
         except ModelError as error:
             self._health.problem(f"model.{name}", str(error))
             return FIRST_PAUSE
-        if model.uri.startswith("s3:"):
+        if wish.model.uri.startswith("s3:"):
             self._credentials()
-        return delivery.advance(model, configuration)
+        return delivery.advance(wish.model, configuration, wish.by)
 
     def _delivery(self, name: str) -> Delivery:
         """Raises ModelError where its store cannot be made."""
@@ -180,7 +188,8 @@ class Updates:
     def _run(self) -> None:
         wait: float | None = None
         while not self._stopped.is_set():
-            if self._changed.wait(DAY if wait is None else wait):
+            told = self._changed.wait(_LOOK if wait is None else min(wait, _LOOK))
+            if told or self._wishes.fresh():
                 self._changed.clear()
                 self._due.clear()
             self._daily()

@@ -56,7 +56,7 @@ class Always:
         self.current: Loaded | None = loaded
         self.failures = 0
 
-    def used(self, loaded: Loaded, count: int = 1) -> None:
+    def used(self, loaded: Loaded, count: int = 1, said: str = "") -> None:
         pass
 
     def failed(self, loaded: Loaded, count: int = 1) -> None:

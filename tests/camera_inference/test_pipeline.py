@@ -90,7 +90,7 @@ class Models:
         self.current = loaded
         self.uses = self.failures = 0
 
-    def used(self, loaded: Loaded, count: int = 1) -> None:
+    def used(self, loaded: Loaded, count: int = 1, said: str = "") -> None:
         self.uses += count
 
     def failed(self, loaded: Loaded, count: int = 1) -> None:

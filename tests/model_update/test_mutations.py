@@ -24,9 +24,11 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from edgeloop.models import ModelRefused, archive, signature, trial
 from edgeloop.models.errors import Reason
-from edgeloop.models.manifest import Manifest
+from edgeloop.models.manifest import Golden, Manifest, Variant
 from edgeloop.models.package import listed
 from edgeloop.models.proof import Prover
+
+from .conftest import linear_model
 
 LONG = os.environ.get("EDGELOOP_LONG") == "1"
 COUNT, GOOD = (10_000, 20) if LONG else (200, 4)
@@ -172,6 +174,25 @@ def mutated(data: bytes, chance: random.Random, path: Path, secret: str) -> byte
     return bytes(chance.randbytes(chance.randrange(4000)))
 
 
+def with_int8(bias: float) -> dict[str, Any]:
+    """Two variants, the second with tolerances of its own."""
+    rough = Variant(runtime="onnxruntime", path="rough.onnx", precision="int8", golden=Golden(absolute=1.0))
+    more = {"rough.onnx": linear_model.linear(bias + 0.1)}
+    return {"schema": 2, "variants": (Variant(runtime="onnxruntime", path="model.onnx"), rough), "more": more}
+
+
+def with_neo(bias: float) -> dict[str, Any]:
+    """A folder for dlr beside it, which this device has no runtime for."""
+    neo = Variant(runtime="dlr", path="neo", architecture="x86_64")
+    return {"variants": (neo, Variant(runtime="onnxruntime", path="model.onnx")), "more": {"neo/compiled.so": b"x"}}
+
+
+GOOD_FORMS: tuple[Callable[[float], dict[str, Any]], ...] = (
+    lambda bias: {}, with_int8, lambda bias: {"task": "classification", "labels": ("good", "bad")}, with_neo,
+    lambda bias: {"task": "anomaly"},
+)  # fmt: skip
+
+
 def test_none_of_them_is_taken(
     site: Any, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,10 +202,11 @@ def test_none_of_them_is_taken(
 
     def quick(prover: Any, package: Any, variant: Any, task: Any, timeout: float) -> trial.Outcome:
         try:
-            return trial.attempt(package.folder, 0, task)
+            return trial.attempt(package.folder, package.manifest.variants.index(variant), task)
         except ModelRefused as error:
             return trial.Outcome(error=str(error), reason=error.reason, final=True)
 
+    monkeypatch.setattr(trial, "_TIMED", 0.0)
     monkeypatch.setattr(Prover, "prove", quick)
     chance = random.Random(11)
     settings = {"keys": {"release": public}}
@@ -198,7 +220,8 @@ def test_none_of_them_is_taken(
         for k in range(COUNT):
             if k % (COUNT // GOOD) == 0:
                 committed += 1
-                site.want(*make(float(k), version=f"1.{committed}.0", key=secret), settings=settings)
+                form = GOOD_FORMS[committed % len(GOOD_FORMS)](float(k))
+                site.want(*make(float(k), version=f"1.{committed}.0", key=secret, **form), settings=settings)
                 site.updates.advance()
                 user.notice()
                 while (user.report.fate, user.report.generation) != ("loaded", site.pointer.generation):

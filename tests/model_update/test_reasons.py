@@ -15,10 +15,10 @@ from edgeloop.clock import NS
 from edgeloop.models import archive, trial
 from edgeloop.models.errors import ModelRefused, Reason
 from edgeloop.models.head import Head
-from edgeloop.models.manifest import Variant
+from edgeloop.models.manifest import Provenance, Variant
 from edgeloop.models.package import unpack
 from edgeloop.models.proof import Prover
-from edgeloop.models.report import Report
+from edgeloop.models.report import Report, Usual
 from edgeloop.models.runners import Options
 from edgeloop.models.store import Pointer, Ref
 from model_update.configuration import Probation
@@ -74,6 +74,7 @@ def test_each_reason_is_given(site: Any, make: Any, tmp_path: Path, monkeypatch:
         (make(2.0, says=3.0), {}, {}),
         (make(5.0, model=b"no model"), {}, {}),
         (make(6.0), {}, {"latency": "1 ns"}),
+        (make(7.0, provenance=Provenance(made_on="press-8")), {}, {}),
     ]
     for made, settings, more in wishes:
         site.want(*made, settings=settings, **more)
@@ -82,7 +83,7 @@ def test_each_reason_is_given(site: Any, make: Any, tmp_path: Path, monkeypatch:
     given = [line["reason"] for line in history if "reason" in line]
     assert given == [
         "form", "manifest", "size", "unsigned", "signature", "key", "name", "older", "machine", "golden", "load",
-        "latency",
+        "latency", "origin",
     ]  # fmt: skip
     monkeypatch.undo()
     headed = make(7.0, schema=2, head=Head(decoder="classification", roles={"scores": "y"}))
@@ -94,6 +95,9 @@ def test_each_reason_is_given(site: Any, make: Any, tmp_path: Path, monkeypatch:
     told = {outcome.reason for outcome in outcomes}
     told |= {of_probation(fate="crashed"), of_probation(fate="waiting", reason="x"), of_probation(failures=50)}
     told |= {of_probation(fate="trying")}
+    before = Usual(said={"pass": 99, "fail": 1}, ms=1.0)
+    told |= {of_probation(fate="loaded", said={"pass": 9, "fail": 191}, before=before)}
+    assert of_probation(fate="loaded", ms=10.0, before=before) is Reason.LATENCY
     assert {*given, *(reason for reason in told if reason)} == set(Reason), outcomes
 
 

@@ -180,7 +180,11 @@ def _what_was_killed_holds_nothing() -> Iterator[None]:
                 os.close(int(name))
 
 
-@pytest.mark.parametrize("examples", [1_000 if os.environ.get("EDGELOOP_LONG") else 12])
+LONG = os.environ.get("EDGELOOP_LONG") == "1"
+SEQUENCES = int(os.environ.get("EDGELOOP_SEQUENCES", "10000")) if LONG else 12
+
+
+@pytest.mark.parametrize("examples", [SEQUENCES])
 def test_the_last_good_model_is_never_lost(examples: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def quick(self: Prover, package: Any, variant: Any, task: Any, timeout: float) -> trial.Outcome:
         return trial.attempt(package.folder, 0, task)

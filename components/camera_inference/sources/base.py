@@ -5,15 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import msgspec
 
 from camera_inference.configuration import Policy
 from camera_inference.frame import Colour, Pixels
-
-WENT_BY: Final = "it went by while nobody looked"
-"""Why a part was missed before this run of its source began, or while the process was held up: the camera sees well."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,8 +63,8 @@ class Outlet(Protocol):
         """
         ...
 
-    def missed(self, part: str, time: int, reason: str) -> None:
-        """A part went by without an image."""
+    def missed(self, part: str, time: int, reason: str, *, blind: bool = True) -> None:
+        """A part went by without an image. blind: the camera's sight is to blame; not where nobody looked."""
         ...
 
     def wait(self, seconds: float) -> bool:

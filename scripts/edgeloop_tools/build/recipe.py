@@ -147,13 +147,16 @@ def access_control(declaration: Declaration[Any]) -> dict[str, Any]:
     subscribes = dict.fromkeys([*declaration.subscribes, ping])
     number = 2 * declaration.policy
     cloud = {
-        "aws.greengrass.ipc.mqttproxy": {
-            f"{declaration.name}:mqttproxy:{declaration.policy}": {
-                "policyDescription": "Subscribe at IoT Core",
-                "operations": ["aws.greengrass#SubscribeToIoTCore"],
-                "resources": list(declaration.cloud_subscribes),
-            }
+        f"{declaration.name}:mqttproxy{mark}:{declaration.policy}": {
+            "policyDescription": f"{words} at IoT Core",
+            "operations": [f"aws.greengrass#{operation}"],
+            "resources": list(resources),
         }
+        for mark, words, operation, resources in (
+            ("", "Subscribe", "SubscribeToIoTCore", declaration.cloud_subscribes),
+            (":out", "Publish", "PublishToIoTCore", declaration.cloud_publishes),
+        )
+        if resources
     }
     return {
         "aws.greengrass.ipc.pubsub": {
@@ -168,7 +171,7 @@ def access_control(declaration: Declaration[Any]) -> dict[str, Any]:
                 "resources": list(subscribes),
             },
         },
-        **(cloud if declaration.cloud_subscribes else {}),
+        **({"aws.greengrass.ipc.mqttproxy": cloud} if cloud else {}),
     }
 
 

@@ -38,6 +38,7 @@ def check(line: Line, nucleus: Nucleus = "lite") -> None:
     _destinations(line)
     _interlocks(line, streams)
     _unsigned(line)
+    _desired(line, nucleus)
     _sent(line)
     if nucleus == "lite":
         too_large(line)
@@ -275,6 +276,19 @@ def _unsigned(line: Line) -> None:
         why = "no key is named: whoever may write the package may change it"
         mend = "make one with `edgeloop model keygen` and name it in components.ModelUpdate.keys"
         line.add(line.located(MODELS, f"models.{min(brought)}"), "signatures are not asked for", why, mend, note=True)
+
+
+def _desired(line: Line, nucleus: Nucleus) -> None:
+    """What IoT Core may want: signed packages alone, and no shadow on nucleus lite."""
+    part = line.parts.get(MODELS)
+    typed = part.typed if part is not None else None
+    way = getattr(typed, "desired", "")
+    if way == "shadow" and nucleus == "lite":
+        why, mend = "nucleus lite has no shadows", "write desired: topic"
+        line.add(line.located(MODELS, "desired"), "no shadow can be read", why, mend)
+    if way and not getattr(typed, "keys", {}):
+        why, mend = "no key is named, and what comes that way must be signed", "name one in components.ModelUpdate.keys"
+        line.add(line.located(MODELS, "desired"), "what IoT Core wants is not taken", why, mend)
 
 
 def _sent(line: Line) -> None:

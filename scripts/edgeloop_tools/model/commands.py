@@ -17,6 +17,11 @@ HEADS = (
 )  # fmt: skip
 
 
+TARGETS = (
+    "linux-x86_64", "linux-aarch64", "linux-armv7l", "jetson_nano", "jetson_xavier", "rasp3b", "rasp4b", "imx8qm",
+)  # fmt: skip
+
+
 def register(subparsers: Subparsers) -> None:
     model = subparsers.add_parser("model", help="packages of models: make, sign, verify, compare, publish")
     actions = model.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -53,8 +58,39 @@ def register(subparsers: Subparsers) -> None:
     publish = actions.add_parser("publish", help="puts a package where devices find it; a version never changes")
     publish.add_argument("package", type=Path, metavar="FILE.tar")
     publish.add_argument("--to", required=True, metavar="s3://BUCKET/PREFIX|DIR")
+    publish.add_argument("--registry", default="", metavar="GROUP", help="also an entry of SageMaker's Model Registry, "
+                         "waiting for approval; a line names it as uri: sagemaker:GROUP")  # fmt: skip
+    publish.add_argument("--component", default="", metavar="NAME", help="also a Greengrass component that brings it, "
+                         "such as com.example.Surface: recipe and artifact below --out")  # fmt: skip
+    publish.add_argument("-o", "--out", type=Path, default=Path("greengrass"), metavar="DIR", help="of --component")
     publish.add_argument("--unsigned", action="store_true", help="although it is not signed")
     publish.set_defaults(run=_publish)
+    _variants(actions)
+
+
+def _variants(actions: Subparsers) -> None:
+    quantize = actions.add_parser(
+        "quantize",
+        help="an int8 variant beside the float32 one, where both say the same",
+        description="A package with both: each device tries both and takes the faster one that passes its golden set.",
+    )
+    quantize.add_argument("--images", type=Path, metavar="DIR", help="what it will see: ranges and parity are theirs")
+    quantize.add_argument("--parity", type=float, default=0.99, metavar="P", help="part of them judged alike (0.99)")
+    compiled = actions.add_parser(
+        "compile",
+        help="a variant by SageMaker Neo, run by dlr",
+        description="Starts a compilation job, waits, and puts what it made into the package. Neo's frameworks for the "
+        "edge are frozen (ONNX 1.7: opset 12, fixed sizes): what it cannot take is refused before anything is sent.",
+    )
+    compiled.add_argument("--to", required=True, metavar="s3://BUCKET/PREFIX", help="what goes there and comes back")
+    compiled.add_argument("--role", required=True, metavar="ARN", help="that SageMaker takes: reads and writes there")
+    compiled.add_argument("--target", required=True, metavar="TARGET", help=", ".join(TARGETS))
+    for command, run in ((quantize, _quantize), (compiled, _compile)):
+        command.add_argument("package", type=Path, metavar="FILE.tar")
+        command.add_argument("--version", default="", metavar="X.Y.Z", help="default: the next one")
+        command.add_argument("--sign", type=Path, metavar="KEY", help="the old signature is of another manifest")
+        command.add_argument("-o", "--out", type=Path, required=True, metavar="FILE.tar")
+        command.set_defaults(run=run)
 
 
 def _package(actions: Subparsers) -> None:
@@ -176,4 +212,44 @@ def _publish(arguments: argparse.Namespace) -> int:
     manifest, found, new = publish.publish(arguments.package, arguments.to, unsigned=arguments.unsigned)
     print(f"{found.uri}: {manifest.name} {manifest.version}" + ("" if new else ", there already"))
     print(f"models: {{{manifest.name}: {{uri: \"{found.uri}\", digest: \"sha256:{found.digest}\"}}}}")
+    if arguments.registry:
+        from edgeloop_tools.model import registry
+
+        print(f"{registry.enter(arguments.registry, manifest, found)}: waiting for approval")
+    if arguments.component:
+        from edgeloop_tools.model import component
+
+        print("\n".join(component.write(arguments.package, arguments.component, arguments.out)))
+    return 0
+
+
+def _quantize(arguments: argparse.Namespace) -> int:
+    from edgeloop_tools import extras
+
+    extras.need("vision")
+    from edgeloop_tools.model import quantize, show, variants
+
+    made = quantize.quantize(
+        arguments.package, arguments.out, images=arguments.images, version=arguments.version,
+        parity=arguments.parity, key=show.key(arguments.sign),
+    )  # fmt: skip
+    manifest, parity = made.extended.manifest, made.parity
+    print(f"{arguments.out}: {manifest.name} {manifest.version}, {made.how}, digest {made.extended.digest}")
+    print(f"  the same on {parity.same:.1%} of {parity.inputs} inputs, scores differ by {parity.score:.4f} (median)")
+    print("\n".join([*variants.lines(made.extended, variants.bytes_of(manifest)), *made.notes]))
+    return 0
+
+
+def _compile(arguments: argparse.Namespace) -> int:
+    from edgeloop_tools import extras
+
+    extras.need("models")
+    from edgeloop_tools.model import neo, show, variants
+
+    made = neo.compile_package(
+        arguments.package, arguments.out, to=arguments.to, role=arguments.role, target=arguments.target,
+        version=arguments.version, key=show.key(arguments.sign),
+    )  # fmt: skip
+    print(f"{arguments.out}: {made.manifest.name} {made.manifest.version}, digest {made.digest}")
+    print("\n".join(variants.lines(made, variants.bytes_of(made.manifest))))
     return 0

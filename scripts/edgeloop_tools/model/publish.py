@@ -75,11 +75,20 @@ def resolved(components: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]
     fixed = {}
     for name, model in models.items():
         if model.get("version") and not model.get("digest"):
-            found = resolve(name, str(model["uri"]), str(model["version"]))
+            found = found_at(name, str(model["uri"]), str(model["version"]))
             rest = {key: value for key, value in model.items() if key != "version"}
             model = {**rest, "uri": found.uri, "digest": f"sha256:{found.digest}"}
         fixed[name] = model
     return components if fixed == models else {**components, owner: {**components[owner], "models": fixed}}
+
+
+def found_at(name: str, uri: str, version: str) -> Published:
+    """As `resolve`, or what SageMaker's Model Registry has approved. Raises EdgeloopError."""
+    from edgeloop_tools.model import registry
+
+    if uri.startswith(registry.SCHEME):
+        return registry.resolve(uri.removeprefix(registry.SCHEME), name, version)
+    return resolve(name, uri, version)
 
 
 def wanted(version: str, pattern: str) -> bool:

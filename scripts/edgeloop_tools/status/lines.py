@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final, Literal
+
+import msgspec
 
 from edgeloop import clock, durable
 from edgeloop.alarms.journal import read
@@ -180,7 +183,7 @@ def _models(found: Found) -> Iterator[Line]:
             continue
         used = list(report.all_of(found.root, name))
         version = pointer.active.version if pointer and pointer.active else "default"
-        words = [f"version {version}"]
+        words = [f"version {version}", *_wanted_by(found.root, name)]
         words += [f"{r.component.removeprefix(OURS)} {_use(r)}" for r in used]
         bad = [r for r in used if r.fate in ("crashed", "rejected")]
         state = pointer.state if pointer else "default"
@@ -188,6 +191,21 @@ def _models(found: Found) -> Iterator[Line]:
         ok = not bad and state != "rolled_back"
         origin = ", ".join(sorted({r.origin for r in used})) or "files"
         yield Line("model", name, state, ok, "; ".join(words), since, origin=origin)
+
+
+def _wanted_by(root: Path, name: str) -> list[str]:
+    """Who wants what is wanted: a hold, the configuration, a model component, IoT Core."""
+    try:
+        progress = durable.read(root / "work" / store.OWNER / "progress" / f"{name}.json", _Progress)
+    except (OSError, durable.Damaged):
+        return []
+    return [f"by {progress.by}"] if progress is not None and progress.by else []
+
+
+class _Progress(msgspec.Struct):
+    """The part of ModelUpdate's that is shown."""
+
+    by: str = ""
 
 
 def _use(used: report.Report) -> str:

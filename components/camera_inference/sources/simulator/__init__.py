@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from camera_inference.sources.base import WENT_BY, Options, Outlet, Source
+from camera_inference.sources.base import Options, Outlet, Source
 from edgeloop import clock, durable, topics
 from edgeloop.clock import NS
 from edgeloop.config.quantities import Rate
@@ -18,6 +18,8 @@ LATE = NS // 2
 """ns after which a part has left the field of view."""
 MISSED = 60 * NS
 """ns: parts that went by longer ago while nobody looked are only counted."""
+WENT_BY = "it went by while nobody looked"
+"""Before this run of the source began, or while the process was held up: the camera sees well."""
 UNTOLD = 1000
 
 
@@ -72,7 +74,7 @@ class Simulator(Source[SimulatorOptions]):
             self._tell(number, due)
             name = self._name(number)
             if due < opened or steady.now() - due > LATE:
-                self.outlet.missed(name, due, WENT_BY)
+                self.outlet.missed(name, due, WENT_BY, blind=False)
             elif not self.outlet.put(self._camera.image(number), "rgb", time=due, part=name):
                 return
             number += 1

@@ -86,6 +86,7 @@ class Bus:
         self._crowded = False
         self._limits: dict[str, int] = {}
         self._failing: set[str] = set()
+        self._given_up: dict[str, int] = {}
         self._too_large: set[str] = set()
         self._oversize = 0
 
@@ -226,6 +227,11 @@ class Bus:
         """Whether all that was published has been taken by the nucleus within `timeout` seconds."""
         return self._outbox.flush(timeout)
 
+    def given_up(self, topic: str) -> int:
+        """Messages on a topic, since the start, that were queued and that the nucleus then refused or never answered:
+        what must not be lost is published again where this has grown, once `flush` says that nothing waits."""
+        return self._given_up.get(topic, 0)
+
     def probe(self) -> None:
         """Something looks wrong: pings itself at once, and connects again where that does not come back in 1.5 s."""
         self._keeper.probe()
@@ -284,6 +290,7 @@ class Bus:
         key = f"bus.publish.{topic}"
         if error is not None:
             self._failing.add(topic)
+            self._given_up[topic] = self._given_up.get(topic, 0) + 1
             self._on_problem(key, str(error))
         elif topic in self._failing:
             self._failing.discard(topic)

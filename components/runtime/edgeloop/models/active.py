@@ -19,7 +19,7 @@ from edgeloop.models.errors import ModelError, ModelRefused, Reason
 from edgeloop.models.golden import worst
 from edgeloop.models.manifest import Manifest, Variant
 from edgeloop.models.package import Package, open_package, unpack
-from edgeloop.models.report import Fate, Origin, Report
+from edgeloop.models.report import Fate, Origin, Report, Usual
 from edgeloop.models.runners import Options, Runner, open_runner
 from edgeloop.models.runners.base import DEFAULT
 from edgeloop.models.store import Pointer, Ref
@@ -32,6 +32,8 @@ STRIKES: Final = 2
 """Crashes after which a model is not tried again; on probation one is enough."""
 STARTS: Final = 3
 """Starts of the process with a model on probation, unclean ends between them, from which on it is not used."""
+TELLING: Final = 30
+"""Inferences from which on they tell what a model is like."""
 FORGOTTEN: Final = 3600 * clock.NS
 """Crashes count together (ns) while a nucleus counts them together; a load that succeeds ends the count."""
 HUNG: Final = 30.0
@@ -102,6 +104,7 @@ class ActiveModel:
         self._default_package: Package | None = None
         self._loaded: Loaded | None = None
         self._inferences = self._failures = 0
+        self._said: dict[str, int] = {}
         self._written = 0.0
         self._report = self._remembered(component)
 
@@ -137,11 +140,13 @@ class ActiveModel:
         """Something may have changed: the handler of the model's topic."""
         self._wake.set()
 
-    def used(self, loaded: Loaded, count: int = 1) -> None:
-        """Inferences that came out well."""
+    def used(self, loaded: Loaded, count: int = 1, said: str = "") -> None:
+        """Inferences that came out well. said: their verdict, where there is one."""
         if loaded.origin == "active" and loaded.generation == self._report.generation:
             with self._lock:
                 self._inferences += count
+                if said:
+                    self._said[said] = self._said.get(said, 0) + count
 
     def failed(self, loaded: Loaded, count: int = 1) -> None:
         """Inferences that raised."""
@@ -153,7 +158,14 @@ class ActiveModel:
     def report(self) -> Report:
         """What is said of it, counts included."""
         with self._lock:
-            return msgspec.structs.replace(self._report, inferences=self._inferences, failures=self._failures)
+            return self._counted()
+
+    def _counted(self) -> Report:
+        """With the lock held."""
+        ms = self._loaded.runner.usual if self._loaded and isinstance(self._loaded.runner, Watched) else 0.0
+        return msgspec.structs.replace(
+            self._report, inferences=self._inferences, failures=self._failures, said=dict(self._said), ms=round(ms, 3)
+        )
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
@@ -164,7 +176,7 @@ class ActiveModel:
         if known.trying:
             strikes = {**known.strikes, known.trying: known.strikes.get(known.trying, 0) + 1}
             known = msgspec.structs.replace(known, strikes=strikes, trying="")
-        self._inferences, self._failures = known.inferences, known.failures
+        self._inferences, self._failures, self._said = known.inferences, known.failures, dict(known.said)
         return known
 
     def _run(self) -> None:
@@ -212,11 +224,20 @@ class ActiveModel:
         generation = pointer.generation if pointer else 0
         if first or _target(pointer) != _target(before):
             if generation != self._report.generation or (pointer and _digest(pointer) != self._report.digest):
-                self._inferences = self._failures = 0
-                self._report = msgspec.structs.replace(self._report, starts=1, strikes={})
+                self._begin_anew()
             self._change(pointer)
         elif self._again:
             self._change(pointer)
+
+    def _begin_anew(self) -> None:
+        """The counts of another generation; what the model before was like is kept, if it was used enough to tell."""
+        with self._lock:
+            told = self._counted()
+            enough = sum(told.said.values()) >= TELLING or (not told.said and told.inferences >= TELLING)
+            before = Usual(said=told.said, ms=told.ms or self._report.ms) if enough else told.before
+            self._inferences = self._failures = 0
+            self._said = {}
+            self._report = msgspec.structs.replace(self._report, starts=1, strikes={}, before=before)
 
     def _began(self, pointer: Pointer | None) -> None:
         """Counts this start of the process."""
@@ -305,15 +326,15 @@ class ActiveModel:
             runner = Watched(self._open(package, variant, self._options))
             alive = [(digest, known) for digest, known in self._watched if known() is not None]
             self._watched = [*alive, (package.digest, weakref.ref(runner))]
-            self._first_use(package, runner)
+            self._first_use(package, variant, runner)
         finally:
             self._report = msgspec.structs.replace(self._report, trying="")
         strikes = {digest: count for digest, count in self._report.strikes.items() if digest != package.digest}
         self._report = msgspec.structs.replace(self._report, strikes=strikes)
         return Loaded(package.manifest, place, runner, package.digest, generation, origin, decoder)
 
-    def _first_use(self, package: Package, runner: Runner) -> None:
-        case, golden = package.cases()[0], package.manifest.golden
+    def _first_use(self, package: Package, variant: Variant, runner: Runner) -> None:
+        case, golden = package.cases()[0], package.manifest.tolerance(variant)
         ratio = worst(case, runner.run(case.inputs), golden)
         if ratio > 1 and golden.agreement == 1:
             raise ModelRefused(
@@ -339,10 +360,7 @@ class ActiveModel:
 
     def _say(self, clean: bool = False) -> None:
         with self._lock:
-            now = clock.now()
-            self._report = msgspec.structs.replace(
-                self._report, inferences=self._inferences, failures=self._failures, time=now, clean=clean
-            )
+            self._report = msgspec.structs.replace(self._counted(), time=clock.now(), clean=clean)
             current = self._report
         try:
             with self._writing:

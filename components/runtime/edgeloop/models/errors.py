@@ -24,6 +24,8 @@ class Reason(StrEnum):
     KEY = "key"
     """A trusted key made it, which has expired or is for other models."""
     NAME = "name"
+    ORIGIN = "origin"
+    """Made on a device: on another one, or the line takes nothing that was."""
     OLDER = "older"
     """Than the highest version that was ever committed."""
     MACHINE = "machine"
@@ -42,6 +44,8 @@ class Reason(StrEnum):
     """On probation: a component that is alive did not load it in time."""
     FAILURES = "failures"
     """On probation: too many runs failed."""
+    SHIFT = "shift"
+    """On probation: its verdicts are spread otherwise than those of the model before."""
 
 
 class ModelRefused(ModelError):

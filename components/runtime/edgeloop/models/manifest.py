@@ -22,7 +22,9 @@ SCHEMA: Final = 2
 LARGEST: Final = 1 << 20
 """Bytes of a manifest."""
 
-RuntimeName = Literal["onnxruntime", "dlr"]
+RuntimeName = Literal["onnxruntime", "dlr", "openvino", "tensorrt"]
+"""Of variants; a device takes those that it is allowed. Folders: dlr's, and OpenVINO's IR (model.xml, model.bin)."""
+FOLDERS: Final = ("dlr", "openvino")
 Architecture = Literal["any", "x86_64", "amd64", "aarch64", "arm64", "armv7l"]
 SYNONYMS: Final = {"amd64": "x86_64", "arm64": "aarch64"}
 """What recipes and containers call them, and what the kernel does."""
@@ -70,14 +72,15 @@ class Tensor(_Part, frozen=True, kw_only=True):
 
 
 class Variant(_Part, frozen=True, kw_only=True):
-    """One form of the model. path: the file (onnxruntime) or the folder (dlr) in the package. metrics: where they
-    differ from the model's own, as for a quantized form."""
+    """One form of the model. path: the file or the folder in the package. metrics: where they differ from the model's
+    own, as for a quantized form. golden: tolerances of its own; None: the model's."""
 
     runtime: RuntimeName
     path: Annotated[str, Meta(min_length=1, max_length=100)]
     architecture: Architecture = "any"
     precision: Literal["float32", "float16", "int8", "mixed"] = "float32"
     metrics: dict[str, float] = {}
+    golden: Golden | None = None
 
     def holds(self, name: str) -> bool:
         """Whether a file of the package belongs to it."""
@@ -168,7 +171,7 @@ class Card(_Part, frozen=True, kw_only=True):
 class Manifest(_Part, frozen=True, kw_only=True):
     """A model package. files: all files but the manifest and its signature, by name. variants: best first.
     Schema 2 adds head: how the outputs are read; confidence: what a score is worth; pictures: what those of the
-    training were like."""
+    training were like; golden of a variant."""
 
     schema: Literal[1, 2]
     name: Id
@@ -199,8 +202,9 @@ class Manifest(_Part, frozen=True, kw_only=True):
         for variant in self.variants:
             if not any(variant.holds(name) for name in self.files):
                 raise ValueError(f"variants: {variant.path!r} is not among files")
-            if (variant.runtime == "onnxruntime") != (variant.path in self.files):
-                raise ValueError(f"variants: {variant.path!r} is a file for onnxruntime, a folder for dlr")
+            if (variant.runtime in FOLDERS) == (variant.path in self.files):
+                kind = "folder" if variant.runtime in FOLDERS else "file"
+                raise ValueError(f"variants: {variant.path!r} is a {kind} for {variant.runtime}")
         inputs = {tensor.name for tensor in self.inputs}
         if len(inputs) < len(self.inputs):
             raise ValueError("inputs: a name is there twice")
@@ -213,6 +217,8 @@ class Manifest(_Part, frozen=True, kw_only=True):
             raise ValueError(f"head: {self.head.file!r} is not among files")
         if self.schema == 1 and (self.head or self.confidence or self.pictures):
             raise ValueError("schema: head, confidence and pictures need 2")
+        if self.schema == 1 and any(v.golden or v.runtime not in ("onnxruntime", "dlr") for v in self.variants):
+            raise ValueError("schema: a variant's own golden tolerances, openvino and tensorrt need 2")
         if len(self.calibration.scores) != len(self.calibration.return_times):
             raise ValueError("calibration: as many scores as return times")
 
@@ -222,6 +228,10 @@ class Manifest(_Part, frozen=True, kw_only=True):
         fit = {"any", SYNONYMS.get(machine, machine)}
         named = ((v, SYNONYMS.get(v.architecture, v.architecture)) for v in self.variants)
         return tuple(v for v, architecture in named if v.runtime in runtimes and architecture in fit)
+
+    def tolerance(self, variant: Variant) -> Golden:
+        """How far a variant's outputs may be from the golden set's."""
+        return variant.golden or self.golden
 
     def encode(self) -> bytes:
         """The canonical bytes: sorted keys, no defaults, indented, each number in its field's type."""

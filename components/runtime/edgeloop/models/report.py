@@ -17,11 +17,19 @@ Fate = Literal["absent", "trying", "loaded", "waiting", "crashed", "rejected"]
 Origin = Literal["active", "previous", "default", "none"]
 
 
+class Usual(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model was like where it is used: how often which verdict, and ms that an inference usually took."""
+
+    said: dict[str, int] = {}
+    ms: float = 0.0
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """generation, digest, fate, reason: of the store's active model. trying: digest being loaded right now; found at a
     start, it is what ended the process before. strikes: how often, by digest. serving, origin: what is in use.
     inferences, failures: of the active model in this generation. starts: of the process in this generation, but for
-    those after a clean end. clean: whether the process ended by itself. time: ns UTC.
+    those after a clean end. clean: whether the process ended by itself. said: how often which verdict, in this
+    generation. ms: what an inference usually takes. before: the same of the model before. time: ns UTC.
     """
 
     schema: Literal[1] = 1
@@ -39,6 +47,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 0
     starts: int = 0
     clean: bool = False
+    said: dict[str, int] = {}
+    ms: float = 0.0
+    before: Usual | None = None
     time: int = 0
 
 

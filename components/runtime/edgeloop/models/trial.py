@@ -66,11 +66,13 @@ def attempt(folder: Path, index: int, task: Task) -> Outcome:
     package = open_package(folder)
     cases = package.cases()
     began = time.perf_counter()
-    runner = open_runner(package, package.manifest.variants[index], task.options)
+    variant = package.manifest.variants[index]
+    allowed = package.manifest.tolerance(variant)
+    runner = open_runner(package, variant, task.options)
     load = time.perf_counter() - began
     try:
         found = [runner.run(case.inputs) for case in cases]
-        ratios = [worst(case, outputs, package.manifest.golden) for case, outputs in zip(cases, found, strict=True)]
+        ratios = [worst(case, outputs, allowed) for case, outputs in zip(cases, found, strict=True)]
         read = make_decoder(package.manifest, package.folder)
         if read is not None:
             for outputs in found:
@@ -86,8 +88,7 @@ def attempt(folder: Path, index: int, task: Task) -> Outcome:
     memory = 1024 * sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     largest = min(max(ratios), 1e300)
     outcome = Outcome(load=load, latency=latency, memory=memory, worst=largest, agreement=agreement)
-    needed = package.manifest.golden.agreement
-    if agreement < needed:
+    if agreement < allowed.agreement:
         reason = (
             f"{sum(ratio > 1 for ratio in ratios)} of {len(ratios)} golden cases come out wrong, "
             f"by up to {largest:.3g} times what is allowed"
