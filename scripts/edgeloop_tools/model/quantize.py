@@ -76,13 +76,15 @@ class _Way:
     words: str
     reduced: bool
     """Weights of 7 bits: processors without VNNI saturate otherwise."""
-    spared: int
-    """Heavy nodes left in float at the end, and the first one."""
+    first: int
+    last: int
+    """Heavy nodes left in float, at the beginning and at the end."""
 
 
 WAYS: Final = (
-    _Way("all layers", False, 0), _Way("all layers, weights of 7 bits", True, 0),
-    _Way("all but the first and the last 3", True, 3), _Way("all but the first and the last 9", True, 9),
+    _Way("all layers", False, 0, 0), _Way("all layers, weights of 7 bits", True, 0, 0),
+    _Way("all but the last", True, 0, 1), _Way("all but the first and the last", True, 1, 1),
+    _Way("all but the first and the last 3", True, 1, 3), _Way("all but the first and the last 9", True, 1, 9),
 )  # fmt: skip
 
 
@@ -203,14 +205,14 @@ def _quantized(prepared: Path, out: Path, found: Sequence[Sample], way: _Way) ->
     heavy = [n.name for n in onnx.load(str(prepared)).graph.node if n.op_type in HEAVY]
     if not heavy:
         raise EdgeloopError("there is nothing to quantize", why=f"no {', '.join(HEAVY)}")
-    spared = [heavy[0], *heavy[-way.spared :]] if way.spared else []
-    if way.spared and len(set(spared)) >= len(heavy):
+    spared = [*heavy[: way.first], *heavy[len(heavy) - way.last :]]
+    if len(set(spared)) >= len(heavy):
         raise EdgeloopError("nothing would be left to quantize", why=f"{len(heavy)} layers")
     before, logging.root.manager.disable = logging.root.manager.disable, logging.WARNING
     try:
         quantization.quantize_static(
             str(prepared), str(out), _Reader(found), quant_format=quantization.QuantFormat.QDQ,
-            op_types_to_quantize=[*HEAVY, "Add", "MaxPool", "AveragePool", "GlobalAveragePool"],
+            op_types_to_quantize=[*HEAVY, "MaxPool"],
             per_channel=True, reduce_range=way.reduced, nodes_to_exclude=spared,
             activation_type=quantization.QuantType.QUInt8, weight_type=quantization.QuantType.QInt8,
         )  # fmt: skip

@@ -61,7 +61,8 @@ def resolve(group: str, name: str, version: str, sagemaker: Any = None) -> Publi
                 if said.get("name") != name or not wanted(said.get("version", ""), version):
                     continue
                 if about.get("ModelApprovalStatus") == APPROVED:
-                    matched.append(Published(said["version"], about["SourceUri"], said["digest"]))
+                    uri = about.get("SourceUri") or said.get("uri", "")
+                    matched.append(Published(said["version"], uri, said["digest"]))
                 else:
                     waiting.append(said["version"])
             if not page.get("NextToken"):
@@ -79,8 +80,8 @@ def _told(manifest: Manifest, found: Published) -> dict[str, str]:
     lineage = {"parent": manifest.provenance.parent or "", "data": manifest.provenance.data,
                "code": manifest.provenance.code, "trained_at": manifest.provenance.trained_at}  # fmt: skip
     metrics = {f"metric.{name}": f"{value:g}" for name, value in sorted(manifest.metrics.items())[:_MOST_METRICS]}
-    told = {"name": manifest.name, "version": manifest.version, "digest": found.digest, "task": manifest.task,
-            **lineage, **metrics}  # fmt: skip
+    told = {"name": manifest.name, "version": manifest.version, "digest": found.digest, "uri": found.uri,
+            "task": manifest.task, **lineage, **metrics}  # fmt: skip
     return {_plain(key)[:128]: _plain(value)[:_LONGEST] for key, value in told.items() if value}
 
 
