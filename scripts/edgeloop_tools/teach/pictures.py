@@ -121,7 +121,7 @@ class _Outlet:
             self.changed.notify_all()
         return not self.stop.is_set()
 
-    def missed(self, part: str, time: int, reason: str) -> None:
+    def missed(self, part: str, time: int, reason: str, *, blind: bool = True) -> None:
         self.trouble = reason
 
     def wait(self, seconds: float) -> bool:
