@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,3 +84,38 @@ def test_a_feather_file(tmp_path: Path) -> None:
     assert np.datetime64(int(found.times[1]), "ns") == times[1]
     assert [c.name for c in found.channels] == ["temp", "ok"]
     assert found.values[7].tolist() == [7, 1]
+
+
+@pytest.mark.parametrize(
+    ("top", "header", "cells"),
+    [
+        ([["Device", "Logger", "x"], ["Serial", 12345, 7]], ["time", "a", "b"], lambda t, i: [t, i * 0.5, i]),
+        ([["Zone", None, "Zone 2"]], ["time", "a", "b"], lambda t, i: [t, i * 0.5, i]),
+        ([["Channel", 1, 2], ["Gain", 10, 20]], ["time", "a", "b"], lambda t, i: [t, i * 0.5, i]),
+        ([], ["date", "time", "a", "b"], lambda t, i: [t.date(), t.time(), i * 0.5, i]),
+        ([], ["date", "clock", "a", "b"], lambda t, i: [t.date(), f"{t:%H:%M:%S}", i * 0.5, i]),
+        ([], ["", "time", "a", "b"], lambda t, i: [i, t, i * 0.5, i]),
+    ],
+)  # fmt: skip
+def test_a_workbook_as_people_fill_it(tmp_path: Path, top: Any, header: list[str], cells: Any) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    times = [BEGAN + timedelta(minutes=7 * i) for i in range(60)]
+    for row in (*top, header, *(cells(t, i) for i, t in enumerate(times))):
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+    found = read(tmp_path / "a.xlsx")
+    assert found.times is not None
+    assert found.times.astype("datetime64[ns]").tolist() == np.array(times, "datetime64[ns]").tolist()
+    assert [c.name for c in found.channels] == ["a", "b"]
+    assert found.values.tolist() == [[i * 0.5, i] for i in range(60)]
+
+
+def test_a_day_that_is_no_time_of_its_rows_is_asked_for(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in (["date", "a"], *([BEGAN.date(), i] for i in range(60))):
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+    with pytest.raises(EdgeloopError, match="`time: date"):
+        read(tmp_path / "a.xlsx")

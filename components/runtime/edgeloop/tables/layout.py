@@ -129,22 +129,22 @@ def _cut(
     counts = [len(cells) for _, cells in later]
     usual = max(set(counts), key=lambda k: (counts.count(k), k))
     body = [cells for _, cells in later if len(cells) == usual]
-    kinds = [_kind([cells[i] for cells in body[:200]]) for i in range(usual)]
+    kinds = [kind_of([cells[i] for cells in body[:200]]) for i in range(usual)]
     if not any(kind in "nt" for kind in kinds):
         return None
-    start = next((at for at, (_, cells) in enumerate(rows) if len(cells) == usual and _fits(cells, kinds)), None)
+    start = next((at for at, (_, cells) in enumerate(rows) if len(cells) == usual and fits(cells, kinds)), None)
     if start is None:
         return None
     while (
         start + 1 < len(rows)
-        and (len(rows[start + 1][1]) != usual or not _fits(rows[start + 1][1], kinds))
+        and (len(rows[start + 1][1]) != usual or not fits(rows[start + 1][1], kinds))
         and (
-            sum(len(c) == usual and _fits(c, kinds) for _, c in rows[start + 1 : start + 6]) <= 1
+            sum(len(c) == usual and fits(c, kinds) for _, c in rows[start + 1 : start + 6]) <= 1
             and len(rows) > start + 6
         )
     ):
         start = next(
-            (at for at in range(start + 1, len(rows)) if len(rows[at][1]) == usual and _fits(rows[at][1], kinds)), start
+            (at for at in range(start + 1, len(rows)) if len(rows[at][1]) == usual and fits(rows[at][1], kinds)), start
         )
     top = start
     while top > 0 and abs(len(rows[top - 1][1]) - usual) <= 1 and _heading(rows[top - 1][1], usual):
@@ -153,7 +153,7 @@ def _cut(
         top = 0
     heads = [_fitted(cells, usual) for _, cells in rows[top:start]]
     if not given and heads:
-        first = _named(heads, [len(cells) for _, cells in rows[top:start]], kinds)
+        first = header_of(heads, [len(cells) for _, cells in rows[top:start]], kinds)
         top, heads = top + first, heads[first:]
     names = heads[0] if heads else [f"c{i}" for i in range(usual)]
     odd = ""
@@ -184,7 +184,7 @@ def _rows(lines: list[str], skip: int, separator: str) -> list[tuple[int, list[s
     return found
 
 
-def _kind(cells: list[str]) -> str:
+def kind_of(cells: list[str]) -> str:
     """t: times, n: numbers, m: missing, x: others."""
     present = [cell for cell in cells if cell.lower() not in MISSING]
     if not present:
@@ -205,7 +205,7 @@ def is_time(cell: str) -> bool:
     return layout(_DIGITS.sub("0", cell).encode()).kind in (Kind.MOMENT, Kind.DAY, Kind.CLOCK)
 
 
-def _fits(cells: list[str], kinds: list[str]) -> bool:
+def fits(cells: list[str], kinds: list[str]) -> bool:
     """Whether it is a row of data."""
     hits = misses = 0
     for cell, kind in zip(cells, kinds, strict=True):
@@ -225,7 +225,7 @@ def _heading(cells: list[str], usual: int) -> bool:
     return len(filled) * 2 >= usual and (usual > 1 or bool(filled))
 
 
-def _named(heads: list[list[str]], widths: list[int], kinds: list[str]) -> int:
+def header_of(heads: list[list[str]], widths: list[int], kinds: list[str]) -> int:
     """Which of the rows above the data has the names: one that calls a time so where the times are, else the first
     that has another for each column and holds no number, else the first."""
     timed = [

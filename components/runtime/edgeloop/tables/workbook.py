@@ -11,9 +11,9 @@ import numpy as np
 
 from edgeloop import optional
 from edgeloop.errors import EdgeloopError
-from edgeloop.tables.cells import Listed, is_number
+from edgeloop.tables.cells import Listed
 from edgeloop.tables.chunk import About, Chunk
-from edgeloop.tables.layout import is_time, opened
+from edgeloop.tables.layout import fits, header_of, kind_of, opened
 from edgeloop.tables.options import Options
 from edgeloop.tables.text import ROWS, unique
 
@@ -86,22 +86,19 @@ def _chunk(rows: list[list[str]], lines: list[int]) -> Chunk:
 
 def _top(head: list[list[str]], skip: int) -> tuple[int, list[str], list[list[str]]]:
     """Index of the first row of data, the names above it, and rows between."""
-    usual = max((sum(bool(c) for c in row) for row in head), default=0)
-    start = next(
-        (
-            i for i, row in enumerate(head)
-            if i >= skip and sum(bool(c) for c in row) * 2 >= usual
-            and sum(is_number(c) or is_time(c) for c in row) * 2 >= sum(bool(c) for c in row) > 0
-        ),
-        len(head),
-    )  # fmt: skip
+    width = max((i + 1 for row in head[skip:] for i, c in enumerate(row) if c), default=0)
+    padded = [(row + [""] * width)[:width] for row in head]
+    body = [row for row in padded[skip:] if any(row)]
+    kinds = [kind_of([row[i] for row in body[len(body) // 3 :]]) for i in range(width)]
+    start = next((i for i, row in enumerate(padded) if i >= skip and any(row) and fits(row, kinds)), len(head))
+    usual = sum(kind != "m" for kind in kinds)
     top = start
-    while top > skip and sum(bool(c) for c in head[top - 1]) * 2 >= usual:
+    while top > skip and sum(bool(c) for c in padded[top - 1]) * 2 >= usual:
         top -= 1
-    rows = head[top:start]
-    width = max((i + 1 for row in head[top:] for i, c in enumerate(row) if c), default=0)
-    names = (rows[0] + [""] * width)[:width] if rows else [f"c{i}" for i in range(width)]
-    return start, names, rows[1:]
+    rows = padded[top:start]
+    if rows and not skip:
+        rows = rows[header_of(rows, [width] * len(rows), kinds) :]
+    return start, rows[0] if rows else [f"c{i}" for i in range(width)], rows[1:]
 
 
 def _text(cell: Any) -> str:
@@ -111,6 +108,8 @@ def _text(cell: Any) -> str:
         return "true" if cell else "false"
     if isinstance(cell, float):
         return repr(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
+    if isinstance(cell, datetime) and cell.time() == time():
+        return str(cell.date().isoformat())
     if isinstance(cell, datetime):
         cell = cell + timedelta(microseconds=500)
         return str(cell.replace(microsecond=cell.microsecond // 1000 * 1000).isoformat(" "))
