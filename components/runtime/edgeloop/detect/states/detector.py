@@ -173,12 +173,14 @@ class ConditionDetector:
             n = min(n, self._fresh)
         residual = rows[at : at + n] - baseline.offsets[context]
         deviation = rows_away = self._middle(residual) - baseline.centre
+        if math.isnan(rows_away.sum()):
+            rows_away = np.nan_to_num(rows_away)
         deviation = taught = np.minimum(np.maximum(deviation, baseline.nearest), baseline.farthest)
         if math.isnan(deviation.sum()):
             deviation = np.where(np.isnan(taught), 0.0, taught)
         smooth = self._averages.update(deviation)
         z = self._beyond(smooth[0], baseline) * baseline.scale
-        magnitude = self.statistic.magnitudes(z, self._beyond(np.nan_to_num(rows_away), baseline))
+        magnitude = self.statistic.magnitudes(z, self._beyond(rows_away, baseline))
         steps = magnitude[:, -1].copy()
         np.minimum(steps, np.append(self._step, steps[:-1]), out=magnitude[:, -1])
         most = magnitude.max(axis=1)

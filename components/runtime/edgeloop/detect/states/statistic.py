@@ -20,6 +20,8 @@ STEP = 2.0
 TINY = 1e-12
 OLDEST = 400.0
 """Blocks that an average is worth at most."""
+FEW = 8
+"""Rows below which the same additions are quicker row by row."""
 SMALLEST = 1.0
 """Spreads that the largest of a block is taken to be at least: a channel that stands still is in spreads."""
 
@@ -65,9 +67,12 @@ class Statistic:
         if self._channels >= TOGETHER:
             squares = np.minimum(equal, FARTHEST)
             squares *= squares
-            total = squares[:, 0].copy()
-            for i in range(1, self._channels):
-                total += squares[:, i]
+            if len(z) < FEW:
+                total = np.add.accumulate(squares, axis=1)[:, -1]
+            else:
+                total = squares[:, 0].copy()
+                for i in range(1, self._channels):
+                    total += squares[:, i]
             found[:, -2] = np.sqrt(total / self._channels) / self.typical[-1]
         return found
 
