@@ -32,7 +32,7 @@ from edgeloop_tools.train.images import features, learn
 from edgeloop_tools.train.images.run import Costs, size_of, threshold
 
 GOOD_PARTS, BAD_PARTS = 3000, 1000
-POOL, TEST, HELD_OUT = 1000, 400, 750
+POOL, TEST, HELD_OUT = 1000, 400, 1200
 """Parts of a seed that may be labelled, as they come (15 % bad); that accuracy is measured on (half bad); that the gate
 is asked about (30 % bad, as those whose labels it weighs)."""
 PLANNED = 360

@@ -35,7 +35,7 @@ HELD_OUT: Final = 300
 """Later parts that each model is measured on; half of them bad."""
 PAST, LATER, CHANCE = 1_000_000, 2_000_000, 3_000_000
 """Numbers of the first of the parts that were labelled before, that are measured on, that chance labels."""
-PATIENCE: Final = 600 * NS
+PATIENCE: Final = 1200 * NS
 LOOK: Final = 1.0
 GOOD: Final = "good"
 
@@ -77,9 +77,10 @@ def run(options: Options) -> int:
     with _stoppable() as stop, Line(root, options.nucleus) as line, view:
         if announced:
             view.say("install", announced)
-        turns = Turns(line, view, stop, options.seed)
         progress = Progress("labels back into the model", options.duration)
-        if _deploy(line, turns, view, progress, stop) is None:  # type: ignore[arg-type]
+        turns = Turns(line, view, progress, stop, options.seed)
+        progress.installed = _deploy(line, turns, view, progress, stop)  # type: ignore[arg-type]
+        if progress.installed is None:
             raise EdgeloopError("interrupted before anything ran")
         story = turns.play()
     path.write_text(json.dumps(story.document(), indent=1) + "\n")
@@ -102,11 +103,11 @@ def run(options: Options) -> int:
 class Turns:
     """The line, its first model, and one turn of the loop after the other. Raises EdgeloopError."""
 
-    def __init__(self, line: Line, view: View, stop: threading.Event, seed: int) -> None:
+    def __init__(self, line: Line, view: View, progress: Progress, stop: threading.Event, seed: int) -> None:
         from edgeloop.sim.conveyor import Camera, Conveyor
         from edgeloop_tools.model.keys import generate
 
-        self._line, self._view, self._stop, self._seed = line, view, stop, seed
+        self._line, self._view, self._progress, self._stop, self._seed = line, view, progress, stop, seed
         self.folder = line.root / "loop"
         self.folder.mkdir(mode=0o755)
         self._key, _, self._public = generate(self.folder / "release")
@@ -159,7 +160,7 @@ class Turns:
             while turn <= TURNS and elapsed() < end:
                 self._look()
                 labelled = self._label(loop.pictures, turn * AFTER)
-                code = loop.once()
+                code = loop.once() if self._uploaded() else WAITS
                 if code == WAITS:
                     continue
                 turn += 1
@@ -180,6 +181,7 @@ class Turns:
 
     def _look(self) -> None:
         self._line.poll(measure=False)
+        self._view.show(self._line, self._progress)
         if self._stop.wait(LOOK):
             raise EdgeloopError("the demo was ended", why="before the loop was through")
 
@@ -214,6 +216,16 @@ class Turns:
         )  # fmt: skip
         path.chmod(0o644)
         return path, made.digest
+
+    def _uploaded(self) -> bool:
+        """Whether anything has come to the bucket."""
+        import boto3
+        from botocore.exceptions import ClientError
+
+        try:
+            return bool(boto3.client("s3").list_objects_v2(Bucket=BUCKET, MaxKeys=1).get("Contents"))
+        except ClientError:
+            return False
 
     def _begin(self, pictures: Path) -> None:
         """The first model's pictures stay in the data set."""
