@@ -31,7 +31,7 @@ RATE: Final = 8
 DEFECTIVE: Final = 0.3
 FIRST, AFTER, TURNS = 24, 40, 3
 """Labels of the first model; new labels that a training is worth; trainings."""
-HELD_OUT: Final = 300
+HELD_OUT: Final = 200
 """Later parts that each model is measured on; half of them bad."""
 PAST, LATER, CHANCE = 1_000_000, 2_000_000, 3_000_000
 """Numbers of the first of the parts that were labelled before, that are measured on, that chance labels."""
@@ -116,6 +116,7 @@ class Turns:
         numbers = range(LATER, LATER + 37 * HELD_OUT, 37)
         self._later = [(even.image(n), _word(even.part(n).kind)) for n in numbers]
         self._story = Story()
+        self._asked: set[str] = set()
         self._first = self._taught(FIRST, PAST, self.folder / f"{NAME}-1.0.0.tar", self._key)
 
     @property
@@ -234,8 +235,8 @@ class Turns:
             (pictures / path.name).write_bytes(path.read_bytes())
 
     def _label(self, pictures: Path, paid: int) -> int:
-        """What a person would do: a word on each picture that came, a batch at a time, as many as are paid for; the
-        simulator knows the truth. All labels spent."""
+        """What a person would do: a word on pictures spread over those that came, a batch at a time, as many as are
+        paid for; the simulator knows the truth. All labels spent."""
         from edgeloop_tools.label.dataset import DataSet, Item, sidecar, write
 
         first, fresh = [], []
@@ -245,9 +246,12 @@ class Turns:
                 fresh.append(Item(str(path), _word(truth.label), by="simulator"))
             elif path.stem.isdigit():
                 first.append(Item(str(path), _word(self._belt.part(int(path.stem)).kind), by="simulator"))
-        fresh = fresh[: min(paid, len(fresh) // AFTER * AFTER)]
-        write(DataSet(pictures, [*first, *fresh], [GOOD, "bad"]), self.folder / "labels")
-        return len(first) + len(fresh)
+        rest = [item for item in fresh if item.source not in self._asked]
+        if len(rest) >= AFTER and len(self._asked) < paid:
+            self._asked |= {rest[k * len(rest) // AFTER].source for k in range(AFTER)}
+        told = [item for item in fresh if item.source in self._asked]
+        write(DataSet(pictures, [*first, *told], [GOOD, "bad"]), self.folder / "labels")
+        return len(first) + len(told)
 
     def _measure(self, package: Path, labels: int, version: str) -> None:
         point = Point(labels, version, *self._judged(package))
@@ -265,7 +269,7 @@ class Turns:
 
         bad = np.array([word == "bad" for _, word in self._later])
         with tempfile.TemporaryDirectory() as scratch:
-            fails = judge(unpack(package, Path(scratch)), [p for p, _ in self._later], frozenset({GOOD})).fails
+            fails = judge(unpack(package, Path(scratch)), [p for p, _ in self._later], frozenset({GOOD}), 2).fails
         return float((fails == bad).mean()), float((~fails[bad]).mean()), float(fails[~bad].mean())
 
     def _seen(self) -> dict[str, dict[str, float]]:

@@ -16,7 +16,7 @@ SIDE: Final = 48
 ALIKE: Final = 0.985
 """Correlation of two pictures without what is smooth in them."""
 MOMENT: Final = 1_000_000_000
-"""ns within which pictures of one camera show the same."""
+"""ns within which pictures of one camera show the same, where they are of no parts."""
 
 
 def print_of(pixels: Pixels) -> NDArray[np.float32]:
@@ -43,8 +43,10 @@ def groups_of(items: Sequence[Item], prints: NDArray[np.float32]) -> NDArray[np.
     for k, item in enumerate(items):
         about = item.about
         camera = about.get("camera", "")
-        keys: list[Any] = [("part", about.get("device", ""), camera, about["part"])] if about.get("part") else []
-        if isinstance(about.get("time"), int):
+        keys: list[Any] = []
+        if about.get("part"):
+            keys.append(("part", about.get("device", ""), camera, about["part"]))
+        elif isinstance(about.get("time"), int):
             keys.append(("time", about.get("device", ""), camera, about["time"] // MOMENT))
         for key in keys:
             parent[root(k)] = root(first.setdefault(key, k))
