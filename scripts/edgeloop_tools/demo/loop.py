@@ -29,6 +29,8 @@ NAME: Final = "surface"
 RATE: Final = 8
 """Parts a second."""
 DEFECTIVE: Final = 0.3
+ESCAPE: Final = 3
+"""What a bad part that passes costs; a good one that fails costs 1."""
 FIRST, AFTER, TURNS = 24, 40, 3
 """Labels of the first model; new labels that a training is worth; trainings."""
 HELD_OUT: Final = 200
@@ -150,7 +152,7 @@ class Turns:
         self._measure(self._first[0], FIRST, "1.0.0")
         plan = Plan(
             model=NAME, work=str(self.folder / "work"), pictures=f"s3://{BUCKET}/hard_examples",
-            labels=str(self.folder / "labels"), after=AFTER, costs="escape=10,reject=1", first=str(self._first[0]),
+            labels=str(self.folder / "labels"), after=AFTER, costs=f"escape={ESCAPE},reject=1", first=str(self._first[0]),
             key=str(self._key), publish=str(self.folder / "shelf"), deploy=Deploy(core=str(self._line.root)),
             probation=120.0, seed=self._seed,
         )  # fmt: skip
@@ -212,7 +214,7 @@ class Turns:
             _write(folder / name, self._belt.image(number))
             items.append(Item(name, _word(self._belt.part(number).kind), by="simulator"))
         made = train(
-            DataSet(folder, items, [GOOD, "bad"]), path, NAME, costs=Costs(10, 1), seed=self._seed,
+            DataSet(folder, items, [GOOD, "bad"]), path, NAME, costs=Costs(ESCAPE, 1), seed=self._seed,
             key=private(key) if key else None,
         )  # fmt: skip
         path.chmod(0o644)
