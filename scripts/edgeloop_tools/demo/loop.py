@@ -152,7 +152,7 @@ class Turns:
         self._measure(self._first[0], FIRST, "1.0.0")
         plan = Plan(
             model=NAME, work=str(self.folder / "work"), pictures=f"s3://{BUCKET}/hard_examples",
-            labels=str(self.folder / "labels"), after=AFTER, costs=f"escape={ESCAPE},reject=1", first=str(self._first[0]),
+            labels=str(self.folder / "labels"), after=AFTER, costs=f"escape={ESCAPE}", first=str(self._first[0]),
             key=str(self._key), publish=str(self.folder / "shelf"), deploy=Deploy(core=str(self._line.root)),
             probation=120.0, seed=self._seed,
         )  # fmt: skip
