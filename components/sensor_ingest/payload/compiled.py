@@ -105,7 +105,7 @@ class Compiled:
         if ABSENT in said:
             return None
         try:
-            return np.array([moment(value, self._form.form) for value in said], dtype=np.int64)
+            return np.array([moment(value, self._form.form, self._form.zone) for value in said], dtype=np.int64)
         except BadPayload:
             return None
 

@@ -239,7 +239,7 @@ class Decoder:
             raise BadPayload(f"it has no time {self.form.time or self._time_name}")
         if not isinstance(said, list):
             said = [said]
-        found = np.array([moment(value, self.form.form) for value in said], dtype=np.int64)
+        found = np.array([moment(value, self.form.form, self.form.zone) for value in said], dtype=np.int64)
         if len(found) == n:
             return found
         if len(found) == 1 and self.form.rate is not None:
@@ -330,7 +330,7 @@ class Decoder:
         if not keys or not isinstance(keys[-1], str) or keys[-1].lower() not in STAMPED:
             return False
         try:
-            at = moment(value[0] if isinstance(value, list) else value, self.form.form)
+            at = moment(value[0] if isinstance(value, list) else value, self.form.form, self.form.zone)
         except BadPayload:
             return False
         written = isinstance(value, str) and not value.strip().lstrip("+-").replace(".", "", 1).isdecimal()

@@ -12,6 +12,8 @@ from msgspec import Meta
 
 from edgeloop.config import units
 from edgeloop.config.quantities import Rate
+from edgeloop.errors import EdgeloopError
+from edgeloop.tables.moments import known_zone
 from edgeloop.wire.batch import Channel
 from sensor_ingest.payload import places
 from sensor_ingest.payload.envelope import ENCODINGS, Compression
@@ -52,6 +54,9 @@ class Form(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Meta(title="Time", description="where the time stamp is; `arrival`: none; empty: found, if `channels` are"),
     ] = ""
     form: Annotated[str, Meta(title="Form", description="how a time is written, as strptime has it")] = ""
+    zone: Annotated[
+        str, Meta(title="Zone", description="IANA zone of times that name none, such as Europe/Berlin; empty: UTC")
+    ] = ""
     rate: Annotated[Rate | None, Meta(title="Rate", description="of samples that come without a time each")] = None
     separator: Annotated[str, Meta(title="Separator", description="of cells; empty: found out", max_length=8)] = ""
     pattern: Annotated[
@@ -90,6 +95,11 @@ def check(form: Form) -> None:
     """Raises ValueError."""
     found = fields(form)
     words(form.words)
+    if form.zone:
+        try:
+            known_zone(form.zone)
+        except EdgeloopError as error:
+            raise ValueError(f"zone: {error}") from None
     if form.encoding not in ENCODINGS:
         raise ValueError(f"encoding: {form.encoding!r} is none of {', '.join(ENCODINGS)}")
     if (form.good or form.value) and form.payload not in ("json", "cbor", "msgpack", "text", "pairs", "senml"):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from edgeloop.clock import NS
 from edgeloop.config.load import convert
+from edgeloop.errors import ConfigurationError
 from sensor_ingest.payload import BadPayload, Decoder, Form
 
 AT = 1_769_940_000_000
@@ -132,3 +133,19 @@ def test_two_machines_of_a_collector_are_two_channels() -> None:
         document = {"name": "cpu", "tags": {"host": host}, "fields": {"load": value}, "timestamp": AT // NS * NS or AT}
         decoder.decode(json.dumps(document).encode(), NOW)
     assert [c.name for c in decoder.channels] == ["cpu.g.load", "cpu.h.load"]
+
+
+@pytest.mark.parametrize("options", [{}, {"channels": {"t": "t"}, "time": "ts"}])
+def test_a_time_of_a_wall_clock_is_of_its_zone(options: dict[str, Any]) -> None:
+    made = Decoder(convert({"zone": "Europe/Berlin", **options}, Form))
+    now = 1_793_000_000 * NS
+    said = ["2026-07-01T12:00:00", "2026-07-01T12:00:00Z", "2026-07-01T12:00:00+05:00", 1_782_900_000]
+    meant = [1_782_900_000, 1_782_907_200, 1_782_889_200, 1_782_900_000]
+    for stamp, wanted in zip(said, meant, strict=True):
+        found = made.decode(json.dumps({"t": 1, "ts": stamp}).encode(), now)
+        assert found.times is not None
+        assert found.times.tolist() == [wanted * NS]
+    twice = made.decode(b'{"t":1,"ts":"2026-10-25T02:30:00"}', now)
+    assert twice.unset
+    with pytest.raises(ConfigurationError, match="no such zone"):
+        convert({"zone": "Middle/Earth"}, Form)
