@@ -411,3 +411,14 @@ def test_dates_and_times_of_parquet(tmp_path: Path) -> None:
     assert not isinstance(found, str), found
     assert found.values[:, 0].tolist() == [i for i in range(n) if i != 5]
     assert "1 rows of 60 refused" in found.understood
+
+
+def test_what_counts_is_left_out_beside_others_alone(tmp_path: Path) -> None:
+    rows = [f"{per_minute(i):%Y-%m-%d %H:%M},{i}" for i in range(N)]
+    (tmp_path / "a.csv").write_text("\n".join(["time,sample", *rows]))
+    assert [c.name for c in read(tmp_path / "a.csv").channels] == ["sample"]
+    more = [f"{row},{20 + i % 3}" for i, row in enumerate(rows)]
+    (tmp_path / "a.csv").write_text("\n".join(["time,sample,temp", *more]))
+    found = read(tmp_path / "a.csv")
+    assert [c.name for c in found.channels] == ["temp"]
+    assert "'sample' numbers the rows: left out" in found.understood

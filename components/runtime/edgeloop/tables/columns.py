@@ -37,7 +37,7 @@ _UNITS = {"ms": "ms", "msec": "ms", "us": "us", "µs": "us", "μs": "us", "usec"
 _CLOCKS = re.compile(r"(.*[ _])?(time|zeit|uhrzeit|hora|heure|ora|tijd|tid|clock|hhmm(ss)?|hms|tod)", re.IGNORECASE)
 _MILLIS = re.compile(r"(.*[ _.])?(ms|msecs?|millis|millisec\w*|millisekunden?|millitm)", re.IGNORECASE)
 _ROWS = re.compile(
-    r"c0|unnamed: 0|index|id|nos?\.?|nr\.?|#|rows?|record|recno|rec|sample|lfd\.? ?nr\.?|number|line|n", re.IGNORECASE
+    r"c0|unnamed: 0|index|id|nos?\.?|nr\.?|#|rows?|record|recno|rec|sample|lfd\.? ?nr\.?|number|line", re.IGNORECASE
 )
 _HALF = re.compile(r"[ap]\.?\s?m\.?", re.IGNORECASE)
 

@@ -116,13 +116,14 @@ class Table:
         taken = set(self._place.columns) if self._place else set()
         self._by = columns.named(o.by, self._names, self._where) if o.by else None
         value = columns.named(o.value, self._names, self._where) if o.value else None
-        self._counted = [i for i in columns.counts(about) if i not in taken and i not in (self._by, value)]
-        self._wanted = [
+        wanted = [
             i for i, name in enumerate(self._names)
             if i not in taken and i != self._by and name not in o.ignore and name not in about.own
             and (value is None or i == value) and about.kinds[i] != "t"
-            and i not in self._counted
         ]  # fmt: skip
+        counted = {i for i in columns.counts(about) if i in wanted and i != value}
+        self._wanted = [i for i in wanted if i not in counted] or wanted
+        self._counted = sorted(counted - set(self._wanted))
         for _ in range(3):
             with contextlib.suppress(Again):
                 facts, evidence = self._pass()
