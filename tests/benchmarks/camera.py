@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -45,6 +46,9 @@ THREADS = 1
 SIDE: Final = 640
 MODELS: Final = {"A": (8, 3), "B": (16, 5)}
 """Channels and layers: some 10 and 40 ms a run on a core of today."""
+BUSY: Final = 0.12
+"""Part by which a bare run may differ before and after."""
+TRIES: Final = 2
 LINE: Final = 30.0
 """Parts a second."""
 
@@ -173,6 +177,24 @@ def rate(run: Callable[[], object], seconds: float) -> tuple[float, float]:
         run()
         runs += 1
     return runs / spent, (time.process_time() - used) / runs
+
+
+def between(
+    bare: Callable[[], tuple[float, float]], measure: Callable[[], Ran], rounds: int
+) -> list[tuple[float, float, Ran]]:
+    """Each measurement between two bare runs: their runs a second and CPU s a run, in the mean, and what came of it.
+    Where the two differ by more than BUSY, somebody else had the machine, and the round does not count. None: it never
+    was quiet."""
+    found: list[tuple[float, float, Ran]] = []
+    before = bare()
+    for _ in range(TRIES * rounds):
+        got, after = measure(), bare()
+        if min(before[0], after[0]) >= (1 - BUSY) * max(before[0], after[0]):
+            found.append(((before[0] + after[0]) / 2, (before[1] + after[1]) / 2, got))
+        before = after
+        if len(found) == rounds:
+            break
+    return found
 
 
 @dataclass
@@ -322,6 +344,7 @@ def run(seconds: float = SECONDS, rounds: int = ROUNDS) -> dict[str, Any]:
         "decode at half size, ms": round(1e3 * decode, 2),
     }
     goals: list[dict[str, Any]] = []
+    busy: list[str] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for model in MODELS:
@@ -330,32 +353,45 @@ def run(seconds: float = SECONDS, rounds: int = ROUNDS) -> dict[str, Any]:
             loaded = Loaded(package.manifest, 0, runner, package.digest, 1, "default")
             alone = bare_session(package)
             tensor = np.zeros((1, SIDE, SIDE, 3), np.uint8)
-            one, four, cost = [], [], []
-            for number in range(rounds):
-                bare, cpu = rate(lambda: alone(tensor), seconds)  # noqa: B023
-                got = cameras(loaded, jpegs(files), seconds, folder / f"one-{model}-{number}")
-                many = cameras(loaded, jpegs(files), seconds, folder / f"four-{model}-{number}", count=4)
-                one.append((bare, got))
-                four.append(many.fps / bare)
-                cost.append(got.cpu / (cpu + decode))
-            ratio = median(got.fps / bare for bare, got in one)
-            figures[f"model {model}"] = {
-                "bare_ms": round(1e3 * median(1 / bare for bare, _ in one), 2),
-                "pipeline_fps": round(median(got.fps for _, got in one), 1), "ratio": round(ratio, 3),
-                "four_cameras": round(median(four), 3), "cpu": round(median(cost), 3),
-            }  # fmt: skip
-            most = {"A": 1.25, "B": 1.1}[model]
-            goals += [
-                {"goal": f"pipeline / bare fps, one camera, {model}", "at_least": 0.97, "figure": round(ratio, 3)},
-                {"goal": f"pipeline / bare fps, four cameras, {model}", "at_least": 0.95,
-                 "figure": round(median(four), 3)},
-                {"goal": f"CPU a frame / (bare run + bare decode), {model}", "at_most": most,
-                 "figure": round(median(cost), 3)},
-            ]  # fmt: skip
+            folders = (folder / f"{model}-{number}" for number in count())
+
+            def bare() -> tuple[float, float]:
+                return rate(lambda: alone(tensor), seconds / 2)  # noqa: B023
+
+            def of(cameras_: int) -> Callable[[], Ran]:
+                return lambda: cameras(loaded, jpegs(files), seconds, next(folders), count=cameras_)  # noqa: B023
+
+            one, four = between(bare, of(1), rounds), between(bare, of(4), rounds)
+            if not one or not four:
+                busy.append(f"model {model}")
+            else:
+                ratio = median(got.fps / fps for fps, _, got in one)
+                many = median(got.fps / fps for fps, _, got in four)
+                cost = median(got.cpu / (cpu + decode) for _, cpu, got in one)
+                figures[f"model {model}"] = {
+                    "bare_ms": round(1e3 * median(1 / fps for fps, _, _ in one), 2),
+                    "pipeline_fps": round(median(got.fps for _, _, got in one), 1), "ratio": round(ratio, 3),
+                    "four_cameras": round(many, 3), "cpu": round(cost, 3), "quiet_rounds": len(one) + len(four),
+                }  # fmt: skip
+                most = {"A": 1.25, "B": 1.1}[model]
+                goals += [
+                    {"goal": f"pipeline / bare fps, one camera, {model}", "at_least": 0.97, "figure": round(ratio, 3)},
+                    {"goal": f"pipeline / bare fps, four cameras, {model}", "at_least": 0.95, "figure": round(many, 3)},
+                    {"goal": f"CPU a frame / (bare run + bare decode), {model}", "at_most": most,
+                     "figure": round(cost, 3)},
+                ]  # fmt: skip
             if model == "A":
-                goals += line_goals(loaded, runner, files, eye, seconds, folder, bare_ms=1e3 / one[-1][0])
+                before = bare()
+                line = line_goals(loaded, runner, files, eye, seconds, folder, bare_ms=1e3 / before[0])
+                after = bare()
+                if min(before[0], after[0]) < (1 - BUSY) * max(before[0], after[0]):
+                    busy.append("latency, parts in time")
+                    line = [goal for goal in line if "ms" not in goal["goal"] and goal.get("unit") != "ms"]
+                goals += line
             runner.close()
         figures |= own(folder, seconds / 2, rounds)
+    if busy:
+        figures["not measured, nor counted"] = f"{', '.join(busy)}: somebody else had the machine; run it alone"
     return {**figures, "goals": goals}
 
 
@@ -376,9 +412,9 @@ def line_goals(
     twice = len(parts) - len(set(parts))
     lost = rough.counts.get("frames.c0", 0) - len(set(parts))
     costs = {}
-    for count in (1, 8):
-        got = cameras(loaded, pixels([frame], "bgr"), 2 * seconds, folder / f"many-{count}", count=count)
-        costs[count] = got.cpu
+    for lines in (1, 8):
+        got = cameras(loaded, pixels([frame], "bgr"), 2 * seconds, folder / f"many-{lines}", count=lines)
+        costs[lines] = got.cpu
     still = {}
     for name, motion in (("all", 0.0), ("motion", 0.01)):
         began = time.process_time()

@@ -124,7 +124,7 @@ class CameraOutlet(_Outlet):
         self.parts.append(part)
         return not self.ended()
 
-    def missed(self, part: str, time: int, reason: str) -> None:
+    def missed(self, part: str, time: int, reason: str, *, blind: bool = True) -> None:
         self.problems.append(f"{part or 'a part'}: {reason}")
 
     def wait(self, seconds: float) -> bool:
