@@ -150,17 +150,15 @@ def _near(area: Zone, point: Point) -> bool:
 def _pairs(
     boxes: Sequence[Box], corners: NDArray[np.float64], wanted: Sequence[int], things: Sequence[_Thing], time: int
 ) -> list[tuple[int, _Thing]]:
-    """Boxes and the things they show, the largest overlaps first."""
+    """Boxes and the things they show, the largest overlaps first. A thing is where it should be by now, or still where
+    it was: pictures that come in a burst have times that say little of speed."""
     if not wanted or not things:
         return []
-    places = np.stack([thing.at(time) for thing in things])
     shown = corners[list(wanted)]
-    low = np.maximum(shown[:, None, :2], places[None, :, :2])
-    high = np.minimum(shown[:, None, 2:], places[None, :, 2:])
-    common = np.prod(np.clip(high - low, 0, None), axis=2)
-    sizes = np.prod(np.clip(shown[:, 2:] - shown[:, :2], 1e-9, None), axis=1)
-    others = np.prod(np.clip(places[:, 2:] - places[:, :2], 1e-9, None), axis=1)
-    overlap = common / (sizes[:, None] + others[None, :] - common)
+    overlap = np.maximum(
+        _overlap(shown, np.stack([thing.at(time) for thing in things])),
+        _overlap(shown, np.stack([thing.box for thing in things])),
+    )
     for row, k in enumerate(wanted):
         for column, thing in enumerate(things):
             if thing.label != boxes[k].label:
@@ -171,3 +169,12 @@ def _pairs(
         found.append((wanted[row], things[column]))
         overlap[row, :] = overlap[:, column] = 0.0
     return found
+
+
+def _overlap(ones: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Intersection over union of each with each: left, top, right, bottom."""
+    low = np.maximum(ones[:, None, :2], others[None, :, :2])
+    high = np.minimum(ones[:, None, 2:], others[None, :, 2:])
+    common = np.prod(np.clip(high - low, 0, None), axis=2)
+    areas = [np.prod(np.clip(each[:, 2:] - each[:, :2], 1e-9, None), axis=1) for each in (ones, others)]
+    return np.asarray(common / (areas[0][:, None] + areas[1][None, :] - common))
