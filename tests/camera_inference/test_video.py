@@ -17,6 +17,7 @@ from camera_inference.capture import Capture, Sink
 from camera_inference.frame import Frame
 from camera_inference.ring import Ring, forget
 from camera_inference.sources import Place, Registry
+from camera_inference.sources.stream.video import Stamps
 from edgeloop.ring import read
 from edgeloop_tools.bench.suite import load
 
@@ -161,3 +162,17 @@ def test_a_camera_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     assert not any("hunter2" in line for line in around.lines)
 
 
+
+
+def test_pictures_that_come_out_of_order_have_the_times_they_were_taken_at() -> None:
+    """B-frames: a camera sends the picture that others rest on as soon as it is taken, and those between after it."""
+    frame, order = 40_000_000, [0, 3, 1, 2, 6, 4, 5, 9, 7, 8, 12, 10, 11]
+    began, stamps = 10**18, Stamps()
+    taken, told, newest = [], [], 0
+    for place, shown in enumerate(order):
+        newest = max(newest, shown)
+        arrived = began + newest * frame + 5_000_000 + (3_000_000 if place % 3 else 0)
+        told.append(stamps.of(shown * frame, (place - 3) * frame, arrived))
+        taken.append(began + shown * frame + 5_000_000)
+    late = [one - other for one, other in zip(told[1:], taken[1:], strict=True)]
+    assert max(map(abs, late)) < 1_000_000, late
