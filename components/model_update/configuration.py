@@ -125,7 +125,7 @@ class Probation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ] = 4.0
     shift: Annotated[
         float,
-        Meta(title="Shift", description="part of the verdicts that may fall otherwise than before; 1: all", ge=0, le=1),
+        Meta(title="Shift", description="by how much the share that passes may fall; 1: all", ge=0, le=1),
     ] = 0.4
 
 

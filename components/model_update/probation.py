@@ -60,18 +60,18 @@ def _changed(report: Report, rules: Probation) -> tuple[str, Reason] | None:
     if rules.slower and slow and report.inferences >= TELLING:
         return f"a run takes {report.ms:.1f} ms, {before.ms:.1f} ms before (probation.slower)", Reason.LATENCY
     now, then = sum(report.said.values()), sum(before.said.values())
-    telling = then >= TELLING and before.said.get(UNKNOWN, 0) < then / 2
-    if rules.shift < 1 and telling and now >= max(TELLING, rules.inferences):
+    if rules.shift < 1 and then >= TELLING and now >= max(TELLING, rules.inferences):
         words = sorted({*report.said, *before.said})
         shares = {word: (before.said.get(word, 0) / then, report.said.get(word, 0) / now) for word in words}
-        if sum(abs(a - b) for a, b in shares.values()) / 2 > rules.shift:
+        good, still = shares.get(PASS, (0.0, 0.0))
+        if good - still > rules.shift:
             told = ", ".join(f"{word} {a:.0%} → {b:.0%}" for word, (a, b) in shares.items())
-            return f"its verdicts are others than before: {told} (probation.shift)", Reason.SHIFT
+            return f"it passes less than the model before: {told} (probation.shift)", Reason.SHIFT
     return None
 
 
-UNKNOWN: Final = "unknown"
-"""A model that mostly could not tell is nothing to be held against."""
+PASS: Final = "pass"
+"""What a model is held against: one that mends another, which rejected too much, is no worse for it."""
 _SOME_MS: Final = 2.0
 _FEW: Final = 3
 """Failures that are not yet a share."""

@@ -54,6 +54,7 @@ def report(age: int, **changes: Any) -> Report:
         (90, [report(90, said={"pass": 200}, before=Usual(said={"unknown": 80, "fail": 20}))], "stay", "200 runs"),
         (90, [report(90, said={"pass": 200}, before=Usual(said={"fail": 20}))], "stay", "200 runs"),
         (90, [report(90, said={"pass": 20}, before=Usual(said={"fail": 200}))], "stay", "200 runs"),
+        (90, [report(90, said={"pass": 200}, before=Usual(said={"fail": 120, "pass": 80}))], "stay", "200 runs"),
     ],
 )
 def test_verdicts(age: int, reports: list[Report], verdict: str, why: str) -> None:

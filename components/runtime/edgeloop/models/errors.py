@@ -45,7 +45,7 @@ class Reason(StrEnum):
     FAILURES = "failures"
     """On probation: too many runs failed."""
     SHIFT = "shift"
-    """On probation: its verdicts are spread otherwise than those of the model before."""
+    """On probation: far less passes than with the model before."""
 
 
 class ModelRefused(ModelError):
