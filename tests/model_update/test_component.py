@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from edgeloop import topics
 from edgeloop.bus import Bus
@@ -26,6 +28,7 @@ from edgeloop_tools.build.recipe import access_control
 from edgeloop_tools.core.ipc.backend import ConfigurationChanged, MemoryBackend
 from edgeloop_tools.core.ipc.server import Server
 from model_update.declaration import DECLARATION, NAME
+from model_update.wishes import shadow_topic, topic
 
 USER = "io.edgeloop.CameraInference"
 
@@ -75,6 +78,7 @@ class Device:
         environment = {
             "PATH": os.environ["PATH"],
             "SVCUID": token,
+            "AWS_IOT_THING_NAME": "press-7",
             "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": str(self.root / "ipc.socket"),
         }
         archive = self.root / "model_update.pyz"
@@ -184,3 +188,36 @@ def test_an_invalid_entry_stops_nothing(device: Device, make: Any) -> None:
     until(lambda: device.health.get("problems"), device.log)
     assert "models.other" in json.dumps(device.health["problems"])
     assert device.notices[0]["name"] == "linear"
+
+
+def test_what_iot_core_wants_comes_over_the_bus(device: Device, make: Any) -> None:
+    """Both ways, with the policy of the recipe: a message on the thing's topic, then its named shadow."""
+    private = ed25519.Ed25519PrivateKey.generate()
+    secret, public = (
+        base64.b64encode(data).decode()
+        for data in (private.private_bytes_raw(), private.public_key().public_bytes_raw())
+    )
+    first, second = make(1.0, key=secret), make(2.0, version="1.1.0", key=secret)
+
+    def told(made: tuple[Path, str]) -> dict[str, Any]:
+        return {"models": {"linear": {"uri": f"file:{made[0]}", "digest": made[1]}}}
+
+    settings = {"keys": {"release": public}, "probation": {"inferences": "5", "time": "100 ms"}}
+    device.start({**settings, "desired": "topic"})
+    until(lambda: device.health.get("state") == "ok", device.log)
+
+    def told_again() -> bool:
+        device.bus.publish_to_iot_core(topic("press-7"), json.dumps(told(first)).encode())
+        time.sleep(0.2)
+        return bool(device.notices)
+
+    until(told_again, device.log)
+    assert device.notices[0]["active"]["version"] == "1.0.0"
+    asked = threading.Event()
+    device.bus.subscribe(shadow_topic("press-7", "get"), lambda *_: asked.set(), cloud=True)
+    device.configure({**settings, "desired": "shadow"})
+    until(asked.is_set, device.log)
+    document = {"state": {"desired": told(second)}, "version": 1}
+    device.bus.publish_to_iot_core(shadow_topic("press-7", "get/accepted"), json.dumps(document).encode())
+    until(lambda: device.notices[-1]["active"]["version"] == "1.1.0", device.log)
+    assert device.end(signal.SIGTERM) == 0

@@ -336,3 +336,16 @@ def test_what_a_camera_counts_is_a_stream_that_monitors_see(told: Told, made: Ma
     }  # fmt: skip
     without = made(text.replace("stream: true", "stream: false"))
     assert "c" not in without.components()["io.edgeloop.SensorIngest"]["sources"]
+
+
+def test_what_iot_core_may_want(told: Told) -> None:
+    def line(way: str, keys: str = 'keys: {release: "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="}') -> str:
+        return GOOD + f"components:\n  ModelUpdate: {{desired: {way}, {keys}}}\n"
+
+    assert told(line("topic")) == []
+    assert told(line("shadow"), nucleus="classic") == []
+    (said,) = told(line("shadow"))
+    assert "no shadow can be read" in said
+    assert "nucleus lite has no shadows; write desired: topic" in said
+    (said,) = told(line("topic", "keep: 3"))
+    assert "what IoT Core wants is not taken" in said
