@@ -3,11 +3,13 @@
 Each set of profiles on a file system of its own (a tmpfs, so that every byte on it is counted): first install, growth
 from core, an upgrade in which one core package changed, the way back with no network. Then SIGKILL at random moments,
 200 pictures that wait while a line with a camera is installed, and the time to the first sample of a line of core only.
+With EDGELOOP_PARTS=<file> what was measured is kept there, and a run that was cut short goes on from it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import re
@@ -20,9 +22,9 @@ import tempfile
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -315,6 +317,19 @@ def until(there: Any, line: Line) -> None:
         time.sleep(0.1)
 
 
+def kept(name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `make` gives, or what a run before gave."""
+    file = Path(os.environ.get("EDGELOOP_PARTS") or os.devnull)
+    there: dict[str, Any] = json.loads(file.read_text() or "{}") if file.is_file() else {}
+    if name not in there:
+        there[name] = make()
+        if file != Path(os.devnull):
+            file.write_text(json.dumps(there))
+        print(show({name: there[name]}), flush=True)
+    found: dict[str, Any] = there[name]
+    return found
+
+
 def run() -> dict[str, Any]:
     from edgeloop_tools.build import build
 
@@ -322,15 +337,20 @@ def run() -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp(prefix="edgeloop-install-"))
     try:
         versions = Versions(folder, 2)
-        sets = {}
-        for profiles in SETS:
-            sets[profiles] = of_a_set(versions, profiles)
-            print(show({profiles: {name: step.figures() for name, step in sets[profiles].items()}}), flush=True)
-        cuts = killed(versions, folder)
-        print(show({"killed": cuts}), flush=True)
+        sets = {
+            profiles: {
+                name: Taken(**step)
+                for name, step in kept(
+                    profiles,
+                    lambda p=profiles: {n: asdict(s) for n, s in of_a_set(versions, p).items()},  # type: ignore[misc]
+                ).items()
+            }
+            for profiles in SETS
+        }
+        cuts = kept("killed", lambda: killed(versions, folder))
     finally:
         shutil.rmtree(folder)
-    sample, waiting = first_sample(), pictures()
+    sample, waiting = kept("first sample", first_sample), kept("pictures", pictures)
     steps = [step for found in sets.values() for name, step in found.items() if name != "back"]
     goals = [
         {"goal": "peak beyond what stays and 1.1 of what is new, the worst step", "unit": "MB", "at_most": 0.0,
