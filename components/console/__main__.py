@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
 from console.configuration import Configuration
 from console.declaration import DECLARATION
+from console.memory import frugal
 from edgeloop.component import App
 from edgeloop.optional import load
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from console.service import Console
 
 PERIOD = 1.0
+GIVES_WAY = 5
+"""Niceness: what scores and acts goes before the page."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,6 +26,8 @@ def main(argv: list[str] | None = None) -> int:
         from console import users_command
 
         return users_command.main(words[1:])
+    frugal()
+    os.nice(GIVES_WAY)
     with App.start(DECLARATION, argv) as app:
         app.need("console")
         with app.made(lambda: opened(app)) as console:

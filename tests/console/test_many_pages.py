@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -60,6 +63,31 @@ def test_news_reach_the_pages_of_a_server_that_came_after_another() -> None:
 
     assert b'"n":2' in asyncio.run(next_server())
     del kept
+
+
+def test_what_a_chart_needed_for_a_moment_is_given_back() -> None:
+    """Eight threads that take and leave blocks of up to 4 MB, each of another size, among small ones that stay."""
+    code = """
+import random, threading
+from console.memory import frugal
+def mapped():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
+assert frugal()
+before = mapped()
+def work(seed):
+    dice, kept = random.Random(seed), []
+    for _ in range(60):
+        block = bytearray(dice.randrange(200_000, 4_000_000))
+        block[::4096] = b"x" * len(block[::4096])
+        kept.append(bytes(64))
+threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(mapped() - before)
+"""
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ)
+    assert float(done.stdout) < 10
 
 
 def test_an_answer_is_made_once_for_all_who_ask() -> None:
