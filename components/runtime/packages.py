@@ -30,7 +30,7 @@ SCRATCH = "edgeloop.tmp"
 """In an environment that is being made: what pip unpacks."""
 SHARE = 0.08
 """Of what is to be installed, wheels of one call of pip lie beside it at a time: the peak stays near what stays."""
-SMALLEST = 4 * MEGABYTE
+SMALLEST = MEGABYTE // 4
 
 Wheels = Callable[[Iterable[str]], AbstractContextManager[Path]]
 """A folder that holds the wheels of these packages."""
@@ -122,7 +122,7 @@ def _whole(info: Path, folder: Path) -> bool:
 
 def install(folder: Path, lock: Lock, held: int, wheels: Wheels | None, *, cache: bool) -> None:
     """Installs what of the lock is not there yet, the largest wheels first and few at a time: pip fetches and checks
-    them, and unpacks all but the large ones.
+    them, and unpacks those that come together.
     """
     there = installed(folder)
     wanted = [line for line in lock.lines if _key(line) not in there]
@@ -136,7 +136,7 @@ def install(folder: Path, lock: Lock, held: int, wheels: Wheels | None, *, cache
         for lines in batches(wanted, lock):
             requirements = scratch / "requirements.txt"
             requirements.write_text("\n".join([*lines, ""]))
-            apart = len(lines) == 1 and _wheel_size(lines[0], lock) >= SMALLEST and _name(lines[0]) not in others
+            apart = len(lines) == 1 and lock.sizes and _name(lines[0]) not in others
             words = ["download", "--dest", str(scratch)] if apart else ["install"]
             with wheels(line.partition("==")[0] for line in lines) if wheels else nullcontext(None) as place:
                 _pip(folder, words, requirements, held, place, cache)

@@ -291,7 +291,8 @@ def pictures() -> dict[str, Any]:
         images.mkdir()
         for number in range(PICTURES):
             (images / f"{number:03d}.png").write_bytes(png(eye.image(number)))
-        camera = {"uri": f"folder:{images}?poll=50 ms", "policy": "every", "deadline": "1 min"}
+        camera = {"uri": f"folder:{images}?poll=50 ms", "policy": "every", "deadline": "1 min",
+                  "model": "visual_inspection"}  # fmt: skip
         merge = {RUNTIME: {"profiles": "core vision"}, CAMERA: {"cameras": {"gate": camera}}}
         for path in (images, *images.iterdir()):
             path.chmod(0o777)
