@@ -6,8 +6,9 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,14 +26,16 @@ from edgeloop_tools.harness.line import Line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from edgeloop_tools.label.dataset import Item
+
 NAME: Final = "surface"
 RATE: Final = 8
 """Parts a second."""
 DEFECTIVE: Final = 0.3
-ESCAPE: Final = 3
-"""What a bad part that passes costs; a good one that fails costs 1."""
-FIRST, AFTER, TURNS = 24, 40, 3
+FIRST, AFTER, TURNS = 24, 60, 3
 """Labels of the first model; new labels that a training is worth; trainings."""
+SPARE, LOOKED_AT = 3, 300
+"""Times as many pictures as are labelled next have come; of the newest so many are chosen from."""
 HELD_OUT: Final = 200
 """Later parts that each model is measured on; half of them bad."""
 PAST, LATER, CHANCE = 1_000_000, 2_000_000, 3_000_000
@@ -152,7 +155,7 @@ class Turns:
         self._measure(self._first[0], FIRST, "1.0.0")
         plan = Plan(
             model=NAME, work=str(self.folder / "work"), pictures=f"s3://{BUCKET}/hard_examples",
-            labels=str(self.folder / "labels"), after=AFTER, costs=f"escape={ESCAPE}", first=str(self._first[0]),
+            labels=str(self.folder / "labels"), after=AFTER, first=str(self._first[0]),
             key=str(self._key), publish=str(self.folder / "shelf"), deploy=Deploy(core=str(self._line.root)),
             probation=120.0, seed=self._seed,
         )  # fmt: skip
@@ -204,7 +207,7 @@ class Turns:
         """A model of so many parts by chance, labelled by the simulator."""
         from edgeloop_tools.label.dataset import DataSet, Item
         from edgeloop_tools.model.keys import private
-        from edgeloop_tools.train.images.run import Costs, train
+        from edgeloop_tools.train.images.run import train
 
         folder = self.folder / path.stem
         folder.mkdir(parents=True, exist_ok=True)
@@ -214,7 +217,7 @@ class Turns:
             _write(folder / name, self._belt.image(number))
             items.append(Item(name, _word(self._belt.part(number).kind), by="simulator"))
         made = train(
-            DataSet(folder, items, [GOOD, "bad"]), path, NAME, costs=Costs(ESCAPE, 1), seed=self._seed,
+            DataSet(folder, items, [GOOD, "bad"]), path, NAME, seed=self._seed,
             key=private(key) if key else None,
         )  # fmt: skip
         path.chmod(0o644)
@@ -237,8 +240,8 @@ class Turns:
             (pictures / path.name).write_bytes(path.read_bytes())
 
     def _label(self, pictures: Path, paid: int) -> int:
-        """What a person would do: a word on pictures spread over those that came, a batch at a time, as many as are
-        paid for; the simulator knows the truth. All labels spent."""
+        """What a person would do: a word on the pictures that are worth it, a batch at a time, as many as are paid for;
+        the simulator knows the truth. All labels spent."""
         from edgeloop_tools.label.dataset import DataSet, Item, sidecar, write
 
         first, fresh = [], []
@@ -249,11 +252,22 @@ class Turns:
             elif path.stem.isdigit():
                 first.append(Item(str(path), _word(self._belt.part(int(path.stem)).kind), by="simulator"))
         rest = [item for item in fresh if item.source not in self._asked]
-        if len(rest) >= AFTER and len(self._asked) < paid:
-            self._asked |= {rest[k * len(rest) // AFTER].source for k in range(AFTER)}
+        if len(rest) >= SPARE * AFTER and len(self._asked) < paid:
+            self._asked |= self._worth(pictures, first, fresh)
         told = [item for item in fresh if item.source in self._asked]
         write(DataSet(pictures, [*first, *told], [GOOD, "bad"]), self.folder / "labels")
         return len(first) + len(told)
+
+    def _worth(self, pictures: Path, first: Sequence[Item], fresh: Sequence[Item]) -> set[str]:
+        """Of what came the pictures whose labels teach most, as `edgeloop label --next` chooses them."""
+        from edgeloop_tools.label.dataset import DataSet
+        from edgeloop_tools.label.run import most_taught
+
+        fresh = [item for item in fresh if item.source in self._asked] + [
+            replace(item, label="") for item in fresh if item.source not in self._asked
+        ][-LOOKED_AT:]
+        data = DataSet(pictures, [*first, *fresh], [GOOD, "bad"])
+        return {data.items[k].source for k in most_taught(data, AFTER)}
 
     def _measure(self, package: Path, labels: int, version: str) -> None:
         point = Point(labels, version, *self._judged(package))
