@@ -32,6 +32,7 @@ def register(subparsers: Subparsers) -> None:
         "--publish", nargs="?", const="aws", metavar="aws|ROOT",
         help="to the lines: as retained messages of IoT Core; ROOT: of the local core there",
     )  # fmt: skip
+    add("--engine", choices=("duckdb", "spark"), default="duckdb", help="Spark: where PySpark and Java are (duckdb)")
     add("--every", metavar="1h", help="again and again, until it is stopped")
     add("-p", dest="parameters", action="append", default=[], metavar="KEY=VALUE", help="a parameter of the analysis")
     analyse.set_defaults(run=_analyse)
@@ -69,7 +70,7 @@ def _once(arguments: argparse.Namespace) -> None:
 
     done = run(
         arguments.words[0], arguments.data, arguments.out, since=arguments.since, given=arguments.parameters,
-        report=arguments.report, valid=arguments.valid, say=print,
+        report=arguments.report, valid=arguments.valid, engine=arguments.engine, say=print,
     )  # fmt: skip
     print(done, flush=True)
     if arguments.publish:

@@ -1,11 +1,11 @@
-"""Runs an analysis: lake → Ibis expression on DuckDB → the function over it → table, findings, page."""
+"""Runs an analysis: lake → Ibis expression on DuckDB or Spark → the function over it → table, findings, page."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from edgeloop import optional
 from edgeloop.data.reader import nanoseconds
@@ -14,11 +14,9 @@ from edgeloop.errors import EdgeloopError
 from edgeloop.layout import date
 from edgeloop_tools.analyse import findings, page
 from edgeloop_tools.analyse.definition import Analysis, Answer, load
+from edgeloop_tools.analyse.engines import PURPOSE, Engine, opened
 from edgeloop_tools.harness.single import single
 from edgeloop_tools.lake.compact import LAKE, compact, parts
-
-PURPOSE: Final = "analyse"
-SETTINGS: Final = ("SET TimeZone='UTC'", "SET memory_limit='1GB'", "SET preserve_insertion_order=false")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +41,7 @@ def run(
     given: Sequence[str] = (),
     report: Path | None = None,
     valid: int = findings.VALID,
+    engine: str = "duckdb",
     say: Callable[[str], None] = lambda line: None,
 ) -> Done:
     """data: an upload, which is compacted into out/lake first, or a folder with lake/. valid: days for which findings
@@ -55,7 +54,7 @@ def run(
     except OSError as error:
         raise EdgeloopError("cannot write the results", where=str(out), why=error.strerror or "") from error
     with single(out / ".lock", "another analysis writes here"):
-        return _run(analysis, parameters, first, data, out, report, valid, say)
+        return _run(analysis, parameters, first, data, out, report, valid, engine, say)
 
 
 def _run(
@@ -66,13 +65,14 @@ def _run(
     out: Path,
     report: Path | None,
     valid: int,
+    engine: str,
     say: Callable[[str], None],
 ) -> Done:
     lake = Path(data)
     if data.startswith("s3://") or not (lake / LAKE).is_dir():
         say(f"lake: {compact(data, out)}")
         lake = out
-    answer, assets = answered(analysis, lake, parameters, first)
+    answer, assets = answered(analysis, lake, parameters, first, engine)
     try:
         folder = out / analysis.name
         make_folder(folder, 0o755)
@@ -88,37 +88,40 @@ def _run(
 
 
 def answered(
-    analysis: Analysis, lake: Path, parameters: dict[str, Any], first: int | None = None
+    analysis: Analysis, lake: Path, parameters: dict[str, Any], first: int | None = None, engine: str = "duckdb"
 ) -> tuple[Answer, list[tuple[str, str]]]:
     """The answer, and every (site, asset) that was looked at. first: ns UTC. Raises EdgeloopError."""
-    ibis = optional.load("ibis", PURPOSE)
-    connection = ibis.duckdb.connect()
-    try:
-        for setting in SETTINGS:
-            connection.raw_sql(setting)
-        tables = {name: _bound(ibis, connection, lake, name, first) for name in analysis.tables}
-        looked = tables[analysis.tables[-1]].select("site", "asset").distinct().order_by(["site", "asset"]).execute()
-        frame = analysis.module.job(tables, parameters).execute()
-    finally:
-        connection.disconnect()
+    frame, looked = asked(analysis, lake, parameters, first, engine)
     if not len(frame):
         raise EdgeloopError("nothing to analyse", where=analysis.name, why="no row is of what it asks", mend="see -p")
     answer: Answer = analysis.module.fit(frame, parameters)
-    return answer, [(str(site), str(asset)) for site, asset in looked.itertuples(index=False)]
+    return answer, looked
 
 
-def _bound(ibis: Any, connection: Any, lake: Path, table: str, first: int | None) -> Any:
+def asked(
+    analysis: Analysis, lake: Path, parameters: dict[str, Any], first: int | None = None, engine: str = "duckdb"
+) -> tuple[Any, list[tuple[str, str]]]:
+    """What the engine makes of the lake: the frame that `fit` is given, times in UTC, and (site, asset) looked at."""
+    with opened(engine) as opener:
+        tables = {name: _bound(opener, lake, name, first) for name in analysis.tables}
+        looked = tables[analysis.tables[-1]].select("site", "asset").distinct().order_by(["site", "asset"]).execute()
+        frame = analysis.module.job(tables, parameters).execute()
+    for name in frame.columns:
+        if str(frame[name].dtype).startswith("datetime64") and frame[name].dt.tz is None:
+            frame[name] = frame[name].dt.tz_localize("UTC")
+    return frame, [(str(site), str(asset)) for site, asset in looked.itertuples(index=False)]
+
+
+def _bound(engine: Engine, lake: Path, table: str, first: int | None) -> Any:
     """A table of the lake, from a time on. Raises EdgeloopError where there is none."""
     there = [p for p in parts(lake, table) if first is None or _date(p) >= date(first - 86_400 * 1_000_000_000)]
     if not there:
         raise EdgeloopError("nothing to analyse", where=f"{lake}: {table}", mend="check --data and --since")
-    bound = connection.read_parquet(
-        there, table_name=table, hive_partitioning=True, hive_types_autocast=False, union_by_name=True
-    )
+    bound = engine.read(table, there)
     if "clock" in bound.columns:
         bound = bound.filter(bound.clock == "synced")
     if first is not None:
-        pandas = optional.load("pandas", PURPOSE)
+        ibis, pandas = optional.load("ibis", PURPOSE), optional.load("pandas", PURPOSE)
         bound = bound.filter(bound.time >= ibis.literal(pandas.Timestamp(first, unit="ns", tz="UTC")))
     return bound
 
