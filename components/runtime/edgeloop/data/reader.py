@@ -188,7 +188,7 @@ def _physical(table: Any) -> Any:
         metadata = field.metadata or {}
         if b"scale" not in metadata:
             continue
-        scale, offset = (np.float32(document(metadata[name])) for name in (b"scale", b"offset"))
+        scale, offset = (np.float64(document(metadata[name])) for name in (b"scale", b"offset"))
         kept = {name: value for name, value in metadata.items() if name not in (b"scale", b"offset")}
         values = table.column(at).to_numpy() * scale + offset
         table = table.set_column(at, pa.field(field.name, pa.from_numpy_dtype(values.dtype), metadata=kept), [values])
