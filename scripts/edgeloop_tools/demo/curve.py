@@ -47,8 +47,8 @@ def page(ours: Sequence[Point], chance: Sequence[Point]) -> str:
     first, last = ours[0], ours[-1]
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>The loop back</title><style>{STYLE}</style>'
-        f"<h1>The loop back</h1><p>Right of the later parts: <b>{first.right:.1%}</b> before, <b>{last.right:.1%}</b> "
-        f"after; <b>{last.labels}</b> labels spent.</p>{drawing(ours, chance)}"
+        f"<h1>The loop back</h1><p>Right of the later parts, of the line's own mix: <b>{first.right:.1%}</b> before, "
+        f"<b>{last.right:.1%}</b> after; <b>{last.labels}</b> labels spent.</p>{drawing(ours, chance)}"
         "<table><tr><th>labels</th><th>model</th><th>right</th><th>bad ones passed</th><th>good ones rejected</th>"
         "</tr>"
         f"{rows}</table></html>\n"

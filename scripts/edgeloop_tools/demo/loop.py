@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -32,14 +33,18 @@ NAME: Final = "surface"
 RATE: Final = 8
 """Parts a second."""
 DEFECTIVE: Final = 0.3
-FIRST, AFTER, TURNS = 24, 60, 3
-"""Labels of the first model; new labels that a training is worth; trainings."""
-SPARE, LOOKED_AT = 3, 300
+FIRST, AFTER, TURNS = 24, 80, 3
+"""Labels of the first model; new labels that a training is worth, half of them of the share that is kept at random, so
+that limit and gate know the line's own mix; trainings."""
+AT_RANDOM: Final = 0.25
+"""Share of all parts that is kept whatever the model says."""
+SPARE, LOOKED_AT = 2, 300
 """Times as many pictures as are labelled next have come; of the newest so many are chosen from."""
-HELD_OUT: Final = 200
-"""Later parts that each model is measured on; half of them bad."""
+HELD_OUT: Final = 300
+"""Later parts that each model is measured on, as many of them bad as on the line."""
 PAST, LATER, CHANCE = 1_000_000, 2_000_000, 3_000_000
 """Numbers of the first of the parts that were labelled before, that are measured on, that chance labels."""
+REFUSED: Final = 3
 PATIENCE: Final = 1200 * NS
 LOOK: Final = 1.0
 GOOD: Final = "good"
@@ -53,6 +58,12 @@ class Story:
     chance: list[Point] = field(default_factory=list)
     line: dict[str, dict[str, float]] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
+
+    @property
+    def refused(self) -> str:
+        """The gate's last words where it let no model through."""
+        words = [each for each in self.said if each.startswith("gate: ")]
+        return words[-1] if len(self.points) == 1 and words else ""
 
     @property
     def better(self) -> bool:
@@ -69,7 +80,8 @@ class Story:
 
 
 def run(options: Options) -> int:
-    """Exit code 0. Raises EdgeloopError where the line does not come up, or is no better afterwards."""
+    """Exit code: 0 the line is better afterwards, 3 the gain gate let no model through. Raises EdgeloopError where the
+    line does not come up, or is no better with a model that the gate let through."""
     from edgeloop_tools.demo.run import _build, _deploy, _stoppable, _writable, announce_install
     from edgeloop_tools.extras import need
 
@@ -96,9 +108,12 @@ def run(options: Options) -> int:
         print(json.dumps({"event": "report", "report": story.document()}), flush=True)
     else:
         print(
-            f"right before {first.right:.1%}, after {last.right:.1%} of {HELD_OUT} later parts; "
+            f"right before {first.right:.1%}, after {last.right:.1%} of {HELD_OUT} later parts of the line's own mix; "
             f"{last.labels} labels spent, {first.labels} of them on the first model\nreport  {path} and {shown.name}"
         )
+    if story.refused:
+        print(f"no model was let through; {story.refused}", file=sys.stderr)
+        return REFUSED
     if not story.better:
         raise EdgeloopError("the line is no better", why=f"{first.right:.1%}, then {last.right:.1%}",
                             mend=f"see {path}")  # fmt: skip
@@ -117,9 +132,8 @@ class Turns:
         self.folder.mkdir(mode=0o755)
         self._key, _, self._public = generate(self.folder / "release")
         self._belt = Camera(Conveyor(GATE, seed, defective=DEFECTIVE))
-        even = Camera(Conveyor(GATE, seed, defective=0.5))
         numbers = range(LATER, LATER + 37 * HELD_OUT, 37)
-        self._later = [(even.image(n), _word(even.part(n).kind)) for n in numbers]
+        self._later = [(self._belt.image(n), _word(self._belt.part(n).kind)) for n in numbers]
         self._story = Story()
         self._asked: set[str] = set()
         self._first = self._taught(FIRST, PAST, self.folder / f"{NAME}-1.0.0.tar", self._key)
@@ -135,7 +149,8 @@ class Turns:
         """Component → configuration."""
         camera = {
             "uri": f"simulator:?seed={self._seed}&rate={RATE}&defective={DEFECTIVE}", "asset": GATE, "policy": "every",
-            "deadline": "2 s", "queue": 16, "model": NAME, "examples": {"below": 0.9, "most": 3600},
+            "deadline": "2 s", "queue": 16, "model": NAME,
+            "examples": {"below": 0.9, "most": 3600, "random": f"{AT_RANDOM:.0%}"},
         }  # fmt: skip
         return {
             RUNTIME: {"profiles": "core vision upload protocols"},
@@ -243,16 +258,19 @@ class Turns:
         """What a person would do: a word on the pictures that are worth it, a batch at a time, as many as are paid for;
         the simulator knows the truth. All labels spent."""
         from edgeloop_tools.label.dataset import DataSet, Item, sidecar, write
+        from edgeloop_tools.train.images.mix import at_random
 
         first, fresh = [], []
         for path in sorted(pictures.glob("*.jpg")):
-            truth = self._line.recording.parts.get((GATE, str(sidecar(path).get("part", ""))))
+            about = sidecar(path)
+            truth = self._line.recording.parts.get((GATE, str(about.get("part", ""))))
             if truth is not None:
-                fresh.append(Item(str(path), _word(truth.label), by="simulator"))
+                fresh.append(Item(str(path), _word(truth.label), by="simulator", about=about))
             elif path.stem.isdigit():
                 first.append(Item(str(path), _word(self._belt.part(int(path.stem)).kind), by="simulator"))
         rest = [item for item in fresh if item.source not in self._asked]
-        if len(rest) >= SPARE * AFTER and len(self._asked) < paid:
+        chance = sum(at_random(item) for item in rest)
+        if len(rest) >= SPARE * AFTER and chance >= AFTER / 2 and len(self._asked) < paid:
             self._asked |= self._worth(pictures, first, fresh)
         told = [item for item in fresh if item.source in self._asked]
         write(DataSet(pictures, [*first, *told], [GOOD, "bad"]), self.folder / "labels")
@@ -272,7 +290,8 @@ class Turns:
     def _measure(self, package: Path, labels: int, version: str) -> None:
         point = Point(labels, version, *self._judged(package))
         self._story.points.append(point)
-        self._said(f"{version}: {point.right:.1%} of {HELD_OUT} later parts right, {labels} labels spent so far")
+        of = f"of {HELD_OUT} later parts of the line's mix"
+        self._said(f"{version}: {point.right:.1%} {of} right, {labels} labels spent so far")
 
     def _judged(self, package: Path) -> tuple[float, float, float]:
         """Of later parts: right; of the bad ones passed; of the good ones rejected."""

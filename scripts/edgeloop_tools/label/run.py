@@ -80,17 +80,25 @@ def likely_wrong(data: DataSet) -> list[tuple[int, float]]:
 
 
 def most_taught(data: DataSet, count: int) -> list[int]:
-    """Places of the pictures without a label that are worth one most. Raises EdgeloopError where none can be read."""
+    """Places of the pictures without a label that are worth one most: half of them, the oldest first, of the share that
+    was kept at random, which alone tells what the line is like; the others are those that teach most. Raises
+    EdgeloopError where none can be read."""
     from edgeloop_tools.train.images import learn
+    from edgeloop_tools.train.images.mix import at_random
     from edgeloop_tools.train.images.run import describe
 
     found = describe(data, data.items)
     place = {item.source: k for k, item in enumerate(data.items)}
-    labelled = np.array([k for k, item in enumerate(found.items) if item.kind], np.intp)
+    chance = [k for k, item in enumerate(found.items) if not item.kind and at_random(item)]
+    others = np.setdiff1d(np.arange(len(found.items)), chance)
+    labelled = np.array([at for at, k in enumerate(others) if found.items[k].kind], np.intp)
+    half = max(count - count // 2, count - (len(others) - len(labelled)))
+    chance = sorted(chance, key=lambda k: (int(found.items[k].about.get("time") or 0), k))[:half]
     chosen = learn.next_to_label(
-        found.x, labelled, found.y[labelled], len(found.classes), count, np.random.default_rng(0)
-    )
-    return [place[found.items[int(k)].source] for k in chosen]
+        found.x[others], labelled, found.y[others[labelled]], len(found.classes), count - len(chance),
+        np.random.default_rng(0),
+    )  # fmt: skip
+    return [place[found.items[int(k)].source] for k in (*chance, *others[chosen])]
 
 
 def _brought(text: str, pictures: Path | None) -> DataSet:

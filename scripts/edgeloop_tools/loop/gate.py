@@ -2,7 +2,8 @@
 
 Both judge the same held-out pictures through the component's own code. What each picture costs, an escape or a false
 reject, is compared in pairs; groups of pictures that belong together are drawn with replacement (the paired bootstrap,
-Efron and Tibshirani, 1993), so that fifty pictures of one part count as one.
+Efron and Tibshirani, 1993), so that fifty pictures of one part count as one. Pictures weigh by the inverse of their
+chance of being there, so that what is saved is saved on the line's own mix, and not on what was picked for doubt.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ WORSE: Final = 0.90
 """Share of the draws in which it is worse on a site, from which it is refused."""
 LEAST: Final = 20
 """Held-out groups under which nothing is known."""
+LEAST_BAD = LEAST_GOOD = 5
+"""Of those the bad and the good ones, where what was picked for doubt is left out."""
 CONFUSED: Final = 0.5
 """Of the cost of a reject: the verdict is right, the kind is not."""
 Numbers = NDArray[np.floating[Any]]
@@ -107,22 +110,41 @@ def cost(verdicts: Verdicts, truth: Truth, escape: float, reject: float) -> NDAr
 
 
 def weigh(
-    new: Numbers, active: Numbers, truth: Truth, *, leaked: NDArray[np.bool_] | None = None, seed: int = 0
-) -> Decision:
+    new: Numbers, active: Numbers, truth: Truth, *, leaked: NDArray[np.bool_] | None = None,
+    weight: Numbers | None = None, seed: int = 0,
+) -> Decision:  # fmt: skip
     """new, active: costs of each held-out picture. leaked: pictures that the new model learned from, or copies of such:
-    they say nothing and are left out."""
+    they say nothing and are left out. weight: of each picture, 1 / the chance that one of the line's is among them; 0:
+    it was picked, and says nothing of the line's mix."""
     words: list[str] = []
     keep = np.ones(len(new), bool) if leaked is None else ~leaked
     if not keep.all():
         words.append(f"{int((~keep).sum())} of {len(keep)} held-out pictures are among those it learned from: left out")
-    saved, groups = (active - new)[keep], truth.groups[keep]
-    sites = [site for site, kept in zip(truth.sites, keep, strict=True) if kept]
+    every = np.ones(len(new)) if weight is None else np.asarray(weight, np.float64)
+    if picked := int((keep & (every <= 0)).sum()):
+        words.append(f"{picked} held-out pictures were picked for doubt and are not the line's mix: left out")
+    keep &= every > 0
+    saved, groups, weights = (active - new)[keep], truth.groups[keep], every[keep]
+    labels, sites = (
+        [each for each, kept in zip(said, keep, strict=True) if kept] for said in (truth.labels, truth.sites)
+    )
     count = len(np.unique(groups))
     if count < LEAST:
-        words.append(f"{count} held-out parts are too few to know: {LEAST} are needed")
+        words.append(
+            f"{count} held-out parts of the line's mix are too few to know: label {LEAST - count} more of the random "
+            "share first"
+            if picked
+            else f"{count} held-out parts are too few to know: {LEAST} are needed"
+        )
         return Decision(False, words, 0.0, 0.0, 0.0, 0.0)
-    draws = _draws(saved, groups, seed)
-    gain, better = float(saved.mean()), float((draws > 0).mean())
+    bad = np.array([label not in truth.good for label in labels])
+    wanted = (("bad", LEAST_BAD, bad), ("good", LEAST_GOOD, ~bad)) if picked and set(truth.labels) & truth.good else ()
+    for word, least, own in wanted:
+        if (known := len(np.unique(groups[own]))) < least:
+            words.append(f"{known} of {count} are {word}, {least} are needed: label more of the random share first")
+            return Decision(False, words, 0.0, 0.0, 0.0, 0.0)
+    draws = _draws(saved, groups, weights, seed)
+    gain, better = float(np.average(saved, weights=weights)), float((draws > 0).mean())
     low, high = (float(v) for v in np.quantile(draws, [0.05, 0.95]))
     accepted = better >= SURE
     parts = f"of {count} held-out parts"
@@ -134,24 +156,28 @@ def weigh(
         else f"it saves nothing {parts}"
     )
     if not accepted and gain > 0:
-        words.append(f"that is not more than chance: {SURE:.0%} are needed; label more")
+        share = " of the random share" if picked else ""
+        words.append(f"that is not more than chance: {SURE:.0%} are needed; label more{share}")
     for site in sorted(set(sites)):
         own = np.array([each == site for each in sites])
         if own.all():
             break
-        worse = float((_draws(saved[own], groups[own], seed) < 0).mean())
+        worse = float((_draws(saved[own], groups[own], weights[own], seed) < 0).mean())
         if worse >= WORSE:
             accepted = False
-            loss = -float(saved[own].mean())
+            loss = -float(np.average(saved[own], weights=weights[own]))
             words.append(f"on site {site!r} it is worse by {loss:.4g} a part ({worse:.0%} of draws)")
-    figures = {"new": float(new[keep].mean()), "active": float(active[keep].mean()), "parts": float(count)}
+    figures = {
+        "new": float(np.average(new[keep], weights=weights)),
+        "active": float(np.average(active[keep], weights=weights)), "parts": float(count),
+    }  # fmt: skip
     return Decision(accepted, words, gain, low, high, better, figures)
 
 
-def _draws(saved: Numbers, groups: NDArray[np.intp], seed: int) -> NDArray[np.float64]:
-    """Mean of what is saved, over groups drawn with replacement."""
+def _draws(saved: Numbers, groups: NDArray[np.intp], weights: Numbers, seed: int) -> NDArray[np.float64]:
+    """Weighted mean of what is saved, over groups drawn with replacement."""
     _, place = np.unique(groups, return_inverse=True)
-    sums, sizes = np.bincount(place, weights=saved), np.bincount(place)
+    sums, sizes = np.bincount(place, weights=weights * saved), np.bincount(place, weights=weights)
     rng = np.random.default_rng(seed)
     found = []
     for start in range(0, DRAWS, 500):

@@ -23,6 +23,7 @@ from edgeloop_tools.model.keys import private
 from edgeloop_tools.train.images import boxes
 from edgeloop_tools.train.images.boxes import boxed
 from edgeloop_tools.train.images.groups import groups_of, leaked, print_of
+from edgeloop_tools.train.images.mix import weights
 from edgeloop_tools.train.images.run import AT_SITE, GOOD, LEARNED, Costs, Trained, digest_of, report, train
 from edgeloop_tools.train.images.source import data_set, pictures
 from edgeloop_tools.train.job import Job
@@ -123,7 +124,8 @@ def _say(arguments: argparse.Namespace, trained: Trained, decision: Decision, ou
 
 def weighed(data: DataSet, trained: Trained, active: Package, costs: Costs, scratch: Path) -> Decision:
     """What was trained against what is active: on the data set's test split where it has one, else on every labelled
-    picture, each judged by a model that had not seen it, but for those that the active one learned from."""
+    picture, each judged by a model that had not seen it, but for those that the active one learned from. What was
+    picked for doubt does not count."""
     if data.splits.get("test"):
         return compared(data, unpack(trained.path, scratch / "new"), active, costs)
     held = trained.held_out
@@ -134,8 +136,9 @@ def weighed(data: DataSet, trained: Trained, active: Package, costs: Costs, scra
     shown = (pixels for _, pixels in pictures(data, items, []))
     new = Verdicts(held.fails[fresh], [held.labels[k] for k in fresh])
     both = [cost(v, truth, costs.escape, costs.reject) for v in (new, judge(active, shown, truth.good))]
-    decision = weigh(both[0], both[1], truth)
-    return missing(decision, active, truth.sites)
+    weight = weights(items)
+    decision = weigh(both[0], both[1], truth, weight=weight)
+    return missing(decision, active, [site for site, known in zip(truth.sites, weight > 0, strict=True) if known])
 
 
 def compared(data: DataSet, new: Package, active: Package, costs: Costs) -> Decision:
@@ -153,13 +156,14 @@ def compared(data: DataSet, new: Package, active: Package, costs: Costs) -> Deci
     learned = [print_of(p) for _, p in pictures(data, [i for i in data.items if i.kind and i.source not in apart], [])]
     truth = Truth([i.kind for i in tests], groups_of(tests, prints), [str(i.about.get("site", "")) for i in tests])
     both = [cost(judge(model, shown, truth.good), truth, costs.escape, costs.reject) for model in (new, active)]
-    decision = weigh(both[0], both[1], truth, leaked=leaked(prints, np.stack(learned)))
-    return missing(decision, active, truth.sites)
+    weight = weights(tests)
+    decision = weigh(both[0], both[1], truth, leaked=leaked(prints, np.stack(learned)), weight=weight)
+    return missing(decision, active, [site for site, known in zip(truth.sites, weight > 0, strict=True) if known])
 
 
 def missing(decision: Decision, active: Package, sites: list[str]) -> Decision:
     """Refused where a site that the active model was measured on has no held-out picture: nothing is known of it."""
-    known = {name.removeprefix(AT_SITE) for name in active.manifest.metrics if name.startswith(AT_SITE)}
+    known = {name.removeprefix(AT_SITE) for name in active.manifest.metrics if name.startswith(AT_SITE)} - {""}
     if lost := sorted(known - set(sites)):
         decision.accepted = False
         decision.words.append(f"no picture is of site {lost[0]!r}, which the active model knows")

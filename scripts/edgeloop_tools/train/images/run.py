@@ -27,6 +27,7 @@ from edgeloop.teach.shown import resized
 from edgeloop_tools.label.dataset import DataSet, Item
 from edgeloop_tools.train.images import features, learn
 from edgeloop_tools.train.images.groups import groups_of, print_of
+from edgeloop_tools.train.images.mix import both_of, weights
 from edgeloop_tools.train.images.source import pictures
 
 LEAST: Final = 4
@@ -36,6 +37,9 @@ LEARNED: Final = "learned.json"
 AT_SITE: Final = "accuracy_at_"
 """Begin of a metric's name, before the site's."""
 GOLDEN: Final = 4
+GRAIN: Final = (1.0, 6.0)
+"""Of 255: standard deviation of what is added to a picture for its second look. What went up is JPEG, what is judged on
+the line is as the camera gave it: a model that never saw grain can take all of it for bad."""
 GOOD: Final = "good"
 Numbers = NDArray[np.floating[Any]]
 
@@ -50,7 +54,8 @@ class Costs:
 
 @dataclass
 class Described:
-    """Every labelled picture as numbers. small: a few pictures as the model is given them, for the golden set."""
+    """Every labelled picture as numbers. small: a few pictures as the model is given them, for the golden set. grained:
+    x of the same pictures with grain, where it was asked for."""
 
     items: list[Item]
     x: NDArray[np.float32]
@@ -63,6 +68,7 @@ class Described:
     usual: Pictures
     small: list[Pixels]
     lines: list[str] = field(default_factory=list)
+    grained: NDArray[np.float32] | None = None
 
 
 @dataclass
@@ -94,10 +100,14 @@ def size_of(width: int, height: int) -> tuple[int, int]:
     return across, down
 
 
-def describe(data: DataSet, items: Sequence[Item], size: tuple[int, int] | None = None, threads: int = 1) -> Described:
-    """Raises EdgeloopError where there is not enough to learn from."""
+def describe(
+    data: DataSet, items: Sequence[Item], size: tuple[int, int] | None = None, threads: int = 1,
+    grain: int | None = None,
+) -> Described:  # fmt: skip
+    """grain: seed of that of a second look at each picture. Raises EdgeloopError where there is not enough to learn
+    from."""
     lines = list(data.lines)
-    kept, rows, prints, measures = [], [], [], []
+    kept, rows, grained, prints, measures = [], [], [], [], []
     small: list[Pixels] = []
     run: Run | None = None
     first: set[str] = set()
@@ -109,6 +119,9 @@ def describe(data: DataSet, items: Sequence[Item], size: tuple[int, int] | None 
         given = resized(pixels, *size)
         kept.append(item)
         rows.append(np.asarray(run(given)[0][0], np.float32))
+        if grain is not None:
+            rough = resized(with_grain(pixels, np.random.default_rng([grain, len(kept)])), *size)
+            grained.append(np.asarray(run(rough)[0][0], np.float32))
         prints.append(print_of(pixels))
         measures.append(measure(given))
         if item.kind not in first and len(small) < GOLDEN:
@@ -121,7 +134,13 @@ def describe(data: DataSet, items: Sequence[Item], size: tuple[int, int] | None 
     y = np.array([classes.index(i.kind) if i.kind else -1 for i in kept], np.intp)
     stacked = np.stack(prints)
     groups = groups_of(kept, stacked)
-    return Described(kept, np.stack(rows), y, groups, stacked, classes, *size, usual(measures), small, lines)
+    again = np.stack(grained) if grained else None
+    return Described(kept, np.stack(rows), y, groups, stacked, classes, *size, usual(measures), small, lines, again)
+
+
+def with_grain(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    rough = pixels + rng.normal(0, rng.uniform(*GRAIN), pixels.shape)
+    return np.asarray(np.clip(rough, 0, 255), np.uint8)
 
 
 def check(found: Described) -> None:
@@ -150,23 +169,28 @@ def train(
     began = time.monotonic()
     apart = set(data.splits.get("test", ()))
     labelled = [i for i in data.items if i.kind and i.source not in apart]
-    found = describe(data, labelled, size, threads)
+    found = describe(data, labelled, size, threads, grain=seed)
     check(found)
+    assert found.grained is not None
     fold = learn.folds(found.y, found.groups, seed)
-    logits = learn.out_of_fold(found.x, found.y, len(found.classes), fold)
-    heat = learn.temperature(logits, found.y)
-    plain = learn.fit(found.x, found.y, len(found.classes))
+    x, y = np.concatenate([found.x, found.grained]), np.tile(found.y, 2)
+    looks = learn.out_of_fold(x, y, len(found.classes), np.tile(fold, 2))
+    heat = learn.temperature(looks, y)
+    logits = looks[: len(found.y)]
+    plain = learn.fit(x, y, len(found.classes))
     model = learn.Learned(plain.weights, plain.bias, heat)
     good = found.classes.index(GOOD) if GOOD in found.classes else -1
     held = learn.softmax(logits / heat)
     limit, confidence = 0.5, None
+    weight, mixed = weighing(found, good)
     if good >= 0:
         bad = found.y != good
         score = 1 - held[:, good]
-        limit = threshold(score, bad, costs)
-        confidence = _platt(score, bad)
-    metrics = figures(held, found, good, limit)
-    apiece = crossed(held, found, good, fold, costs)
+        both = 1 - learn.softmax(looks / heat)[:, good]
+        limit = threshold(both, np.tile(bad, 2), costs, np.tile(weight, 2))
+        confidence = _platt(score[weight > 0], bad[weight > 0])
+    metrics = figures(held, found, good, limit, weight)
+    apiece = crossed(held, found, good, fold, costs, weight)
     tests = [i for i in data.items if i.kind and i.source in apart]
     if tests:
         seen = describe(data, tests, (found.width, found.height), threads)
@@ -206,7 +230,7 @@ def train(
         ),
         card=Card(
             description=f"Which of {', '.join(found.classes)} a picture shows, from {len(found.items)} labels.",
-            use="Pictures of the camera that the labels are of.", limits=_limits(found, costs),
+            use="Pictures of the camera that the labels are of.", limits=f"{_limits(found, costs)} {mixed}".rstrip(),
             licence="the labels are yours; the backbone in it is EfficientNet-Lite0, Apache-2.0, Google LLC",
         ),
     )  # fmt: skip
@@ -218,7 +242,27 @@ def train(
     return Trained(out, packed, dict(manifest.metrics), found.lines, apiece)
 
 
-def crossed(held: Numbers, found: Described, good: int, fold: NDArray[np.intp], costs: Costs) -> HeldOut:
+def weighing(found: Described, good: int) -> tuple[NDArray[np.float64], str]:
+    """What each picture weighs where the line's mix matters, and that in words. What was picked for doubt weighs where
+    there is too little else alone."""
+    weight = weights(found.items)
+    picked = int((weight == 0).sum())
+    if not picked:
+        return weight, ""
+    rest = len(weight) - picked
+    if both_of(weight, found.y != good, LEAST) if good >= 0 else rest >= 2 * LEAST:
+        return weight, f"{picked} that were picked for doubt taught it; limit and figures are of the other {rest}."
+    said = (
+        f"its limit and figures are of pictures that were picked for doubt ({picked} of {len(weight)}), not of the "
+        "line's mix: label more of the random share"
+    )
+    found.lines.append(said)
+    return np.ones(len(weight)), f"{said[0].upper()}{said[1:]}."
+
+
+def crossed(
+    held: Numbers, found: Described, good: int, fold: NDArray[np.intp], costs: Costs, weight: NDArray[np.float64]
+) -> HeldOut:
     """held: chances of each picture by models of the other folds."""
     names = found.classes
     if good < 0:
@@ -228,7 +272,7 @@ def crossed(held: Numbers, found: Described, good: int, fold: NDArray[np.intp], 
     fails = np.zeros(len(held), bool)
     for k in np.unique(fold):
         own = fold == k
-        fails[own] = score[own] >= threshold(score[~own], bad[~own], costs)
+        fails[own] = score[own] >= threshold(score[~own], bad[~own], costs, weight[~own])
     others = np.delete(np.arange(len(names)), good)
     worst = others[held[:, others].argmax(axis=1)]
     return HeldOut(
@@ -240,32 +284,42 @@ def digest_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def threshold(score: Numbers, bad: NDArray[np.bool_], costs: Costs) -> float:
+def threshold(score: Numbers, bad: NDArray[np.bool_], costs: Costs, weight: NDArray[np.float64] | None = None) -> float:
     """Score from which a part fails, so that escapes and rejects cost least on what was held out; midway between
-    equals, and within 0.02 to 0.98.
+    equals, and within 0.02 to 0.98. weight: of each part, 0: not asked.
 
-    >>> threshold(np.array([0.1, 0.2, 0.6, 0.9]), np.array([False, False, True, True]), Costs())
-    0.4
+    >>> score, bad = np.array([0.1, 0.2, 0.6, 0.9]), np.array([False, False, True, True])
+    >>> threshold(score, bad, Costs()), threshold(score, bad, Costs(), np.array([1.0, 1.0, 0.0, 1.0]))
+    (0.4, 0.55)
     """
+    weight = np.ones(len(score)) if weight is None or not weight.any() else weight
+    score, bad, weight = (each[weight > 0] for each in (score, bad, weight))
     edges = np.unique(score)
     middles = np.concatenate([[edges[0] / 2], (edges[1:] + edges[:-1]) / 2, [(edges[-1] + 1) / 2]])
-    cost = [costs.escape * (bad & (score < m)).sum() + costs.reject * (~bad & (score >= m)).sum() for m in middles]
+    cost = [
+        costs.escape * weight[bad & (score < m)].sum() + costs.reject * weight[~bad & (score >= m)].sum()
+        for m in middles
+    ]
     least = np.flatnonzero(np.isclose(cost, min(cost)))
     return float(np.clip(middles[least[len(least) // 2]], 0.02, 0.98))
 
 
-def figures(chances: Numbers, found: Described, good: int, limit: float) -> dict[str, float]:
-    """Of pictures that were held out, by class and site."""
-    guess = chances.argmax(axis=1)
-    right = guess == found.y
+def figures(
+    chances: Numbers, found: Described, good: int, limit: float, weight: NDArray[np.float64]
+) -> dict[str, float]:
+    """Of pictures that were held out and weigh, by class and site."""
+    own = weight > 0
+    chances, y = chances[own], found.y[own]
+    right = chances.argmax(axis=1) == y
     said = {"pictures": float(len(right)), "accuracy": float(right.mean())}
     for k, name in enumerate(found.classes):
-        said[f"accuracy_{name}"] = float(right[found.y == k].mean())
-    sites = np.array([str(i.about.get("site", "")) for i in found.items])
+        if (y == k).any():
+            said[f"accuracy_{name}"] = float(right[y == k].mean())
+    sites = np.array([str(i.about.get("site", "")) for i in found.items])[own]
     if len(set(sites)) > 1:
         said |= {f"{AT_SITE}{site}": float(right[sites == site].mean()) for site in sorted(set(sites))}
     if good >= 0:
-        bad, score = found.y != good, 1 - chances[:, good]
+        bad, score = y != good, 1 - chances[:, good]
         said |= {
             "auroc": area(score, bad), "found": float((score[bad] >= limit).mean()),
             "false_rejects": float((score[~bad] >= limit).mean()),
