@@ -52,12 +52,14 @@ GOOD: Final = "good"
 
 @dataclass
 class Story:
-    """points: of each model that came into use; chance: of as many labels of parts by chance."""
+    """points: of each model that came into use; chance: of as many labels of parts by chance; spent: labels in all,
+    those of models that the gate refused too."""
 
     points: list[Point] = field(default_factory=list)
     chance: list[Point] = field(default_factory=list)
     line: dict[str, dict[str, float]] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
+    spent: int = FIRST
 
     @property
     def refused(self) -> str:
@@ -72,7 +74,8 @@ class Story:
     def document(self) -> dict[str, Any]:
         return {
             "loop": {
-                "labels": self.points[-1].labels, "before": self.points[0].right, "after": self.points[-1].right,
+                "labels": self.points[-1].labels, "spent": self.spent,
+                "before": self.points[0].right, "after": self.points[-1].right,
                 "models": [p.plain() for p in self.points], "chance": [p.plain() for p in self.chance],
                 "line": self.line, "said": self.said,
             }
@@ -109,7 +112,8 @@ def run(options: Options) -> int:
     else:
         print(
             f"right before {first.right:.1%}, after {last.right:.1%} of {HELD_OUT} later parts of the line's own mix; "
-            f"{last.labels} labels spent, {first.labels} of them on the first model\nreport  {path} and {shown.name}"
+            f"{last.labels} labels taught it, {first.labels} of them the first model; {story.spent} were spent in all\n"
+            f"report  {path} and {shown.name}"
         )
     if story.refused:
         print(f"no model was let through; {story.refused}", file=sys.stderr)
@@ -184,7 +188,7 @@ class Turns:
                 code = loop.once() if self._uploaded() else WAITS
                 if code == WAITS:
                     continue
-                turn += 1
+                turn, self._story.spent = turn + 1, labelled
                 if code == 0:
                     self._until_active(loop.state.version)
                     self._measure(Path(loop.state.active), labelled, loop.state.version)

@@ -293,7 +293,8 @@ def threshold(score: Numbers, bad: NDArray[np.bool_], costs: Costs, weight: NDAr
     (0.4, 0.55)
     """
     weight = np.ones(len(score)) if weight is None or not weight.any() else weight
-    score, bad, weight = (each[weight > 0] for each in (score, bad, weight))
+    asked = weight > 0
+    score, bad, weight = score[asked], bad[asked], weight[asked]
     edges = np.unique(score)
     middles = np.concatenate([[edges[0] / 2], (edges[1:] + edges[:-1]) / 2, [(edges[-1] + 1) / 2]])
     cost = [
