@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgeloop import topics
 from edgeloop.config.declaration import Declaration, Dependency
 from model_update.configuration import Configuration
-from model_update.wishes import shadow_topic, topic
+from model_update.wishes import topic
 
 NAME = "io.edgeloop.ModelUpdate"
 
@@ -16,8 +16,7 @@ DECLARATION = Declaration(
     configuration=Configuration,
     publishes=(topics.model("*"), topics.health(NAME), topics.ping(NAME)),
     subscribes=(topics.MODEL_COMMANDS, topics.ping(NAME)),
-    cloud_subscribes=(topic("*"), shadow_topic("*", "get/accepted"), shadow_topic("*", "update/delta")),
-    cloud_publishes=(shadow_topic("*", "get"),),
+    cloud_subscribes=(topic("*"),),
     dependencies={
         "io.edgeloop.Runtime": Dependency(">=0.1.0 <0.2.0"),
         "aws.greengrass.TokenExchangeService": Dependency(">=2.0.0 <3.0.0"),

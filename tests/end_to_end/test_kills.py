@@ -98,6 +98,7 @@ def test_each_death_leaves_the_rest_running(
     conveyor(plan, SEED)
     with running(nucleus, plan) as line:
         until(lambda: _inferred(line), 60, "a verdict of the model")
+        until(lambda: all(line.poll()[name].pids for name in FIVE), 60, "all five of them")
         for victim in FIVE:
             before = line.poll()
             pid = before[victim].pid

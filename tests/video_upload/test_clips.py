@@ -198,10 +198,13 @@ def test_a_browser_plays_it(tmp_path: Path, page: Any) -> None:
             await new Promise((done) => { video.onseeked = done; });
             const canvas = document.createElement('canvas');
             canvas.width = video.videoWidth; canvas.height = video.videoHeight;
-            canvas.getContext('2d').drawImage(video, 0, 0);
-            const pixels = canvas.getContext('2d').getImageData(0, 120, video.videoWidth, 1).data;
             let light = 0;
-            for (let k = 0; k < pixels.length; k += 4) light += pixels[k] > 150;
+            for (let tried = 0; !light && tried < 300; tried++) {  // a frame is painted some time after the seek
+                await new Promise((done) => setTimeout(done, 100));
+                canvas.getContext('2d').drawImage(video, 0, 0);
+                const pixels = canvas.getContext('2d').getImageData(0, 120, video.videoWidth, 1).data;
+                for (let k = 0; k < pixels.length; k += 4) light += pixels[k] > 150;
+            }
             return [video.videoWidth, video.videoHeight, video.duration, light];
         }"""
     )

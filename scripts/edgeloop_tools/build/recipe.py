@@ -147,16 +147,13 @@ def access_control(declaration: Declaration[Any]) -> dict[str, Any]:
     subscribes = dict.fromkeys([*declaration.subscribes, ping])
     number = 2 * declaration.policy
     cloud = {
-        f"{declaration.name}:mqttproxy{mark}:{declaration.policy}": {
-            "policyDescription": f"{words} at IoT Core",
-            "operations": [f"aws.greengrass#{operation}"],
-            "resources": list(resources),
+        "aws.greengrass.ipc.mqttproxy": {
+            f"{declaration.name}:mqttproxy:{declaration.policy}": {
+                "policyDescription": "Subscribe at IoT Core",
+                "operations": ["aws.greengrass#SubscribeToIoTCore"],
+                "resources": list(declaration.cloud_subscribes),
+            }
         }
-        for mark, words, operation, resources in (
-            ("", "Subscribe", "SubscribeToIoTCore", declaration.cloud_subscribes),
-            (":out", "Publish", "PublishToIoTCore", declaration.cloud_publishes),
-        )
-        if resources
     }
     return {
         "aws.greengrass.ipc.pubsub": {
@@ -171,7 +168,7 @@ def access_control(declaration: Declaration[Any]) -> dict[str, Any]:
                 "resources": list(subscribes),
             },
         },
-        **({"aws.greengrass.ipc.mqttproxy": cloud} if cloud else {}),
+        **(cloud if declaration.cloud_subscribes else {}),
     }
 
 

@@ -106,13 +106,19 @@ def _changes(old: Any, new: Any, above: str) -> Iterator[Change]:
 def same(old: Any, new: Any) -> bool:
     """Whether two leaves mean the same: lite makes text of numbers and booleans.
 
-    >>> same("5", 5), same("true", True), same(1, True)
-    (True, True, False)
+    >>> same("5", 5), same("4.0", 4.0), same("true", True), same(1, True)
+    (True, True, True, False)
     """
     if old is _NOTHING or new is _NOTHING:
         return old is new
     if isinstance(old, list) and isinstance(new, list):
         return len(old) == len(new) and all(map(same, old, new))
+    for text, number in ((old, new), (new, old)):
+        if isinstance(text, str) and isinstance(number, (int, float)) and not isinstance(number, bool):
+            try:
+                return float(text) == number
+            except ValueError:
+                return False
     return bool(_text(old) == _text(new))
 
 

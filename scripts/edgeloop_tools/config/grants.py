@@ -1,5 +1,6 @@
 """What a line grants beyond the recipes: to who acts, the topics of the sources it acts on, and no other; to who
-needs a secret of the classic nucleus's Secret Manager, that secret; to who hears findings, those of the line's site."""
+needs a secret of the classic nucleus's Secret Manager, that secret; to who hears findings, those of the line's site;
+to who takes a shadow's word, that shadow of a thing whose name a deployment to a group does not know."""
 
 from __future__ import annotations
 
@@ -13,7 +14,11 @@ PUBSUB = "aws.greengrass.ipc.pubsub"
 SECRETS = "aws.greengrass.SecretManager"
 ARN = "arn:"
 PROXY = "aws.greengrass.ipc.mqttproxy"
-MARK, ASKS, HEARS = ":actions", ":secrets", ":findings"
+MARK, ASKS, HEARS, SHADOWS = ":actions", ":secrets", ":findings", ":shadow"
+_OF_A_SHADOW = (
+    ("Hear the shadow", "SubscribeToIoTCore", ("get/accepted", "update/delta")),
+    ("Ask for the shadow", "PublishToIoTCore", ("get",)),
+)
 _MOST = 15
 """Topics of one policy: a leaf of nucleus lite's configuration has 1,024 bytes."""
 
@@ -31,10 +36,12 @@ def granted(components: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, 
 def own(access: Any) -> dict[str, Any]:
     """Of policies, those that a line granted."""
     found: dict[str, Any] = {}
-    for service, mark in ((PUBSUB, MARK), (SECRETS, ASKS), (PROXY, HEARS)):
+    for service, *marks in ((PUBSUB, MARK), (SECRETS, ASKS), (PROXY, HEARS, SHADOWS)):
         policies = access.get(service) if isinstance(access, Mapping) else None
-        if isinstance(policies, Mapping) and (kept := {id: p for id, p in policies.items() if mark in id}):
-            found[service] = kept
+        if isinstance(policies, Mapping):
+            kept = {id: policy for id, policy in policies.items() if any(mark in id for mark in marks)}
+            if kept:
+                found[service] = kept
     return found
 
 
@@ -54,6 +61,19 @@ def _with(name: str, configuration: dict[str, Any]) -> dict[str, Any]:
         }
         access = dict(configuration.get(ACCESS, {}))
         configuration = {**configuration, ACCESS: {**access, PROXY: {f"{name}{HEARS}:1": policy}}}
+    if configuration.get("desired") == "shadow":
+        from model_update.wishes import shadow_topic
+
+        policies = {
+            f"{name}{SHADOWS}:{number}": {
+                "policyDescription": what,
+                "operations": [f"aws.greengrass#{operation}"],
+                "resources": [shadow_topic("+", topic) for topic in named],
+            }
+            for number, (what, operation, named) in enumerate(_OF_A_SHADOW, 1)
+        }
+        access = dict(configuration.get(ACCESS, {}))
+        configuration = {**configuration, ACCESS: {**access, PROXY: {**access.get(PROXY, {}), **policies}}}
     wanted = [topics.action(source) for source in sorted(set(_sources(configuration)))]
     if not wanted:
         return configuration

@@ -68,8 +68,9 @@ def test_cleared_counters_let_it_live_on(folder: Any) -> None:
         assert core.wait_state("t.A").pid != pid
         core.clear_restart_counters()
     for _ in range(3):
-        core.wait_state("t.A")
+        pid = core.wait_state("t.A").pid
         core.fault("kill", component="t.A")
+        assert folder.gone(pid)
     assert core.wait_state("t.A", ["BROKEN"], 10).reason == "run was killed by SIGKILL"
 
 

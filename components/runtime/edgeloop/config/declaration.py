@@ -25,7 +25,7 @@ class Declaration(Generic[C]):
 
     package: the Python package below components/ and the name of its zip application.
     publishes, subscribes: topics of the local bus, as the resources of accessControl (`*` is a glob there).
-    cloud_subscribes, cloud_publishes: the same of IoT Core.
+    cloud_subscribes: the same of IoT Core.
     models: names of the default models that come along as further artifacts.
     vendored: names of the networks of others that do, `<name>.onnx`.
     renamed: settings of earlier versions, as dotted paths, and where their values belong now; "" where nowhere.
@@ -41,7 +41,6 @@ class Declaration(Generic[C]):
     publishes: tuple[str, ...] = ()
     subscribes: tuple[str, ...] = ()
     cloud_subscribes: tuple[str, ...] = ()
-    cloud_publishes: tuple[str, ...] = ()
     dependencies: dict[str, Dependency] = field(default_factory=dict)
     models: tuple[str, ...] = ()
     vendored: tuple[str, ...] = ()

@@ -117,6 +117,7 @@ def parse(payload: bytes, where: str) -> FindingList:
 def moment(text: str, *, end: bool = False) -> int:
     """ns UTC of a day (its begin, or its end) or a time; without a zone it is UTC. Raises ValueError.
 
+    >>> from edgeloop.clock import NS
     >>> moment("2026-03-01T12:00:00+01:00") // NS, (moment("2026-03-01", end=True) - moment("2026-03-01")) // NS
     (1772362800, 86400)
     """
