@@ -25,6 +25,7 @@ from edgeloop.models import store
 from edgeloop.models.active import ActiveModel
 from edgeloop_tools.build.archive import pyz
 from edgeloop_tools.build.recipe import access_control
+from edgeloop_tools.config.grants import ACCESS, granted
 from edgeloop_tools.core.ipc.backend import ConfigurationChanged, MemoryBackend
 from edgeloop_tools.core.ipc.server import Server
 from model_update.declaration import DECLARATION, NAME
@@ -74,7 +75,10 @@ class Device:
         return str(self.do(add()))
 
     def start(self, configuration: dict[str, Any]) -> None:
-        token = self.token(NAME, access_control=access_control(DECLARATION), configuration=configuration)
+        lines = granted({NAME: {"desired": "shadow"}})[NAME][ACCESS]
+        access = access_control(DECLARATION)
+        access = {service: {**access.get(service, {}), **lines.get(service, {})} for service in {**access, **lines}}
+        token = self.token(NAME, access_control=access, configuration=configuration)
         environment = {
             "PATH": os.environ["PATH"],
             "SVCUID": token,
@@ -191,7 +195,7 @@ def test_an_invalid_entry_stops_nothing(device: Device, make: Any) -> None:
 
 
 def test_what_iot_core_wants_comes_over_the_bus(device: Device, make: Any) -> None:
-    """Both ways, with the policy of the recipe: a message on the thing's topic, then its named shadow."""
+    """Both ways, with the policies of recipe and line: a message on the thing's topic, then its named shadow."""
     private = ed25519.Ed25519PrivateKey.generate()
     secret, public = (
         base64.b64encode(data).decode()
