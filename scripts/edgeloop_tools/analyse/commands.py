@@ -40,7 +40,7 @@ def register(subparsers: Subparsers) -> None:
 
 def _analyse(arguments: argparse.Namespace) -> int:
     from edgeloop.errors import EdgeloopError
-    from edgeloop_tools.analyse.definition import make
+    from edgeloop_tools.analyse.definition import make, place
     from edgeloop_tools.extras import need
 
     words: list[str] = arguments.words
@@ -58,6 +58,7 @@ def _analyse(arguments: argparse.Namespace) -> int:
         return 0
     if len(words) != 1 or not arguments.data:
         raise EdgeloopError("wrong use", where="analyse", mend="edgeloop analyse NAME --data DIR|s3://…")
+    place(words[0])
     need("analytics")
     if arguments.every:
         return _again(arguments)

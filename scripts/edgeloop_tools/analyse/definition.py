@@ -105,14 +105,20 @@ class Analysis:
         return values
 
 
-def load(name: str) -> Analysis:
-    """A shipped analysis by name, or a folder. Raises EdgeloopError."""
+def place(name: str) -> Path:
+    """The folder of a shipped analysis by its name, or of one's own. Raises EdgeloopError."""
     shipped = SHIPPED / name
     folder = shipped if "/" not in name and (shipped / CODE).is_file() else Path(name)
-    code = folder / CODE
-    if not code.is_file():
+    if not (folder / CODE).is_file():
         known = ", ".join(sorted(path.parent.name for path in SHIPPED.glob(f"*/{CODE}")))
         raise EdgeloopError("no such analysis", where=name, mend=f"one of {known}, or a folder with {CODE}")
+    return folder
+
+
+def load(name: str) -> Analysis:
+    """A shipped analysis by name, or a folder. Raises EdgeloopError."""
+    folder = place(name)
+    code = folder / CODE
     own = folder.resolve().name
     spec = importlib.util.spec_from_file_location(f"edgeloop_analysis_{own}", code)
     if spec is None or spec.loader is None:

@@ -14,6 +14,7 @@ from edgeloop.config.identifiers import Id
 from edgeloop.config.load import InvalidConfiguration, absent, convert
 from edgeloop.config.schema import readable
 from edgeloop.errors import ConfigurationError
+from edgeloop.fleet.settings import misnamed
 from edgeloop.log import redact
 from edgeloop.optional import brought, least
 from edgeloop.topics import samples_of
@@ -243,6 +244,8 @@ class Line:
             part.merge = given(readable(part.typed), data)
             if getattr(part.typed, "fleet", None) is not None:
                 part.merge["fleet"] = {"findings": part.typed.fleet.findings, **part.merge.get("fleet", {})}
+                for error in misnamed(part.typed.fleet, part.typed):
+                    self.refused(error, self.located(part.name, error.where))
 
     def _wrong(self, part: Part, error: ConfigurationError) -> None:
         """A refusal at its place in the file, each entry that it names at its own."""

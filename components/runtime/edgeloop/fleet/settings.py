@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -62,7 +62,7 @@ def checked(fleet: Fleet, type: type[msgspec.Struct], path: str, value: Value) -
         raise _refused(path, "the line does not allow it", "name it in fleet.set")
     number = reader(type, path)
     try:
-        low, high = sorted(number(part.strip()) for part in bounds.split(".."))
+        low, high = _ends(number, bounds)
         inside = low <= number(value) <= high
     except (ValueError, TypeError) as error:
         raise _refused(path, str(error)) from None
@@ -83,6 +83,26 @@ def reader(type: type[msgspec.Struct], path: str) -> Callable[[Any], Any]:
     if isinstance(bare, (inspect.FloatType, inspect.IntType)):
         return float
     raise _refused(path, "it is no quantity or number")
+
+
+def misnamed(fleet: Fleet, configuration: msgspec.Struct) -> Iterator[ConfigurationError]:
+    """Of the settings that a line lets findings change, those that could never be changed: there is no such entry or
+    setting, it has no order, or its bounds are not of its kind. `where` is below the line's `fleet`."""
+    for path, bounds in fleet.set.items():
+        where = f"fleet.set.{path}"
+        try:
+            number = reader(type(configuration), path)
+            if not isinstance(at(configuration, path.rpartition(".")[0]), dict):
+                yield ConfigurationError("no setting of this line", where=where, why="there is no such entry")
+            _ends(number, bounds)
+        except ConfigurationError as error:
+            yield ConfigurationError("no setting of this line", where=where, why=error.why)
+        except (ValueError, TypeError) as error:
+            yield ConfigurationError("invalid value", where=where, why=str(error), mend="write it as LOW .. HIGH")
+
+
+def _ends(number: Callable[[Any], Any], bounds: str) -> list[Any]:
+    return sorted(number(part.strip()) for part in bounds.split(".."))
 
 
 def over(configuration: C, values: Mapping[str, Value]) -> C:

@@ -155,7 +155,7 @@ def _parse(block: bytes, where: str) -> tuple[str, int]:
         name = block[:100].rstrip(b"\0").decode("ascii")
         size = int(block[124:135].decode("ascii"), 8)
     except ValueError:
-        raise _refused(where, "a header is no header") from None
+        raise _refused(where, "it is no tar archive, or a damaged one") from None
     if size < 0 or not is_name(name) or header(name, size) != block:
         raise _refused(where, f"the header of {name[:100]!r} is not the canonical one")
     return name, size
