@@ -53,7 +53,8 @@ class Updates:
         self._prover = Prover()
         self._changed, self._stopped = threading.Event(), threading.Event()
         self._wishes = Wishes(root, work, self._health.set, self._changed.set)
-        self._commands: deque[Command | Teaching] = deque(maxlen=64)
+        self._commands: deque[Command] = deque(maxlen=64)
+        self._teachings: deque[Teaching] = deque(maxlen=64)
         self._thread = threading.Thread(target=self._run, name="models", daemon=True)
 
     def __enter__(self) -> Self:
@@ -78,12 +79,15 @@ class Updates:
     def command(self, topic: str, payload: bytes) -> None:
         """A hold or its end, or what this device was taught: the handler of the models' commands."""
         try:
-            taught = document(payload, Kind).command == "taught"
-            command = document(payload, Teaching) if taught else document(payload, Command)
+            if document(payload, Kind).command == "taught":
+                self._teachings.append(document(payload, Teaching))
+                self._changed.set()
+                return
+            command = document(payload, Command)
         except DecodeError as error:
             self._log.warning("a command about models is not valid: %s", error)
             return
-        if isinstance(command, Command) and command.role != ROLE:
+        if command.role != ROLE:
             who, name = command.by, command.name
             self._log.warning("%s may not hold model %s: it takes the role %s", who, name, ROLE, role=command.role)
             return
@@ -124,11 +128,8 @@ class Updates:
 
     def _taught(self) -> dict[str, Model]:
         """What this device was taught and is wanted, with what has been taught since the last round."""
-        orders, self._commands = self._commands, deque(maxlen=64)
-        for command in orders:
-            if isinstance(command, Command):
-                self._commands.append(command)
-                continue
+        while self._teachings:
+            command = self._teachings.popleft()
             key = f"model.{command.name}.taught"
             try:
                 reason = self._lessons.take(command, self._configuration)
@@ -144,8 +145,6 @@ class Updates:
         """What operators asked for since the last round."""
         while self._commands:
             command = self._commands.popleft()
-            if not isinstance(command, Command):
-                continue
             key, wish = f"model.{command.name}.hold", wanted.get(command.name)
             if wish is None:
                 self._log.warning("there is no model %s to hold", command.name, by=command.by)
