@@ -33,6 +33,7 @@ from model_update.fetch import fetch
 from model_update.fleet import Append, Teller
 from model_update.hold import Command, Hold
 from model_update.progress import UNDER_WAY, Journal, Progress, Step
+from model_update.taught import allowed
 
 CONFIGURED: Final = "configuration"
 KEPT: Final = 16
@@ -322,7 +323,7 @@ class Delivery:
         if not self._is_ours(model.uri):
             why = "what a device made is taken from its own work folders alone"
             raise ModelRefused("the package does not come from this device", Reason.ORIGIN, where=model.uri, why=why)
-        if not _taught(model, configuration):
+        if not allowed(model, configuration):
             mend = f"set models.{self.name}.taught: allowed, or have it signed"
             raise ModelRefused("what was made on the device is not taken", Reason.ORIGIN, where=model.uri, mend=mend)
 
@@ -527,11 +528,6 @@ def _key(model: Model, configuration: Configuration) -> str:
 
 def _trust(configuration: Configuration) -> str:
     return hashlib.sha256(msgspec.json.encode(configuration.keys, order="deterministic")).hexdigest()[:8]
-
-
-def _taught(model: Model, configuration: Configuration) -> bool:
-    """Whether the line takes what was made on the device."""
-    return model.taught == "allowed" or (not model.taught and not configuration.keys)
 
 
 def _wish(model: Model) -> str:

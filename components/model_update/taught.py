@@ -67,7 +67,7 @@ class Lessons:
 
     def take(self, command: Teaching, configuration: Configuration) -> str:
         """Why it is not taken, or nothing."""
-        if not allowed(command.name, configuration):
+        if not allowed(configuration.models.get(command.name), configuration):
             return f"the line trusts packages of its keys alone: set models.{command.name}.taught: allowed"
         if not taught.place(self._root, command.name, command.digest).is_file():
             return "it is not in CameraInference's work folder"
@@ -83,16 +83,15 @@ class Lessons:
         """Models that are wanted as they were taught here."""
         found = {}
         for name, entry in self._kept.models.items():
-            if allowed(name, configuration) and entry.wish == _wish(name, configuration):
+            if allowed(configuration.models.get(name), configuration) and entry.wish == _wish(name, configuration):
                 uri = taught.place(self._root, name, entry.digest).as_uri()
                 known = configuration.models.get(name, Model(uri="default"))
                 found[name] = msgspec.structs.replace(known, uri=uri, digest=entry.digest, version="")
         return found
 
 
-def allowed(name: str, configuration: Configuration) -> bool:
-    """Where nothing is said: while no key is named."""
-    model = configuration.models.get(name)
+def allowed(model: Model | None, configuration: Configuration) -> bool:
+    """Whether the line takes what was made on the device; where it says nothing: while no key is named."""
     said = model.taught if model is not None else ""
     return said == "allowed" or (not said and not configuration.keys)
 
