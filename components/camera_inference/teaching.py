@@ -26,6 +26,7 @@ from camera_inference.zones import Zone
 from edgeloop import topics
 from edgeloop.errors import EdgeloopError
 from edgeloop.models import store, taught
+from edgeloop.models.versions import following
 from edgeloop.supervise import Surroundings
 
 APART: Final = 0.2
@@ -126,8 +127,7 @@ class Teaching:
         before = pointer.active if pointer is not None else None
         version, parent = "1.0.0", None
         if before is not None:
-            major, minor = before.version.split(".")[:2]
-            version, parent = f"{major}.{int(minor) + 1}.0", before.digest
+            version, parent = following(before.version), before.digest
         folder = taught.folder(self._root)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = folder / f".{name}.new"

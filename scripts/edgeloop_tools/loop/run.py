@@ -17,13 +17,14 @@ from camera_inference.sources import STILLS
 from edgeloop.errors import EdgeloopError
 from edgeloop.models import store
 from edgeloop.models.package import unpack
+from edgeloop.models.versions import following
 from edgeloop_tools.harness.single import single
 from edgeloop_tools.label.dataset import MANIFEST, DataSet, Item, read, sidecar, write
 from edgeloop_tools.loop.answers import Answer, answers, of_picture
 from edgeloop_tools.loop.estimate import estimate
 from edgeloop_tools.loop.plan import STEPS, Plan, Step
 from edgeloop_tools.model.keys import private
-from edgeloop_tools.train.images.command import REFUSED, costs_of, following, weighed
+from edgeloop_tools.train.images.command import REFUSED, costs_of, weighed
 from edgeloop_tools.train.images.run import train
 
 STATE: Final = "loop.json"
@@ -126,7 +127,7 @@ class Loop:
         key = private(Path(self.plan.key)) if self.plan.key else None
         with tempfile.TemporaryDirectory() as scratch:
             before = unpack(active, Path(scratch) / "active") if active else None
-            version = following(before.manifest) if before else "1.0.0"
+            version = following(before.manifest.version) if before else "1.0.0"
             out = self.folder / f"{self.plan.model}-{version}.tar"
             trained = train(
                 data, out, self.plan.model, version, costs=costs, seed=self.plan.seed, key=key,

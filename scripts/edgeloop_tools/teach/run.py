@@ -14,6 +14,7 @@ from typing import Any
 from edgeloop.config.identifiers import is_id
 from edgeloop.errors import EdgeloopError
 from edgeloop.models.package import unpack
+from edgeloop.models.versions import following
 from edgeloop.teach import template
 from edgeloop.teach.lesson import Options, Taught, teach
 from edgeloop.teach.package import write
@@ -68,8 +69,7 @@ def _before(out: Path, name: str, version: str) -> tuple[str | None, str]:
     if package.manifest.name != name:
         why = f"it is {package.manifest.name}"
         raise EdgeloopError("there is a package of another model", where=str(out), why=why, mend="name another with -o")
-    major, minor = package.manifest.version.split(".")[:2]
-    return package.digest, version or f"{major}.{int(minor) + 1}.0"
+    return package.digest, version or following(package.manifest.version)
 
 
 def _show(taught: Taught) -> None:

@@ -26,3 +26,13 @@ def older(version: str, mark: str) -> bool:
     (True, False, False)
     """
     return bool(mark) and rank(version) < rank(mark)
+
+
+def following(version: str) -> str:
+    """The next one of a model that was taught anew: a minor version more.
+
+    >>> following("1.2.9"), following("1.9.0-rc1")
+    ('1.3.0', '1.10.0')
+    """
+    major, minor = version.split(".")[:2]
+    return f"{major}.{int(minor) + 1}.0"

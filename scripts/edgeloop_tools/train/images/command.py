@@ -15,8 +15,8 @@ import numpy as np
 from edgeloop.config.identifiers import is_id
 from edgeloop.errors import EdgeloopError
 from edgeloop.models import store
-from edgeloop.models.manifest import Manifest
 from edgeloop.models.package import Package, open_package, unpack
+from edgeloop.models.versions import following
 from edgeloop_tools.label.dataset import DataSet, Item
 from edgeloop_tools.loop.gate import Decision, Truth, Verdicts, cost, judge, weigh
 from edgeloop_tools.model.keys import private
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace, job: Job) -> int:
     folder = Path(arguments.model_dir or job.model or ".")
     with tempfile.TemporaryDirectory() as scratch:
         active = opened(arguments.against, arguments.name, arguments.root, Path(scratch)) if arguments.against else None
-        version = arguments.version or (following(active.manifest) if active else "1.0.0")
+        version = arguments.version or (following(active.manifest.version) if active else "1.0.0")
         if not VERSION.fullmatch(version):
             raise EdgeloopError("no version", where="--version", why=repr(version), mend="such as 1.2.0")
         out = folder / f"{arguments.name}-{version}.tar"
@@ -207,8 +207,3 @@ def opened(against: str, name: str, root: Path | None, scratch: Path) -> Package
         mend = "name a package: --against FILE.tar"
         raise EdgeloopError("no model of this name is active", where=str(folder), mend=mend)
     return open_package(folder / pointer.active.digest)
-
-
-def following(manifest: Manifest) -> str:
-    major, minor = manifest.version.split(".")[:2]
-    return f"{major}.{int(minor) + 1}.0"
