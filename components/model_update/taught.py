@@ -63,6 +63,7 @@ class Lessons:
 
     @property
     def damage(self) -> str:
+        """Why what was kept could not be read, or nothing."""
         return self._file.damage
 
     def take(self, command: Teaching, configuration: Configuration) -> str:

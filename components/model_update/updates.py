@@ -47,6 +47,7 @@ class Updates:
         self._append = append
         self._configuration = Configuration()
         self._lessons = Lessons(root, work)
+        self._health.set("taught.file", self._lessons.damage or None)
         self._deliveries: dict[str, Delivery] = {}
         self._due: dict[str, float] = {}
         self._looked = time.monotonic()
