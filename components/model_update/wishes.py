@@ -74,7 +74,7 @@ def topic(thing: str) -> str:
 
 
 def shadow_topic(thing: str, what: str) -> str:
-    """Of the named shadow: get, get/accepted, get/rejected, update, update/documents."""
+    """Of the named shadow: get, get/accepted, update/delta."""
     return f"$aws/things/{thing}/shadow/name/{SHADOW}/{what}"
 
 

@@ -51,6 +51,7 @@ class Season:
         self._cycle = [-1] * len(PERIODS)
         self._used = np.full(self._channels, -1, dtype=np.int64)
         self._states: States | None = None
+        self._seen: list[tuple[int, States]] = []
 
     @property
     def learned(self) -> float:
@@ -59,7 +60,7 @@ class Season:
 
     def update(self, rows: Rows, context: Context) -> Scores:
         found = Scores.none(len(rows))
-        self._seen: list[tuple[int, States]] = []
+        self._seen = []
         at = 0
         while at < len(rows):
             end = self._turn(rows.times, at)
