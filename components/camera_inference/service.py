@@ -30,6 +30,7 @@ from edgeloop import clock, topics
 from edgeloop.bus.subscription import Subscription
 from edgeloop.component import App
 from edgeloop.decode import document
+from edgeloop.durable import BackOff
 from edgeloop.errors import DecodeError
 from edgeloop.fleet import Findings
 from edgeloop.journal import directory
@@ -118,7 +119,8 @@ class Service:
         self._engines: dict[str, Engine] = {}
         self._said: list[tuple[CameraPipeline, Result]] = []
         self._repeat: list[tuple[CameraPipeline, Result]] = []
-        self._given_up, self._refusals, self._due = 0, 0, 0.0
+        self._given_up = 0
+        self._pause = BackOff(1.0, LONGEST_PAUSE)
         self._gauged = time.monotonic()
         self._queue = UploadQueue(app.root, NAME, budget=int(app.config.upload))
         self._examples = HardExamples(app.work, self._queue, self)
@@ -361,7 +363,7 @@ class Service:
 
     def _publish(self, pipelines: list[CameraPipeline]) -> None:
         found = [(pipeline, result) for pipeline in pipelines for result in pipeline.collect()]
-        if self._repeat and time.monotonic() >= self._due and self._told(self._packed(self._repeat)):
+        if self._repeat and self._pause.due and self._told(self._packed(self._repeat)):
             self._said += self._repeat
             self._repeat = []
         if not found:
@@ -432,12 +434,11 @@ class Service:
         given_up = self.app.bus.given_up(topics.results(NAME))
         if given_up > self._given_up:
             self._given_up = given_up
-            self._due = time.monotonic() + min(LONGEST_PAUSE, 2.0**self._refusals)
-            self._refusals += 1
+            self._pause.failed()
             self._repeat += said
             self.app.health.count("verdicts_repeated", len(said))
             return
-        self._refusals = 0
+        self._pause.succeeded()
         by_pipeline: dict[int, tuple[CameraPipeline, list[str]]] = {}
         for pipeline, result in said:
             by_pipeline.setdefault(id(pipeline), (pipeline, []))[1].append(result.part)
