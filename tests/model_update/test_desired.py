@@ -246,3 +246,27 @@ def test_a_named_shadow_and_a_topic(site: Any, make: Any, monkeypatch: pytest.Mo
         assert broker.handlers == {}
     finally:
         cloud.close()
+
+
+LESSON = json.dumps({"command": "taught", "name": "linear", "digest": 64 * "0", "version": "1.0.0"}).encode()
+
+
+def test_a_lesson_told_in_the_middle_of_a_round_is_taken_in_the_next(site: Any) -> None:
+    lessons, real = site.updates._lessons, site.updates._lessons.desired
+
+    def desired(configuration: Any) -> Any:
+        lessons.desired = real
+        site.updates.command("", LESSON)
+        return real(configuration)
+
+    lessons.desired = desired
+    site.updates.advance()
+    assert "model.linear.taught" not in site.health.problems
+    site.updates.advance()
+    assert "it is not in CameraInference's work folder" in site.health.problems["model.linear.taught"]
+
+
+def test_a_damaged_list_of_what_was_taught_is_said(site: Any) -> None:
+    (site.work / "taught.json").write_bytes(b"{")
+    site.again()
+    assert "taught.json" in site.health.problems["taught.file"]
