@@ -46,47 +46,33 @@ def own(access: Any) -> dict[str, Any]:
 
 
 def _with(name: str, configuration: dict[str, Any]) -> dict[str, Any]:
+    access = dict(configuration.get(ACCESS, {}))
+    count: dict[str, int] = {}
+    for mark, service, what, operation, resources in _needed(configuration):
+        count[mark] = count.get(mark, 0) + 1
+        policy = {"policyDescription": what, "operations": [f"aws.greengrass#{operation}"], "resources": resources}
+        access[service] = {**access.get(service, {}), f"{name}{mark}:{count[mark]}": policy}
+    return {**configuration, ACCESS: access} if count else configuration
+
+
+def _needed(configuration: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str, list[str]]]:
+    """A policy each: its mark, service, description, operation and resources."""
     if arns := sorted(set(_secrets(configuration))):
-        policy = {"policyDescription": "Ask", "operations": ["aws.greengrass#GetSecretValue"], "resources": arns}
-        access = dict(configuration.get(ACCESS, {}))
-        configuration = {**configuration, ACCESS: {**access, SECRETS: {f"{name}{ASKS}:1": policy}}}
+        yield ASKS, SECRETS, "Ask", "GetSecretValue", arns
     fleet = configuration.get("fleet")
     if isinstance(fleet, Mapping) and fleet.get("findings", True):
         from edgeloop.fleet.messages import topic as findings
 
-        policy = {
-            "policyDescription": "Hear findings",
-            "operations": ["aws.greengrass#SubscribeToIoTCore"],
-            "resources": [findings(str(configuration.get("site", "plant")), "+")],
-        }
-        access = dict(configuration.get(ACCESS, {}))
-        configuration = {**configuration, ACCESS: {**access, PROXY: {f"{name}{HEARS}:1": policy}}}
+        named = findings(str(configuration.get("site", "plant")), "+")
+        yield HEARS, PROXY, "Hear findings", "SubscribeToIoTCore", [named]
     if configuration.get("desired") == "shadow":
         from model_update.wishes import shadow_topic
 
-        policies = {
-            f"{name}{SHADOWS}:{number}": {
-                "policyDescription": what,
-                "operations": [f"aws.greengrass#{operation}"],
-                "resources": [shadow_topic("+", topic) for topic in named],
-            }
-            for number, (what, operation, named) in enumerate(_OF_A_SHADOW, 1)
-        }
-        access = dict(configuration.get(ACCESS, {}))
-        configuration = {**configuration, ACCESS: {**access, PROXY: {**access.get(PROXY, {}), **policies}}}
+        for what, operation, of in _OF_A_SHADOW:
+            yield SHADOWS, PROXY, what, operation, [shadow_topic("+", topic) for topic in of]
     wanted = [topics.action(source) for source in sorted(set(_sources(configuration)))]
-    if not wanted:
-        return configuration
-    policies = {
-        f"{name}{MARK}:{at // _MOST + 1}": {
-            "policyDescription": "Act",
-            "operations": ["aws.greengrass#PublishToTopic"],
-            "resources": wanted[at : at + _MOST],
-        }
-        for at in range(0, len(wanted), _MOST)
-    }
-    access = dict(configuration.get(ACCESS, {}))
-    return {**configuration, ACCESS: {**access, PUBSUB: {**access.get(PUBSUB, {}), **policies}}}
+    for at in range(0, len(wanted), _MOST):
+        yield MARK, PUBSUB, "Act", "PublishToTopic", wanted[at : at + _MOST]
 
 
 def _secrets(value: Any) -> Iterator[str]:
