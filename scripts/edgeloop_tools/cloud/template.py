@@ -11,6 +11,7 @@ from edgeloop.layout import safe
 from edgeloop_tools.config.line import Line
 from edgeloop_tools.config.outline import MODELS, UPLOAD, VIDEO
 from edgeloop_tools.fleet.iam import Names, policy
+from edgeloop_tools.lake import records
 
 UNSCOPED: Final = frozenset({"ecr:GetAuthorizationToken"})
 """Actions for which AWS knows no resource: `*` stands with these alone."""
@@ -19,15 +20,11 @@ TABLES: Final = {
     "alarms": "states of alarms", "labels": "what people said of alarms",
 }  # fmt: skip
 _WORDS: Final = ("device", "asset", "type", "stream", "clock", "channel", "indicator", "unit")
+_TYPES: Final = {"time": "timestamp", "int": "bigint", "": "string"}
 _COLUMNS: Final = {
     "gaps": (("device", "string"), ("stream", "string"), ("epoch", "string"), ("first", "bigint"), ("last", "bigint"),
              ("reason", "string"), ("time", "timestamp")),
-    "alarms": (("time", "timestamp"), *((n, "string") for n in (
-        "device", "asset", "type", "id", "monitor", "kind", "severity", "state", "reason", "by", "text", "group")),
-        ("raised_at", "timestamp"), ("count", "bigint")),
-    "labels": (("time", "timestamp"), *((n, "string") for n in (
-        "device", "asset", "type", "alarm", "monitor", "kind", "stream", "reason", "by")),
-        ("start", "timestamp"), ("end", "timestamp")),
+    **{table: tuple((name, _TYPES[form]) for name, form in columns) for table, columns in records.COLUMNS.items()},
 }  # fmt: skip
 _MEASURES: Final = (
     ("time", "timestamp"), *((name, "string") for name in _WORDS), ("n", "bigint"),

@@ -14,13 +14,14 @@ from edgeloop_tools.lake.listing import Object
 
 ALARMS, LABELS = "alarms", "labels"
 TABLES: Final = (ALARMS, LABELS)
-_COLUMNS: Final = {
+COLUMNS: Final = {
     ALARMS: (("time", "time"), ("device", ""), ("asset", ""), ("type", ""), ("id", ""), ("monitor", ""), ("kind", ""),
              ("severity", ""), ("state", ""), ("reason", ""), ("by", ""), ("text", ""), ("group", ""),
              ("raised_at", "time"), ("count", "int")),
     LABELS: (("time", "time"), ("device", ""), ("asset", ""), ("type", ""), ("alarm", ""), ("monitor", ""),
              ("kind", ""), ("stream", ""), ("reason", ""), ("by", ""), ("start", "time"), ("end", "time")),
 }  # fmt: skip
+"""Name and form of each: a time is ns in the record and µs in the table, "" is text."""
 _KEY: Final = {ALARMS: ("device", "id", "time", "state"), LABELS: ("device", "alarm", "time", "reason")}
 
 
@@ -48,10 +49,10 @@ class Records:
     def table(self, pa: Any, kind: str) -> Any:
         """By time."""
         types = {"time": pa.timestamp("us", "UTC"), "int": pa.int64(), "": pa.string()}
-        schema = pa.schema([(name, types[form]) for name, form in _COLUMNS[kind]])
+        schema = pa.schema([(name, types[form]) for name, form in COLUMNS[kind]])
         rows = [self._rows[kind][key] for key in sorted(self._rows[kind])]
         rows.sort(key=lambda row: row["time"])
-        columns = {name: [row[name] for row in rows] for name, _ in _COLUMNS[kind]}
+        columns = {name: [row[name] for row in rows] for name, _ in COLUMNS[kind]}
         return pa.table(columns, schema=schema)
 
     def _lines(self, item: Object) -> Iterator[bytes]:
@@ -71,7 +72,7 @@ def _row(kind: str, device: str, said: dict[str, Any]) -> dict[str, Any]:
     asset = str(said["asset"])
     own = {"device": device, "asset": asset, "type": names.asset_type(asset)}
     row: dict[str, Any] = {}
-    for name, form in _COLUMNS[kind]:
+    for name, form in COLUMNS[kind]:
         if name in own:
             row[name] = own[name]
         elif form == "time":
