@@ -5,12 +5,9 @@ Prints the process's memory (anonymous, resident, kB) after a quarter of the tic
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import sys
 import time
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 
@@ -20,15 +17,9 @@ from edgeloop.component import App
 from edgeloop.journal import JournalWriter, directory
 from edgeloop.samples import SamplesPublisher
 from edgeloop.wire.batch import Batch, Channel, Clock
+from edgeloop_tools.harness.growth import anonymous
 
 ROWS, RATE = 64, 2_560
-
-
-def anonymous() -> int:
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
 
 
 def main(root: str, ticks: int) -> None:

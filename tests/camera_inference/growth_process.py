@@ -5,8 +5,6 @@ Prints the process's memory (anonymous, resident, kB) after a quarter of the par
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import sys
 import time
 from collections import Counter
@@ -21,6 +19,7 @@ from camera_inference.frame import Frame
 from camera_inference.pipeline import CameraPipeline
 from camera_inference.sources import Registry
 from edgeloop.queue import UploadQueue
+from edgeloop_tools.harness.growth import anonymous
 
 
 class Around:
@@ -32,13 +31,6 @@ class Around:
 
     def __getattr__(self, name: str) -> Any:
         return lambda *_, **__: True
-
-
-def anonymous() -> int:
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
 
 
 def main(root: Path, parts: int) -> None:

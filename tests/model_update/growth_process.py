@@ -7,8 +7,6 @@ after all, and how often the second was tried.
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import hashlib
 import os
 import sys
@@ -19,6 +17,7 @@ from edgeloop.health import Health
 from edgeloop.log import Log
 from edgeloop.models import trial
 from edgeloop.models.proof import Prover
+from edgeloop_tools.harness.growth import anonymous
 from model_update.configuration import Configuration
 from model_update.declaration import NAME
 from model_update.updates import Updates
@@ -26,13 +25,6 @@ from model_update.updates import Updates
 CHANGE = 100
 FAILING = 10
 """Rounds from one change, or one attempt that fails, to the next."""
-
-
-def anonymous() -> int:
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
 
 
 def main(folder: str, rounds: int) -> None:

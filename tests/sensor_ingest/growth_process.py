@@ -5,27 +5,18 @@ Prints the process's memory (anonymous, resident, kB) after a quarter of the tic
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
 from edgeloop.component import App
 from edgeloop.sequence import Samples
+from edgeloop_tools.harness.growth import anonymous
 from sensor_ingest.declaration import DECLARATION
 from sensor_ingest.ingest import Ingest
 
 ROWS, RATE = 64, 25_600
-
-
-def anonymous() -> int:
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
 
 
 def main(root: str, ticks: int) -> None:

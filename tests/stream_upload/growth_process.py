@@ -5,8 +5,6 @@ Prints the process's memory (anonymous, resident, kB) after a quarter of the pas
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import importlib.util
 import sys
 from collections import deque
@@ -20,6 +18,7 @@ import numpy as np
 from edgeloop.config.load import convert
 from edgeloop.journal import JournalWriter, directory
 from edgeloop.wire.batch import Batch, Channel, Clock
+from edgeloop_tools.harness.growth import anonymous
 from stream_upload.configuration import Configuration
 from stream_upload.declaration import NAME
 from stream_upload.uploader import Uploader
@@ -55,13 +54,6 @@ class Cloud(wear._Cloud):  # type: ignore[misc]
     def create_message_stream(self, definition: Any) -> None:
         super().create_message_stream(definition)
         self._streams[definition.name] = Tail()
-
-
-def anonymous() -> int:
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
 
 
 def main(root: Path, passes: int) -> None:
