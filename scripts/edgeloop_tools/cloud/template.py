@@ -26,6 +26,7 @@ _COLUMNS: Final = {
              ("reason", "string"), ("time", "timestamp")),
     **{table: tuple((name, _TYPES[form]) for name, form in columns) for table, columns in records.COLUMNS.items()},
 }  # fmt: skip
+_IOT: Final = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}"
 _MEASURES: Final = (
     ("time", "timestamp"), *((name, "string") for name in _WORDS), ("n", "bigint"),
     ("mean", "double"), ("min", "double"), ("max", "double"),
@@ -46,6 +47,11 @@ class Wanted:
     artifacts: str
     raw: int = 30
     keep: int = 730
+
+    @property
+    def begin(self) -> str:
+        """Of every key."""
+        return f"{self.prefix}/" if self.prefix else ""
 
 
 def wanted(line: Line, artifacts: str, raw: int = 30, keep: int = 730) -> Wanted:
@@ -71,7 +77,7 @@ def wanted(line: Line, artifacts: str, raw: int = 30, keep: int = 730) -> Wanted
 def template(given: Wanted) -> dict[str, Any]:
     """CloudFormation, as JSON has it. The same for the same line."""
     resources: dict[str, Any] = {
-        **_bucket(given), **_device(given), **_findings(given), **_lake(given), **_task(given), **_alarms(given),
+        **_bucket(given), **_device(given), **_findings(given), **_lake(given), **_task(given), **_alarms(),
     }  # fmt: skip
     if given.kinesis:
         resources |= _stream(given)
@@ -114,10 +120,9 @@ def statements(document: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _bucket(given: Wanted) -> dict[str, Any]:
-    begin = f"{given.prefix}/" if given.prefix else ""
     arn = {"Fn::GetAtt": ["Uploads", "Arn"]}
     rules = [
-        {"Id": "Raw", "Status": "Enabled", "Prefix": f"{begin}raw/", "ExpirationInDays": given.keep,
+        {"Id": "Raw", "Status": "Enabled", "Prefix": f"{given.begin}raw/", "ExpirationInDays": given.keep,
          "Transitions": [{"StorageClass": "STANDARD_IA", "TransitionInDays": given.raw}]},
         {"Id": "Unfinished", "Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}},
         {"Id": "Answers", "Status": "Enabled", "Prefix": "athena/", "ExpirationInDays": 14},
@@ -150,7 +155,6 @@ def _bucket(given: Wanted) -> dict[str, Any]:
 def _stream(given: Wanted) -> dict[str, Any]:
     """Records of the lines, and the way of all of them into the bucket."""
     stream = {"Fn::GetAtt": ["Records", "Arn"]}
-    begin = f"{given.prefix}/" if given.prefix else ""
     return {
         "Records": {
             "Type": "AWS::Kinesis::Stream",
@@ -162,7 +166,7 @@ def _stream(given: Wanted) -> dict[str, Any]:
             _allow("Read", ["kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:DescribeStream",
                             "kinesis:ListShards"], [stream]),
             _allow("Write", ["s3:PutObject", "s3:AbortMultipartUpload"],
-                   [_sub(f"${{Uploads.Arn}}/{begin}{part}/*") for part in ("records", "failed")]),
+                   [_sub(f"${{Uploads.Arn}}/{given.begin}{part}/*") for part in ("records", "failed")]),
             _allow("Where", ["s3:GetBucketLocation", "s3:ListBucket"], [_sub("${Uploads.Arn}")]),
         ], account=True),
         "Delivery": {
@@ -173,9 +177,9 @@ def _stream(given: Wanted) -> dict[str, Any]:
                     "KinesisStreamARN": stream, "RoleARN": {"Fn::GetAtt": ["DeliveryRole", "Arn"]}},
                 "ExtendedS3DestinationConfiguration": {
                     "BucketARN": {"Fn::GetAtt": ["Uploads", "Arn"]}, "RoleARN": {"Fn::GetAtt": ["DeliveryRole", "Arn"]},
-                    "Prefix": f"{begin}records/site={safe(given.site)}/kind=all/date=!{{timestamp:yyyy-MM-dd}}/",
+                    "Prefix": f"{given.begin}records/site={safe(given.site)}/kind=all/date=!{{timestamp:yyyy-MM-dd}}/",
                     "CompressionFormat": "GZIP",
-                    "ErrorOutputPrefix": f"{begin}failed/!{{firehose:error-output-type}}/",
+                    "ErrorOutputPrefix": f"{given.begin}failed/!{{firehose:error-output-type}}/",
                     "BufferingHints": {"IntervalInSeconds": 300, "SizeInMBs": 64}},
             },
         },
@@ -208,13 +212,12 @@ def _device(given: Wanted) -> dict[str, Any]:
 def _findings(given: Wanted) -> dict[str, Any]:
     """What the things may hear beside Greengrass's own policy, and a history of what was said."""
     site = topic(given.site, "+").rpartition("/")[0]
-    begin = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}"
     return {
         "FindingsPolicy": {
             "Type": "AWS::IoT::Policy",
             "Properties": {"PolicyDocument": _document(
-                _allow("Subscribe", ["iot:Subscribe"], [_sub(f"{begin}:topicfilter/{site}/+")]),
-                _allow("Receive", ["iot:Receive"], [_sub(f"{begin}:topic/{site}/*")]),
+                _allow("Subscribe", ["iot:Subscribe"], [_sub(f"{_IOT}:topicfilter/{site}/+")]),
+                _allow("Receive", ["iot:Receive"], [_sub(f"{_IOT}:topic/{site}/*")]),
             )},
         },
         "HistoryRole": _role("iot.amazonaws.com", "History", [
@@ -280,11 +283,9 @@ def _lake(given: Wanted) -> dict[str, Any]:
 
 def _task(given: Wanted) -> dict[str, Any]:
     """`edgeloop analyse compare --publish` every hour, as a task of Fargate."""
-    begin = f"{given.prefix}/" if given.prefix else ""
-    iot = "arn:${AWS::Partition}:iot:${AWS::Region}:${AWS::AccountId}"
     site = topic(given.site, "+").rpartition("/")[0]
     ecr = "arn:${AWS::Partition}:ecr:${AWS::Region}:${AWS::AccountId}:repository/edgeloop"
-    source = f"s3://${{Uploads}}/{begin}".rstrip("/")
+    source = f"s3://${{Uploads}}/{given.begin}".rstrip("/")
     return {
         "Log": {"Type": "AWS::Logs::LogGroup", "Properties": {"RetentionInDays": 30}},
         "Cluster": {"Type": "AWS::ECS::Cluster", "Properties": {}},
@@ -297,8 +298,8 @@ def _task(given: Wanted) -> dict[str, Any]:
         "AnalysisRole": _role("ecs-tasks.amazonaws.com", "Analysis", [
             _allow("List", ["s3:ListBucket"], [_sub("${Uploads.Arn}")]),
             _allow("Read", ["s3:GetObject"],
-                   [_sub(f"${{Uploads.Arn}}/{begin}{part}/*") for part in ("raw", "gaps", "records")]),
-            _allow("Tell", ["iot:Publish", "iot:RetainPublish"], [_sub(f"{iot}:topic/{site}/*")]),
+                   [_sub(f"${{Uploads.Arn}}/{given.begin}{part}/*") for part in ("raw", "gaps", "records")]),
+            _allow("Tell", ["iot:Publish", "iot:RetainPublish"], [_sub(f"{_IOT}:topic/{site}/*")]),
         ], account=True),
         "Analysis": {
             "Type": "AWS::ECS::TaskDefinition",
@@ -340,8 +341,7 @@ def _task(given: Wanted) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _alarms(given: Wanted) -> dict[str, Any]:
-    del given
+def _alarms() -> dict[str, Any]:
     return {
         "Told": {
             "Type": "AWS::SNS::Topic",

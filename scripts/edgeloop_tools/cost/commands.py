@@ -32,13 +32,14 @@ def register(subparsers: Subparsers) -> None:
 
 def _cost(arguments: argparse.Namespace) -> int:
     from edgeloop_tools.config import load
+    from edgeloop_tools.config.outline import UPLOAD
     from edgeloop_tools.cost.estimate import estimate, shared
     from edgeloop_tools.cost.prices import prices
 
     line = load(arguments.line, arguments.overlay)
     table = prices(arguments.region, arguments.prices)
     found = estimate(line, dict(_rate(text) for text in arguments.rate), arguments.alarms)
-    kinesis = bool(line.components().get("io.edgeloop.StreamUpload", {}).get("kinesis"))
+    kinesis = bool(line.components().get(UPLOAD, {}).get("kinesis"))
     each = found.money(table, months=arguments.months, kinesis=kinesis)
     site = shared(table, kinesis=kinesis)
     for text in _shown(found, arguments.flash):

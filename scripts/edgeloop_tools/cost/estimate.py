@@ -83,8 +83,7 @@ def estimate(line: Line, rates: Mapping[str, float], alarms: float) -> Estimate:
     flows = []
     if unknown := rates.keys() - {*found.streams, *found.open}:
         raise EdgeloopError("no such stream", where=f"--rate {min(unknown)}", mend=", ".join(sorted(found.streams)))
-    known = {stream: (source, columns) for stream, (source, columns) in found.streams.items()}
-    known |= {source: (source, None) for source in found.open}
+    known = found.streams | {source: (source, None) for source in found.open}
     for stream, (source, columns) in sorted(known.items()):
         rate = rates.get(stream) or _rate(line, source, stream)
         flows.append(_flow(stream, rate or USUAL, not rate, columns, upload, alarms))
@@ -153,6 +152,3 @@ def _rate(line: Line, source: str, stream: str) -> float:
 def _count(line: Line, component: str, section: str) -> int:
     part = line.parts.get(component)
     return len(getattr(part.typed, section, {}) or {}) if part is not None and part.typed is not None else 0
-
-
-
