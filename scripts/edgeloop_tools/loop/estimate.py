@@ -8,6 +8,7 @@ from math import sqrt
 from typing import Final
 
 from edgeloop_tools.label.dataset import Item
+from edgeloop_tools.train.images.mix import at_random
 
 SURE: Final = 1.645
 """Of the normal distribution: 90 % are within."""
@@ -52,7 +53,7 @@ def estimate(items: Iterable[Item], version: str, good: str = "good") -> Estimat
     for item in items:
         model = item.about.get("model")
         known = isinstance(model, dict) and model.get("version", "") == version
-        if item.kind and known and item.about.get("kept") == "random" and item.about.get("verdict") in ("pass", "fail"):
+        if item.kind and known and at_random(item) and item.about.get("verdict") in ("pass", "fail"):
             count += 1
             wrong += (item.about["verdict"] == "pass") != (item.kind == good)
     return Estimate(wrong, count)
