@@ -17,11 +17,6 @@ HEADS = (
 )  # fmt: skip
 
 
-TARGETS = (
-    "linux-x86_64", "linux-aarch64", "linux-armv7l", "jetson_nano", "jetson_xavier", "rasp3b", "rasp4b", "imx8qm",
-)  # fmt: skip
-
-
 def register(subparsers: Subparsers) -> None:
     model = subparsers.add_parser("model", help="packages of models: make, sign, verify, compare, publish")
     actions = model.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -69,6 +64,8 @@ def register(subparsers: Subparsers) -> None:
 
 
 def _variants(actions: Subparsers) -> None:
+    from edgeloop_tools.model.targets import TARGETS
+
     quantize = actions.add_parser(
         "quantize",
         help="an int8 variant beside the float32 one, where both say the same",

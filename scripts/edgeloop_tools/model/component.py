@@ -10,9 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from edgeloop.errors import EdgeloopError
-from edgeloop.models.manifest import SIGNATURE
 from edgeloop_tools.build.recipe import FORMAT, PUBLISHER, URI, dump
-from edgeloop_tools.model.variants import opened
+from edgeloop_tools.model.variants import opened, was_signed
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 WISHES: Final = "{kernel:rootPath}/work/io.edgeloop.ModelUpdate/wishes"
@@ -34,7 +33,7 @@ def write(package: Path, name: str, out: Path) -> list[str]:
                             mend="write it as com.example.Surface")  # fmt: skip
     with opened(package) as found:
         manifest, digest = found.manifest, found.digest
-        signed = (found.folder / SIGNATURE).exists()
+        signed = was_signed(found)
     file = f"{manifest.name}-{manifest.version}.tar"
     wish = {"uri": f"file:{{artifacts:path}}/{file}", "digest": digest, "component": name}
     script = SCRIPT.format(wishes=WISHES, wish=msgspec.json.encode(wish).decode(), model=manifest.name)

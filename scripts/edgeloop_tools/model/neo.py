@@ -12,7 +12,6 @@ import re
 import tarfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -21,7 +20,8 @@ from edgeloop import optional
 from edgeloop.clock import now
 from edgeloop.errors import EdgeloopError
 from edgeloop.models.manifest import Manifest, Variant
-from edgeloop_tools.model.variants import Extended, Files, extend, opened, source
+from edgeloop_tools.model.targets import TARGETS
+from edgeloop_tools.model.variants import Extended, Files, extend, opened, opset, source
 
 OPSET: Final = 12
 """Of ONNX 1.7, the last that Neo takes for the edge."""
@@ -31,31 +31,6 @@ PATIENCE: Final = 900
 """s that Neo may take for a job."""
 _PAUSE: Final = 10.0
 _WANTED: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-
-
-@dataclass(frozen=True)
-class Target:
-    """output: of OutputConfig. architecture: of the variant."""
-
-    output: dict[str, Any]
-    architecture: str
-
-
-def _platform(architecture: str, wanted: str, **more: str) -> Target:
-    return Target({"TargetPlatform": {"Os": "LINUX", "Arch": wanted, **more}}, architecture)
-
-
-TARGETS: Final = {
-    "linux-x86_64": _platform("x86_64", "X86_64"),
-    "linux-aarch64": _platform("aarch64", "ARM64"),
-    "linux-armv7l": _platform("armv7l", "ARM_EABIHF"),
-    "jetson_nano": Target({"TargetDevice": "jetson_nano"}, "aarch64"),
-    "jetson_xavier": Target({"TargetDevice": "jetson_xavier"}, "aarch64"),
-    "rasp3b": Target({"TargetDevice": "rasp3b"}, "armv7l"),
-    "rasp4b": Target({"TargetDevice": "rasp4b"}, "armv7l"),
-    "imx8qm": Target({"TargetDevice": "imx8qm"}, "aarch64"),
-}
-"""What it is compiled for. dlr has a library of its own for x86-64 alone; Neo's folder brings one."""
 
 
 def compile_package(
@@ -110,10 +85,10 @@ def check(model: Path, manifest: Manifest) -> None:
     """Raises EdgeloopError for what Neo does not take."""
     onnx = optional.load("onnx", "looking at a model")
     loaded = onnx.load(str(model), load_external_data=False)
-    opset = max((each.version for each in loaded.opset_import if each.domain in ("", "ai.onnx")), default=0)
+    version = opset(loaded)
     reasons = []
-    if opset > OPSET:
-        reasons.append(f"opset {opset}; Neo's ONNX for the edge is 1.7, which ends at opset {OPSET}")
+    if version > OPSET:
+        reasons.append(f"opset {version}; Neo's ONNX for the edge is 1.7, which ends at opset {OPSET}")
     if foreign := sorted({each.domain for each in loaded.opset_import} - {"", "ai.onnx"}):
         reasons.append(f"operators of {', '.join(foreign)}")
     for tensor in manifest.inputs:
@@ -174,6 +149,6 @@ def _files(data: bytes, name: str, where: str) -> Files:
                 found[f"{name}/{base}"] = opened_file.read()
     except (tarfile.TarError, EOFError, OSError) as error:
         raise EdgeloopError("what Neo made cannot be read", where=where, why=str(error)) from None
-    if f"{name}/compiled.so" not in found and not any(each.endswith(".so") for each in found):
+    if not any(each.endswith(".so") for each in found):
         raise EdgeloopError("what Neo made has no library", where=where, why=f"{', '.join(sorted(found)) or 'nothing'}")
     return found

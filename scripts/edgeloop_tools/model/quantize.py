@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +28,7 @@ from edgeloop.models.manifest import Golden, Image, Manifest, Variant
 from edgeloop.models.package import Package
 from edgeloop_tools.model import samples
 from edgeloop_tools.model.evidence import WHOLE
-from edgeloop_tools.model.variants import Extended, extend, opened, source
+from edgeloop_tools.model.variants import Extended, extend, opened, opset, source
 
 Array = NDArray[Any]
 PATH: Final = "model.int8.onnx"
@@ -167,28 +168,37 @@ def _prepared(path: Path, scratch: Path) -> Path:
     onnx = optional.load("onnx", "quantizing a model")
     shapes = optional.load("onnxruntime.quantization.shape_inference", "quantizing a model")
     model = onnx.load(str(path))
-    opset = max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=0)
-    if opset < OPSET:
+    version = opset(model)
+    if version < OPSET:
         try:
             model = onnx.version_converter.convert_version(model, OPSET)
         except Exception as error:
-            raise EdgeloopError("the model is too old to be quantized", where=path.name, why=f"opset {opset}: {error}",
-                                mend="export it anew with opset 13 or later") from error  # fmt: skip
+            why, mend = f"opset {version}: {error}", f"export it anew with opset {OPSET} or later"
+            raise EdgeloopError("the model is too old to be quantized", where=path.name, why=why, mend=mend) from error
     for number, node in enumerate(model.graph.node):
         node.name = f"{node.op_type}_{number}"
     plain, out = scratch / "plain.onnx", scratch / "prepared.onnx"
     onnx.save(model, str(plain))
-    before, logging.root.manager.disable = logging.root.manager.disable, logging.CRITICAL
     try:
-        shapes.quant_pre_process(str(plain), str(out), skip_symbolic_shape=True)
+        with _silent(logging.CRITICAL):
+            shapes.quant_pre_process(str(plain), str(out), skip_symbolic_shape=True)
         named = onnx.load(str(out))
         if all(node.name for node in named.graph.node):
             return out
     except Exception as error:
         logging.getLogger(__name__).debug("shapes of %s are not known: %s", path.name, error)
-    finally:
-        logging.root.manager.disable = before
     return plain
+
+
+@contextmanager
+def _silent(level: int) -> Iterator[None]:
+    """Nothing is logged up to a level."""
+    before = logging.root.manager.disable
+    logging.disable(level)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 class _Reader:
@@ -208,19 +218,17 @@ def _quantized(prepared: Path, out: Path, found: Sequence[Sample], way: _Way) ->
     spared = [*heavy[: way.first], *heavy[len(heavy) - way.last :]]
     if len(set(spared)) >= len(heavy):
         raise EdgeloopError("nothing would be left to quantize", why=f"{len(heavy)} layers")
-    before, logging.root.manager.disable = logging.root.manager.disable, logging.WARNING
     try:
-        quantization.quantize_static(
-            str(prepared), str(out), _Reader(found), quant_format=quantization.QuantFormat.QDQ,
-            op_types_to_quantize=[*HEAVY, "MaxPool"],
-            per_channel=True, reduce_range=way.reduced, nodes_to_exclude=spared,
-            activation_type=quantization.QuantType.QUInt8, weight_type=quantization.QuantType.QInt8,
-        )  # fmt: skip
+        with _silent(logging.WARNING):
+            quantization.quantize_static(
+                str(prepared), str(out), _Reader(found), quant_format=quantization.QuantFormat.QDQ,
+                op_types_to_quantize=[*HEAVY, "MaxPool"],
+                per_channel=True, reduce_range=way.reduced, nodes_to_exclude=spared,
+                activation_type=quantization.QuantType.QUInt8, weight_type=quantization.QuantType.QInt8,
+            )  # fmt: skip
     except Exception as error:
         line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise EdgeloopError("onnxruntime cannot quantize the model", why=line) from error
-    finally:
-        logging.root.manager.disable = before
     if not any(node.op_type == "QuantizeLinear" for node in onnx.load(str(out)).graph.node):
         raise EdgeloopError("nothing was quantized")
     return out.read_bytes()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -84,6 +85,11 @@ def extend(
     with opened(out) as made:
         tried = {each.path: Prover().prove(made, each) for each in made.manifest.candidates(("onnxruntime",))}
     return Extended(out, digest, manifest, tried)
+
+
+def opset(model: Any) -> int:
+    """Of ONNX's own operators in a model (ModelProto), 0 where it names none."""
+    return max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=0)
 
 
 def was_signed(package: Package) -> bool:
