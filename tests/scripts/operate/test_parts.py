@@ -6,7 +6,8 @@ import json
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,11 +26,10 @@ def short() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.parametrize(("answer", "code"), [({"ok": {}}, 0), ({"error": "no such part"}, 1)])
-def test_a_label_goes_through_the_console(
-    answer: dict[str, object], code: int, short: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = short / "work" / CONSOLE
+@contextmanager
+def console(root: Path, answer: dict[str, object], then: Callable[[], object] = lambda: None) -> Iterator[list[bytes]]:
+    """What a Console's socket heard, whole once this is left; it answers one caller, and then does what is said."""
+    folder = root / "work" / CONSOLE
     folder.mkdir(parents=True)
     heard: list[bytes] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
@@ -41,12 +41,21 @@ def test_a_label_goes_through_the_console(
             with caller, caller.makefile("rwb") as file:
                 heard.append(file.readline())
                 file.write(json.dumps(answer).encode() + b"\n")
+            then()
 
         thread = threading.Thread(target=serve)
         thread.start()
+        yield heard
+        thread.join(60)
+
+
+@pytest.mark.parametrize(("answer", "code"), [({"ok": {}}, 0), ({"error": "no such part"}, 1)])
+def test_a_label_goes_through_the_console(
+    answer: dict[str, object], code: int, short: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with console(short, answer) as heard:
         words = ["part", "wrong", "gate/1-7", "--label", "scratch", "--by", "Ana", "--root", str(short)]
         assert main(words) == code
-        thread.join(60)
     asked = {"command": "part wrong", "camera": "gate", "part": "1-7", "label": "scratch", "by": "Ana"}
     assert json.loads(heard[0]) == asked
     said = capsys.readouterr()
@@ -64,26 +73,14 @@ def test_what_cannot_be_said_is_one_line(
 
 def test_a_device_is_told_to_teach_by_itself(short: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """And what it was taught is waited for, in ModelUpdate's store."""
-    folder = short / "work" / CONSOLE
-    folder.mkdir(parents=True)
-    heard: list[bytes] = []
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
-        server.bind(str(folder / "operator.sock"))
-        server.listen()
 
-        def serve() -> None:
-            caller, _ = server.accept()
-            with caller, caller.makefile("rwb") as file:
-                heard.append(file.readline())
-                file.write(b'{"ok": {}}\n')
-            shelf = Shelf(store.directory(short, "lid"), "lid")
-            shelf.activate(Ref(digest=64 * "a", version="1.1.0", variant=0), 1)
+    def taught() -> None:
+        shelf = Shelf(store.directory(short, "lid"), "lid")
+        shelf.activate(Ref(digest=64 * "a", version="1.1.0", variant=0), 1)
 
-        thread = threading.Thread(target=serve)
-        thread.start()
+    with console(short, {"ok": {}}, taught) as heard:
         words = ["teach", "lid", "--from", "device", "--camera", "gate", "--good", "20", "--by", "Ana"]
         assert main([*words, "--root", str(short)]) == 0
-        thread.join(60)
     asked = json.loads(heard[0])
     assert asked == {"command": "teach", "camera": "gate", "good": 20, "reject": 0.01, "template": False, "by": "Ana"}
     assert "lid 1.1.0 is active" in capsys.readouterr().out
