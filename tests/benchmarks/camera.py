@@ -179,17 +179,21 @@ def rate(run: Callable[[], object], seconds: float) -> tuple[float, float]:
     return runs / spent, (time.process_time() - used) / runs
 
 
+def quiet(before: float, after: float) -> bool:
+    """Whether nobody else had the machine between two bare runs, by their runs a second."""
+    return min(before, after) >= (1 - BUSY) * max(before, after)
+
+
 def between(
     bare: Callable[[], tuple[float, float]], measure: Callable[[], Ran], rounds: int
 ) -> list[tuple[float, float, Ran]]:
     """Each measurement between two bare runs: their runs a second and CPU s a run, in the mean, and what came of it.
-    Where the two differ by more than BUSY, somebody else had the machine, and the round does not count. None: it never
-    was quiet."""
+    A round during which it was not quiet does not count; empty: it never was."""
     found: list[tuple[float, float, Ran]] = []
     before = bare()
     for _ in range(TRIES * rounds):
         got, after = measure(), bare()
-        if min(before[0], after[0]) >= (1 - BUSY) * max(before[0], after[0]):
+        if quiet(before[0], after[0]):
             found.append(((before[0] + after[0]) / 2, (before[1] + after[1]) / 2, got))
         before = after
         if len(found) == rounds:
@@ -384,7 +388,7 @@ def run(seconds: float = SECONDS, rounds: int = ROUNDS) -> dict[str, Any]:
                 before = bare()
                 line = line_goals(loaded, runner, files, eye, seconds, folder, bare_ms=1e3 / before[0])
                 after = bare()
-                if min(before[0], after[0]) < (1 - BUSY) * max(before[0], after[0]):
+                if not quiet(before[0], after[0]):
                     busy.append("latency, parts in time")
                     line = [goal for goal in line if "ms" not in goal["goal"] and goal.get("unit") != "ms"]
                 goals += line
