@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from edgeloop.teach.network import CELL, Run
 from edgeloop.teach.shown import resized, working_size
 from edgeloop_tools.label.dataset import Box, DataSet, Item
 from edgeloop_tools.train.images import detection, learn
+from edgeloop_tools.train.images.detection import Found, Told
 from edgeloop_tools.train.images.groups import groups_of, print_of
 from edgeloop_tools.train.images.run import GOOD, LEARNED, LEAST, HeldOut, Trained, digest_of
 from edgeloop_tools.train.images.source import pictures
@@ -34,9 +35,6 @@ MOST: Final = 100
 MATCH: Final = (0.33, 0.5)
 """Overlaps from which a box is the one that was meant: DeepPCB's rule, and the usual one."""
 GOLDEN_PICTURES: Final = 3
-Told = Callable[[str], None]
-Found = tuple[str, float, float, float, float, float]
-"""Label, score, left, top, right, bottom."""
 
 
 def boxed(data: DataSet) -> bool:

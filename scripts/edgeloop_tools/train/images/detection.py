@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from edgeloop.teach import backbone
 from edgeloop.teach.backbone import Floats, Pixels
 from edgeloop.teach.network import CELL, Run
 from edgeloop_tools.label.dataset import Box
+from edgeloop_tools.train.images.learn import softmax
 
 CHANNELS: Final = 4 * 24 + 40 + 112
 SHARP: Final = 3 * 4 * 4
@@ -41,6 +42,8 @@ FLOAT: Final = 1
 """The number of float32 among ONNX's types."""
 Ints = NDArray[np.intp]
 Told = Callable[[str], None]
+Found = tuple[str, float, float, float, float, float]
+"""Label, score, left, top, right, bottom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +148,7 @@ def chances(network: Network, x: Floats, classes: int) -> Floats:
     """(n, 1 + classes), the first: nothing."""
     hidden = np.maximum(x @ network.first + network.first_bias, 0)
     logits = (hidden @ network.second + network.second_bias)[:, : 1 + classes]
-    e = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(e / e.sum(axis=1, keepdims=True), np.float32)
+    return np.asarray(softmax(logits), np.float32)
 
 
 def fit(data: Example, classes: int, seed: int = 0, epochs: int = EPOCHS, told: Told = lambda line: None) -> Network:
@@ -190,8 +192,7 @@ def _slopes(
     dropped = hidden * kept
     out = dropped @ weights[2] + weights[3]
     logits = out[:, : 1 + classes]
-    e = np.exp(logits - logits.max(axis=1, keepdims=True))
-    p = e / e.sum(axis=1, keepdims=True)
+    p = softmax(logits)
     rows = np.arange(len(x))
     cost = -float(np.log(np.maximum(p[rows, kind], 1e-9)).mean())
     back = np.zeros_like(out)
@@ -229,11 +230,9 @@ def _ints(*values: list[int]) -> list[NDArray[np.int64]]:
 
 
 def mean_precision(
-    found: Sequence[Sequence[tuple[str, float, float, float, float, float]]], truth: Sequence[Sequence[Box]],
-    classes: Sequence[str], match: float,
-) -> dict[str, float]:  # fmt: skip
-    """Average precision (area under the interpolated curve) of each class, over all pictures. found: label, score,
-    left, top, right, bottom."""
+    found: Sequence[Sequence[Found]], truth: Sequence[Sequence[Box]], classes: Sequence[str], match: float
+) -> dict[str, float]:
+    """Average precision (area under the interpolated curve) of each class, over all pictures. match: IoU, 0..1."""
     result = {}
     for name in classes:
         total = sum(b.label == name for boxes in truth for b in boxes)
@@ -257,7 +256,8 @@ def mean_precision(
     return result
 
 
-def overlap(box: tuple[Any, ...], other: Box) -> float:
+def overlap(box: Found, other: Box) -> float:
+    """Intersection over union, 0..1."""
     left, top, right, bottom = box[2:6]
     across = min(right, other.x + other.width) - max(left, other.x)
     down = min(bottom, other.y + other.height) - max(top, other.y)
