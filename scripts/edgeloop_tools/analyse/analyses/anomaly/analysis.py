@@ -75,7 +75,7 @@ def fit(frame: Any, p: Mapping[str, Any]) -> Answer:
             enough = [c for c in enough if table[c].iloc[-recent:].notna().sum() * 2 >= recent]
             if not enough or len(table) < reference + recent:
                 continue
-            apart = _apart(np, table[enough], reference)
+            apart = _apart(table[enough], reference)
             for asset, found in _tested(np, apart, reference, recent).items():
                 site, device, machine = asset
                 typical = float(table[asset].iloc[:reference].median())
@@ -106,13 +106,13 @@ def fit(frame: Any, p: Mapping[str, Any]) -> Answer:
     return Answer(pd.DataFrame(rows, columns=columns), findings, charts, notes)
 
 
-def _apart(np: Any, table: Any, reference: int) -> Any:
+def _apart(table: Any, reference: int) -> Any:
     """Each day without what all share; where there are few, without the weekday's own of the reference."""
     if table.shape[1] >= PEERS:
         return table.sub(table.median(axis=1), axis=0)
     first = table.iloc[:reference]
-    week = first.groupby(first.index.dayofweek).mean().reindex(range(7)).fillna(first.mean())
-    return table - week.loc[table.index.dayofweek].to_numpy()
+    week = first.groupby(first.index.day_of_week).mean().reindex(range(7)).fillna(first.mean())
+    return table - week.loc[table.index.day_of_week].to_numpy()
 
 
 def _tested(np: Any, apart: Any, reference: int, recent: int) -> dict[Any, tuple[float, float]]:

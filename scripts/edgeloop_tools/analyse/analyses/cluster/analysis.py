@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from edgeloop import optional
-from edgeloop_tools.analyse.definition import Answer, Finding, Parameter
+from edgeloop_tools.analyse.definition import Answer, Parameter
 
 TITLE: Final = "Machines alike"
 VERSION: Final = "1"
@@ -43,7 +43,6 @@ def fit(frame: Any, p: Mapping[str, Any]) -> Answer:
     np, pd = optional.load("numpy", "cluster"), optional.load("pandas", "cluster")
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
-    findings: list[Finding] = []
     for kind, group in frame.groupby("type", sort=True):
         part = [s.removeprefix(a) for s, a in zip(group.stream, group.asset, strict=True)]
         what = group.assign(what=[f"{x} {c} {i}" for x, c, i in zip(part, group.channel, group.indicator, strict=True)])
@@ -61,7 +60,7 @@ def fit(frame: Any, p: Mapping[str, Any]) -> Answer:
                 "probability": probability, "alike": groups.count(number), "sure": probability >= SURE,
             })  # fmt: skip
     columns = ["type", "site", "device", "asset", "group", "probability", "alike", "sure"]
-    return Answer(pd.DataFrame(rows, columns=columns), findings, (), notes)
+    return Answer(pd.DataFrame(rows, columns=columns), (), (), notes)
 
 
 def _grouped(np: Any, values: Any, most: int, seed: int) -> tuple[list[int], list[float]]:
