@@ -196,8 +196,11 @@ def test_what_a_device_made_is_for_that_device(site: Any, make: Any, monkeypatch
     site.want(plain.rename(folder / "plain.tar"), digest, taught="allowed", settings={"keys": {"release": PUBLIC}})
     assert serves(site) == "1.1.0", "what no device made needs its signature"
     assert "not signed" in site.problem
+    site.want("default")
+    assert serves(site) == ""
     site.want(*own, attempt=4, taught="refused")
-    site.updates._due.clear()
+    assert serves(site) == "", "refused, though no key is named"
+    assert "what was made on the device is not taken" in site.problem
 
 
 class Broker:
