@@ -386,7 +386,7 @@ def run(seconds: float = SECONDS, rounds: int = ROUNDS) -> dict[str, Any]:
                 ]  # fmt: skip
             if model == "A":
                 before = bare()
-                line = line_goals(loaded, runner, files, eye, seconds, folder, bare_ms=1e3 / before[0])
+                line = line_goals(loaded, eye, seconds, folder, bare_ms=1e3 / before[0])
                 after = bare()
                 if not quiet(before[0], after[0]):
                     busy.append("latency, parts in time")
@@ -399,9 +399,7 @@ def run(seconds: float = SECONDS, rounds: int = ROUNDS) -> dict[str, Any]:
     return {**figures, "goals": goals}
 
 
-def line_goals(
-    loaded: Loaded, runner: Runner, files: list[bytes], eye: Camera, seconds: float, folder: Path, *, bare_ms: float
-) -> list[dict[str, Any]]:
+def line_goals(loaded: Loaded, eye: Camera, seconds: float, folder: Path, *, bare_ms: float) -> list[dict[str, Any]]:
     """What a line asks of model A: latency, parts in time, one verdict each, still pictures, many cameras."""
     frame = np.ascontiguousarray(eye.image(0)[::2, ::2, ::-1])
     paced = cameras(loaded, pixels([frame], "bgr"), 3 * seconds, folder / "paced", pace=10.0)

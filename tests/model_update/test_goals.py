@@ -203,7 +203,7 @@ def test_a_better_model_stays(site: Any, make: Any) -> None:
         assert (site.pointer.active.version, site.pointer.state) == (version, "committed"), site.problem
 
 
-def user_process(site: Any, version: str) -> Iterator[tuple[int, str]]:
+def user_process(site: Any) -> Iterator[tuple[int, str]]:
     """Starts who infers again and again, as its run script does; (exit code, what it said last) of each."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(FAULTY), *sys.path])}
     script = str(Path(__file__).with_name("user_process.py"))
@@ -243,7 +243,7 @@ def test_a_model_that_kills_hangs_or_eats_memory(
         assert "is refused" in site.problem, site.problem
     else:
         assert site.pointer.active.version == "1.1.0"
-        for code, said in user_process(site, "1.1.0"):
+        for code, said in user_process(site):
             ends.append(code)
             site.updates._due.clear()
             site.updates.advance()
@@ -252,7 +252,7 @@ def test_a_model_that_kills_hangs_or_eats_memory(
             assert len(ends) < 4, said
         assert "on probation" in site.problem
     assert sum(code != 0 for code in ends) < 3, "the third failure within an hour is BROKEN"
-    code, said = next(user_process(site, "1.0.0"))
+    code, said = next(user_process(site))
     assert (code, said) == (0, "1.0.0 served"), said
     found = report.read(report.path(site.root / "work" / USER, "linear"))
     assert found is not None

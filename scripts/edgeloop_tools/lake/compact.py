@@ -126,15 +126,15 @@ def _write(filesystem: Any, day: Day, lake: Path, step: Step) -> int:
         minutes = Minutes(filesystem)
         minutes.add(objects)
         for name, width in TABLES.items():
-            files[name].add(pa, pq, _table(pa, minutes, width))
+            files[name].add(pq, _table(pa, minutes, width))
     gaps = [item for item in day.objects if item.kind == GAPS]
     if gaps:
-        files[GAPS].add(pa, pq, _gaps(pa, pq, filesystem, gaps))
+        files[GAPS].add(pq, _gaps(pa, pq, filesystem, gaps))
     if len(files) > len(TABLES) + 1:
         records = said.Records(filesystem)
         records.add([item for item in day.objects if item.kind == RECORDS])
         for name in said.TABLES:
-            files[name].add(pa, pq, records.table(pa, name))
+            files[name].add(pq, records.table(pa, name))
     for name, file in files.items():
         step(f"{day.date} {name} sync")
         file.sync()
@@ -151,7 +151,7 @@ class _Aside:
         self._new = path.with_name(f".{path.name}.new")
         self._writer: Any = None
 
-    def add(self, pa: Any, pq: Any, table: Any) -> None:
+    def add(self, pq: Any, table: Any) -> None:
         if not table.num_rows:
             return
         if self._writer is None:

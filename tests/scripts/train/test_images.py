@@ -175,9 +175,7 @@ def test_what_sagemakers_algorithms_are_given_is_read(tmp_path: Path) -> None:
         list(listed(tmp_path / "c.lst"))
 
 
-def test_a_job_of_sagemaker_finds_its_channels(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_job_of_sagemaker_finds_its_channels(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = read(folder)
     write(DataSet(folder, data.items, data.classes), tmp_path / "set")
     monkeypatch.setenv("SM_CHANNEL_TRAINING", str(tmp_path / "set"))
@@ -205,9 +203,7 @@ def marked(seed: int) -> tuple[np.ndarray, list[Box]]:
     return image, boxes
 
 
-def test_boxes_become_a_detector_that_a_camera_reads(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_boxes_become_a_detector_that_a_camera_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     items = []
     for number in range(24):
         image, boxes = marked(number)

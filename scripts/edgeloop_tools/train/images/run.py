@@ -61,7 +61,6 @@ class Described:
     x: NDArray[np.float32]
     y: NDArray[np.intp]
     groups: NDArray[np.intp]
-    prints: NDArray[np.float32]
     classes: list[str]
     width: int
     height: int
@@ -132,10 +131,9 @@ def describe(
     classes = [name for name in data.classes if any(i.kind == name for i in kept)]
     classes = ([GOOD] if GOOD in classes else []) + [name for name in classes if name != GOOD]
     y = np.array([classes.index(i.kind) if i.kind else -1 for i in kept], np.intp)
-    stacked = np.stack(prints)
-    groups = groups_of(kept, stacked)
+    groups = groups_of(kept, np.stack(prints))
     again = np.stack(grained) if grained else None
-    return Described(kept, np.stack(rows), y, groups, stacked, classes, *size, usual(measures), small, lines, again)
+    return Described(kept, np.stack(rows), y, groups, classes, *size, usual(measures), small, lines, again)
 
 
 def with_grain(pixels: Pixels, rng: np.random.Generator) -> Pixels:
