@@ -6,6 +6,7 @@ import os
 import threading
 from typing import Any, Final, Protocol
 
+from edgeloop.durable import BackOff
 from edgeloop.errors import BusError
 from edgeloop.log import Log
 from model_update.wishes import Wishes, shadow_topic, topic
@@ -13,6 +14,7 @@ from model_update.wishes import Wishes, shadow_topic, topic
 ASK: Final = 3600.0
 """Seconds between two looks at the shadow: what it says while nobody listens is not said again."""
 AGAIN: Final = 30.0
+"""Seconds to the next look where nobody answered, doubled up to ASK: a thing without a shadow has none to tell."""
 
 
 class Bus(Protocol):
@@ -33,6 +35,7 @@ class Cloud:
         self._subscriptions: list[Any] = []
         self._wake, self._stopped = threading.Event(), threading.Event()
         self._answered = False
+        self._pause = BackOff(AGAIN, ASK)
         self._thread: threading.Thread | None = None
 
     def follow(self, way: str) -> None:
@@ -74,9 +77,10 @@ class Cloud:
             if self._wake.is_set():
                 self._wake.clear()
                 self._answered = False
+                self._pause.succeeded()
             if self._way == "shadow":
                 try:
                     self._bus.publish_to_iot_core(shadow_topic(self._thing, "get"), b"")
                 except BusError as error:
                     self._log.debug("the shadow cannot be asked: %s", error)
-            self._wake.wait(ASK if self._answered else AGAIN)
+            self._wake.wait(ASK if self._answered else self._pause.failed())

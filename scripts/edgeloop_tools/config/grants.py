@@ -15,6 +15,7 @@ SECRETS = "aws.greengrass.SecretManager"
 ARN = "arn:"
 PROXY = "aws.greengrass.ipc.mqttproxy"
 MARK, ASKS, HEARS, SHADOWS = ":actions", ":secrets", ":findings", ":shadow"
+MARKS = (MARK, ASKS, HEARS, SHADOWS)
 _OF_A_SHADOW = (
     ("Hear the shadow", "SubscribeToIoTCore", ("get/accepted", "update/delta")),
     ("Ask for the shadow", "PublishToIoTCore", ("get",)),

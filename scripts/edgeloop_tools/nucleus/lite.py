@@ -117,7 +117,8 @@ class Lite:
             has = (services.get(name) or {}).get("configuration") or {}
             stale, other = [], []
             for path, value in _leaves(has):
-                if path and (path[0] != grants.ACCESS or any(grants.MARK in key for key in path)):
+                granted = any(mark in key for key in path for mark in grants.MARKS)
+                if path and (path[0] != grants.ACCESS or granted):
                     expected = _at(configuration, path)
                     if expected is None and not _empty(value):
                         stale.append(".".join(path))
